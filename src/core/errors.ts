@@ -1,0 +1,303 @@
+/**
+ * The register of errors. A code is for ever; its `kind` alone decides the HTTP status (one table per door), its `retry`
+ * whether to try again, its `fault` who has to act. `docs/errors.md` is written from this table.
+ */
+export type ErrorKind =
+  | "invalid" // the request itself is wrong
+  | "refused" // right, but not allowed or not possible on this host
+  | "unauthorized"
+  | "forbidden"
+  | "not_found"
+  | "conflict"
+  | "too_large"
+  | "unsupported"
+  | "busy" // no room now
+  | "paused"
+  | "draining"
+  | "pull"
+  | "start"
+  | "timeout"
+  | "memory"
+  | "exit"
+  | "protocol"
+  | "cancelled"
+  | "infrastructure"
+  | "internal";
+
+export interface ErrorSpec {
+  readonly kind: ErrorKind;
+  /** Whether the same request may succeed if it is simply sent again. */
+  readonly retry: "never" | "later";
+  /** Who has to act: the caller, the author of the task image, or whoever runs this host. */
+  readonly fault: "caller" | "task" | "host";
+  readonly text: string;
+}
+
+export const ERRORS = {
+  INPUT_INVALID: {
+    kind: "invalid",
+    retry: "never",
+    fault: "caller",
+    text: "the request does not fit its schema",
+  },
+  CONFIG_INVALID: {
+    kind: "invalid",
+    retry: "never",
+    fault: "caller",
+    text: "the configuration is not valid",
+  },
+  IMAGE_NAME_INVALID: {
+    kind: "invalid",
+    retry: "never",
+    fault: "caller",
+    text: "the id is not an image reference or task id",
+  },
+  BODY_TOO_LARGE: {
+    kind: "too_large",
+    retry: "never",
+    fault: "caller",
+    text: "the request body is above the limit",
+  },
+  ENCODING_UNSUPPORTED: {
+    kind: "unsupported",
+    retry: "never",
+    fault: "caller",
+    text: "compressed request bodies are not taken",
+  },
+  MEDIA_TYPE_UNSUPPORTED: {
+    kind: "unsupported",
+    retry: "never",
+    fault: "caller",
+    text: "the body's media type is not taken here",
+  },
+  REQUEST_TIMEOUT: {
+    kind: "timeout",
+    retry: "later",
+    fault: "caller",
+    text: "the request did not arrive in time",
+  },
+  TOKEN_REQUIRED: {
+    kind: "unauthorized",
+    retry: "never",
+    fault: "caller",
+    text: "a valid bearer token is required",
+  },
+  SCOPE_MISSING: {
+    kind: "forbidden",
+    retry: "never",
+    fault: "caller",
+    text: "the token does not cover this action",
+  },
+  SOURCE_FORBIDDEN: {
+    kind: "forbidden",
+    retry: "never",
+    fault: "caller",
+    text: "this API does not answer tasks",
+  },
+  ORIGIN_FORBIDDEN: {
+    kind: "forbidden",
+    retry: "never",
+    fault: "caller",
+    text: "this API does not answer web pages of other origins",
+  },
+  HOST_FORBIDDEN: {
+    kind: "forbidden",
+    retry: "never",
+    fault: "caller",
+    text: "the Host header names a host that this API does not know",
+  },
+  ROUTE_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such route" },
+  SANDBOX_NOT_FOUND: {
+    kind: "not_found",
+    retry: "never",
+    fault: "caller",
+    text: "there is no such warm sandbox",
+  },
+  RUN_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such run" },
+  TASK_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "no task folder has this id" },
+  IDEMPOTENCY_RUNNING: {
+    kind: "conflict",
+    retry: "later",
+    fault: "caller",
+    text: "a call with this idempotency key still runs",
+  },
+  IDEMPOTENCY_MISMATCH: {
+    kind: "conflict",
+    retry: "never",
+    fault: "caller",
+    text: "this idempotency key belongs to another request",
+  },
+  NOT_PAUSED: {
+    kind: "conflict",
+    retry: "never",
+    fault: "caller",
+    text: "the configuration changes here only while paused",
+  },
+  SANDBOX_BUSY: { kind: "conflict", retry: "later", fault: "caller", text: "the sandbox has calls running" },
+  RESOURCES_EXCEED_LIMIT: {
+    kind: "refused",
+    retry: "never",
+    fault: "caller",
+    text: "the request is above what this host gives to tasks",
+  },
+  ISOLATION_UNAVAILABLE: {
+    kind: "refused",
+    retry: "never",
+    fault: "host",
+    text: "this host does not offer the isolation asked for",
+  },
+  GPU_UNAVAILABLE: {
+    kind: "refused",
+    retry: "never",
+    fault: "host",
+    text: "this host does not offer the GPUs asked for",
+  },
+  SGX_UNAVAILABLE: { kind: "refused", retry: "never", fault: "host", text: "this host does not offer SGX" },
+  IMAGE_FORBIDDEN: {
+    kind: "refused",
+    retry: "never",
+    fault: "caller",
+    text: "this host's policy does not allow the image",
+  },
+  QUEUE_FULL: { kind: "busy", retry: "later", fault: "host", text: "too many requests wait already" },
+  QUEUE_TIMEOUT: { kind: "busy", retry: "later", fault: "host", text: "no room became free in time" },
+  START_BACKOFF: {
+    kind: "busy",
+    retry: "later",
+    fault: "task",
+    text: "the task failed to start several times; the next try comes later",
+  },
+  PAUSED: { kind: "paused", retry: "later", fault: "host", text: "the executor is paused" },
+  DRAINING: { kind: "draining", retry: "later", fault: "host", text: "the executor is stopping" },
+  IMAGE_NOT_FOUND: {
+    kind: "not_found",
+    retry: "never",
+    fault: "caller",
+    text: "the image does not exist here or in its registry",
+  },
+  IMAGE_PULL_FAILED: { kind: "pull", retry: "later", fault: "host", text: "the image could not be pulled" },
+  IMAGE_UNUSABLE: { kind: "start", retry: "never", fault: "task", text: "the image cannot be run" },
+  SANDBOX_START_FAILED: {
+    kind: "start",
+    retry: "later",
+    fault: "task",
+    text: "the sandbox could not be started",
+  },
+  SANDBOX_EXITED_EARLY: {
+    kind: "start",
+    retry: "later",
+    fault: "task",
+    text: "the task ended before it was ready",
+  },
+  START_TIMEOUT: { kind: "timeout", retry: "later", fault: "task", text: "the task was not ready in time" },
+  RUN_TIMEOUT: { kind: "timeout", retry: "never", fault: "task", text: "the task did not answer in time" },
+  TASK_UNREACHABLE: {
+    kind: "exit",
+    retry: "later",
+    fault: "task",
+    text: "the task's server could not be reached; nothing was sent to it",
+  },
+  TASK_EXITED: { kind: "exit", retry: "later", fault: "task", text: "the task ended before it had answered" },
+  TASK_OUT_OF_MEMORY: {
+    kind: "memory",
+    retry: "never",
+    fault: "task",
+    text: "the task used more memory than it was given",
+  },
+  TASK_PROTOCOL: { kind: "protocol", retry: "never", fault: "task", text: "the task's answer is not HTTP" },
+  ANSWER_TOO_LARGE: {
+    kind: "protocol",
+    retry: "never",
+    fault: "task",
+    text: "the task's answer is above the limit",
+  },
+  CALL_CANCELLED: {
+    kind: "cancelled",
+    retry: "never",
+    fault: "caller",
+    text: "the caller went away or cancelled",
+  },
+  ENGINE_UNAVAILABLE: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the sandbox driver's engine does not answer",
+  },
+  ENGINE_FAILED: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the sandbox driver's engine refused an operation",
+  },
+  SANDBOX_LOST: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the sandbox vanished from under a running call",
+  },
+  DISK_FULL: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the host has no disk space left",
+  },
+  STATE_IN_USE: {
+    kind: "infrastructure",
+    retry: "never",
+    fault: "host",
+    text: "another daemon uses this state directory",
+  },
+  ADDRESS_IN_USE: {
+    kind: "infrastructure",
+    retry: "never",
+    fault: "host",
+    text: "the address to listen on is taken",
+  },
+  RUN_LOST: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the executor ended while the call ran",
+  },
+  INTERNAL: { kind: "internal", retry: "later", fault: "host", text: "a defect of the executor" },
+} as const satisfies Record<string, ErrorSpec>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Facts about one error: short, printable, never a secret. `reason` is a sentence that a person reads. */
+export type ErrorFacts = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
+
+/** How *we* fail. A task that fails is an outcome, not one of these, unless it failed to answer at all. */
+export class ExecutorError extends Error {
+  override readonly name = "ExecutorError";
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options: { readonly cause?: unknown } = {}) {
+    super(describe(code, facts), options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.facts = facts;
+  }
+
+  get spec(): ErrorSpec {
+    return ERRORS[this.code];
+  }
+
+  /** Turns anything thrown into one of ours; what is not ours is `INTERNAL` and keeps its text in `cause` only. */
+  static from(thrown: unknown): ExecutorError {
+    return thrown instanceof ExecutorError ? thrown : new ExecutorError("INTERNAL", {}, { cause: thrown });
+  }
+}
+
+/** `text` of the code, then the facts a caller can act on. */
+function describe(code: ErrorCode, facts: ErrorFacts): string {
+  const text = ERRORS[code].text;
+  const reason = facts["reason"];
+  const rest = Object.entries(facts)
+    .filter(([name, value]) => name !== "reason" && name !== "logTail" && value !== undefined)
+    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(", ") : String(value)}`);
+  const head = typeof reason === "string" ? `${text}: ${reason}` : text;
+  const whole = rest.length === 0 ? head : `${head} (${rest.join("; ")})`;
+  const tail = facts["logTail"];
+  return typeof tail === "string" && tail !== "" ? `${whole}; its log ends:\n${tail}` : whole;
+}

@@ -1,0 +1,44 @@
+export { assertNever } from "./assert-never.ts";
+export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
+export { ERRORS, ExecutorError } from "./errors.ts";
+export type { Id, RunId, SandboxId, TaskKey } from "./ids.ts";
+export { asId } from "./ids.ts";
+export type {
+  AnswerHead,
+  AnswerSink,
+  BodySource,
+  CallChannel,
+  CallRequest,
+  Exchange,
+  OpenChannel,
+} from "./ports/channel.ts";
+export type { Clock } from "./ports/clock.ts";
+export type {
+  DriverCapabilities,
+  DriverHealth,
+  Endpoint,
+  Leftover,
+  LogChunk,
+  LogTail,
+  PeerAddress,
+  PullProgress,
+  ResolvedImage,
+  ResolveOptions,
+  Sandbox,
+  SandboxDriver,
+  SandboxEnd,
+  SandboxSpec,
+  SandboxUsage,
+  StartPhases,
+} from "./ports/driver.ts";
+export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type { DoorName, Settings, Share } from "./settings.ts";
+export { DOOR_NAMES } from "./settings.ts";
+export type { IsolationClass } from "./task/isolation.ts";
+export { ISOLATION_CLASSES, isIsolationClass } from "./task/isolation.ts";
+export type { Outcome } from "./task/outcome.ts";
+export { outcomeOf } from "./task/outcome.ts";
+export type { Resources } from "./task/resources.ts";
+export { DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus, shortages } from "./task/resources.ts";
+export { taskKey } from "./task/task-key.ts";
+export type { TaskSpec } from "./task/task-spec.ts";

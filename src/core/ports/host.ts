@@ -1,0 +1,20 @@
+/** What the host (or the container the daemon runs in) has in all. */
+export interface HostCapacity {
+  readonly cpuMillis: number;
+  readonly memoryBytes: number;
+}
+
+/** How busy the host is now, tasks and everything else together. */
+export interface HostUsage {
+  /** Share of all CPU in use since the last sample, 0 to 100. */
+  readonly cpuPercent: number;
+  /** Share of all memory in use, 0 to 100. */
+  readonly memoryPercent: number;
+  readonly memoryAvailableBytes: number;
+}
+
+/** Reads the host. Neither call blocks for more than a few microseconds, and neither throws once it is open. */
+export interface HostMonitor {
+  readonly capacity: HostCapacity;
+  usage(): HostUsage;
+}

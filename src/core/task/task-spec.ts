@@ -1,0 +1,12 @@
+import type { IsolationClass } from "./isolation.ts";
+import type { Resources } from "./resources.ts";
+
+/** What a caller asked for, checked and with every default filled in. */
+export interface TaskSpec {
+  /** The id as asked: an image reference for `docker`, the id of a task folder for `process`. */
+  readonly image: string;
+  /** `default` stands for the driver's own class; a name is a floor. */
+  readonly isolation: IsolationClass | "default";
+  readonly resources: Resources;
+  readonly sgx: boolean;
+}

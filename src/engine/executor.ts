@@ -1,0 +1,144 @@
+import type {
+  AnswerSink,
+  CallRequest,
+  DoorName,
+  DriverCapabilities,
+  DriverHealth,
+  Exchange,
+  HostCapacity,
+  HostUsage,
+  IsolationClass,
+  LogChunk,
+  LogTail,
+  PullProgress,
+  Resources,
+  SandboxId,
+  SandboxUsage,
+  Settings,
+  StartPhases,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
+
+/** Where a call runs. */
+export interface Placement {
+  readonly sandboxId: SandboxId;
+  readonly isolation: IsolationClass;
+  readonly imageDigest: string;
+  /** `cold`: this call waited for the sandbox to start; `thawed`: for it to wake; `warm`: for neither. */
+  readonly start: "warm" | "thawed" | "cold";
+  /** Milliseconds from the call to its slot. */
+  readonly waitedMs: number;
+  /** How the sandbox once started, whoever waited for it. */
+  readonly phases: StartPhases;
+  readonly warnings: readonly string[];
+}
+
+/** Takes a call's story: progress any number of times, `onPlaced` at most once, then an {@link AnswerSink}'s sequence. */
+export interface CallSink extends AnswerSink {
+  onPlaced(placement: Placement): void;
+  onProgress?(progress: CallProgress): void;
+}
+
+export type CallProgress =
+  | { readonly type: "pulling"; readonly progress: PullProgress }
+  | { readonly type: "starting" }
+  | { readonly type: "waiting"; readonly reason: string };
+
+export interface CallOptions {
+  readonly door: DoorName;
+  /** Shorter than the setting if given; milliseconds. */
+  readonly queueTimeoutMs?: number;
+  /** Shorter than the setting if given; milliseconds. */
+  readonly runTimeoutMs?: number;
+}
+
+export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";
+
+/** One sandbox, as lists show it. */
+export interface SandboxView {
+  readonly sandboxId: SandboxId;
+  readonly label: string;
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  readonly tier: SandboxTier;
+  readonly isolation: IsolationClass | undefined;
+  readonly imageDigest: string | undefined;
+  readonly slotsUsed: number;
+  readonly slots: number;
+  readonly calls: number;
+  readonly ageMs: number;
+  /** Since the end of its last call; `undefined` while a call runs or it starts. */
+  readonly idleMs: number | undefined;
+  readonly reserved: Resources;
+  readonly phases: StartPhases | undefined;
+  readonly warnings: readonly string[];
+}
+
+/** A request that waits, and for what. */
+export interface WaitingView {
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  readonly callers: number;
+  readonly waitedMs: number;
+  /** A sentence: why it does not run yet. */
+  readonly reason: string;
+}
+
+export type ExecutorState = "running" | "pausing" | "paused" | "draining";
+
+export interface ExecutorView {
+  readonly state: ExecutorState;
+  readonly driver: string;
+  readonly capabilities: DriverCapabilities;
+  readonly host: HostCapacity;
+  readonly usage: HostUsage;
+  /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory only). */
+  readonly capacity: Resources;
+  readonly reserved: Resources;
+  readonly gpuModel: string;
+  readonly running: number;
+  readonly waiting: number;
+  readonly sandboxes: number;
+}
+
+export interface Prefetched {
+  readonly digest: string;
+  readonly wasPulled: boolean;
+  /** Warm sandboxes of an older content that take no more calls. */
+  readonly retired: number;
+}
+
+/** The daemon's heart as its doors see it. Every method may be called at any time. */
+export interface Executor extends AsyncDisposable {
+  /**
+   * Runs one call: admits it, places it in a warm sandbox or a new one, sends it, and settles. Never throws: refusals arrive
+   * at `sink.onError`, always after this function has returned. At most once: nothing is sent twice after the first byte.
+   */
+  call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange;
+  view(): ExecutorView;
+  health(signal: AbortSignal): Promise<DriverHealth>;
+  sandboxes(): readonly SandboxView[];
+  waiting(): readonly WaitingView[];
+  usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage>;
+  /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND; SANDBOX_BUSY unless `isForced`, which ends its calls. */
+  evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void>;
+  /** Fetches an image, or what its tag now names; sandboxes of the older content take no further calls. */
+  prefetch(
+    image: string,
+    options: { onProgress?(progress: PullProgress): void },
+    signal: AbortSignal,
+  ): Promise<Prefetched>;
+  /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND. */
+  tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail>;
+  /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND, at the first step. */
+  followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk>;
+  /** Takes no more calls, refuses the waiting ones, ends warm sandboxes as they fall idle. Resolves when quiet, or after `Settings.pauseWaitMs`. */
+  pause(): Promise<{ readonly running: number }>;
+  unpause(): void;
+  settings(): Settings;
+  /** Applies a whole new set of settings at once; the caller has checked it. Idle sandboxes go until the new limits hold. */
+  configure(settings: Settings): void;
+  /** Takes no more calls, waits for running ones up to `deadlineMs`, then ends every sandbox. Resolves with how many calls were cut. */
+  drain(deadlineMs: number): Promise<{ readonly cut: number }>;
+}
