@@ -32,6 +32,8 @@ export type {
   StartPhases,
 } from "./ports/driver.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
+export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
 export type { DoorName, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES } from "./settings.ts";
 export type { IsolationClass } from "./task/isolation.ts";

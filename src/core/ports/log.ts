@@ -1,0 +1,58 @@
+/** `error`: an operator must act. `warn`: we coped and it cost something. `info`: the state changed. `debug`: everything between. */
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * All that is ever logged: `noun.verb` in the past tense, and its message, which is constant. Facts go into fields. Add a row
+ * here first; never reuse a name for another thing.
+ */
+export const LOG_EVENTS = {
+  "executor.started": "the executor takes calls",
+  "executor.paused": "the executor takes no calls",
+  "executor.unpaused": "the executor takes calls again",
+  "executor.draining": "the executor stops: no new calls",
+  "executor.stopped": "the executor has stopped",
+  "executor.failed": "the executor could not go on",
+  "config.loaded": "configuration read",
+  "config.changed": "configuration changed while running",
+  "config.refused": "a change of configuration was refused",
+  "driver.opened": "sandbox driver ready",
+  "driver.lost": "the sandbox driver's engine does not answer",
+  "driver.regained": "the sandbox driver's engine answers again",
+  "driver.missed": "a driver was tried and is not available",
+  "driver.degraded": "the driver reached less than was asked for",
+  "door.opened": "a door listens",
+  "door.exposed": "a door listens beyond this host without a token",
+  "door.closed": "a door no longer listens",
+  "control.used": "a control action",
+  "image.pulled": "image fetched",
+  "image.refused": "image could not be fetched",
+  "image.moved": "the tag names another image now",
+  "sandbox.started": "sandbox ready",
+  "sandbox.failed": "sandbox could not be started",
+  "sandbox.warned": "sandbox came up with a remark",
+  "sandbox.frozen": "idle sandbox frozen",
+  "sandbox.thawed": "sandbox thawed",
+  "sandbox.stopped": "sandbox removed",
+  "sandbox.died": "sandbox ended by itself",
+  "sandbox.adopted": "sandbox of an earlier life taken over",
+  "sandbox.reaped": "orphan removed",
+  "sandbox.leaked": "sandbox could not be removed; trying again",
+  "call.ended": "call ended",
+  "call.refused": "call refused",
+  "call.failed": "call failed for a defect of ours",
+  "run.recorded": "run recorded",
+  "run.lost": "a run of an earlier life ended with it",
+  "state.failed": "the state directory could not be used",
+  "network.swept": "unused task networks removed",
+} as const satisfies Record<string, string>;
+
+export type LogEvent = keyof typeof LOG_EVENTS;
+
+/** Facts about one event, named by our words. An `error` field takes anything thrown. Secrets never come in here. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Where events go. Never throws and never blocks. */
+export interface Log {
+  log(level: LogLevel, event: LogEvent, fields?: LogFields): void;
+}
