@@ -34,6 +34,7 @@ export type {
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
+export { Secret } from "./secret.ts";
 export type { DoorName, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES } from "./settings.ts";
 export type { IsolationClass } from "./task/isolation.ts";

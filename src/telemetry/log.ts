@@ -1,0 +1,68 @@
+import { pino } from "pino";
+import type { Log, LogLevel } from "../core/index.ts";
+import { LOG_EVENTS } from "../core/index.ts";
+import { printableFields } from "./redact.ts";
+
+/** More than this unwritten, and lines are dropped: a stuck reader must not fill our memory. */
+const LONGEST_BACKLOG_BYTES = 4 * 1024 * 1024;
+
+/** How long the end of the daemon waits for a reader of its log that does not read. */
+const FLUSH_MS = 500;
+
+export interface LogOptions {
+  /** Less urgent lines are not written. */
+  readonly level: LogLevel;
+  /** A file descriptor: 1 is standard output, 2 standard error. */
+  readonly descriptor?: number;
+  /** Facts that every line carries. */
+  readonly fixed?: Readonly<Record<string, string>>;
+}
+
+/** The daemon's log: one JSON object per line. Disposing it writes out what is still in memory. */
+export interface OpenLog extends Log, AsyncDisposable {
+  /** Takes effect with the next line. */
+  setLevel(level: LogLevel): void;
+}
+
+/** Opens the log. Writing never waits for the reader. */
+export function openLog({ level, descriptor = 1, fixed = {} }: LogOptions): OpenLog {
+  const destination = pino.destination({
+    dest: descriptor,
+    sync: false,
+    minLength: 0,
+    maxLength: LONGEST_BACKLOG_BYTES,
+  });
+  // A reader that has gone away (EPIPE) is its own wish; there is nobody left to tell.
+  destination.on("error", () => undefined);
+  const logger = pino(
+    {
+      level,
+      base: { ...fixed },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
+  return {
+    log(lineLevel, event, fields = {}) {
+      if (!logger.isLevelEnabled(lineLevel)) return;
+      logger[lineLevel]({ event, ...printableFields(fields) }, LOG_EVENTS[event]);
+    },
+    setLevel(next) {
+      logger.level = next;
+    },
+    [Symbol.asyncDispose]: () => flush(destination),
+  };
+}
+
+/** A write may be under way: what it holds is only safe once it has come back. */
+function flush(destination: ReturnType<typeof pino.destination>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, FLUSH_MS);
+    // An error here means that the reader is gone and the lines have no way out.
+    destination.flush(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
