@@ -29,7 +29,8 @@ export function openLog({ level, descriptor = 1, fixed = {} }: LogOptions): Open
   const destination = pino.destination({
     dest: descriptor,
     sync: false,
-    minLength: 0,
+    // Every line is written at once; 0 would mean the same, but then `flush` does not wait.
+    minLength: 1,
     maxLength: LONGEST_BACKLOG_BYTES,
   });
   // A reader that has gone away (EPIPE) is its own wish; there is nobody left to tell.

@@ -41,8 +41,8 @@ export function text(value: string): string {
   const cut = value.length > LONGEST_TEXT ? `${value.slice(0, LONGEST_TEXT)}… [cut]` : value;
   return cut
     .replace(/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${REDACTED}`)
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${REDACTED}@`)
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s?#]+)\?[^\s"'#]+/gi, `$1?${REDACTED}`);
+    .replace(/([a-z][a-z0-9+.-]{0,15}:\/\/)[^\s/@]+@/gi, `$1${REDACTED}@`)
+    .replace(/([a-z][a-z0-9+.-]{0,15}:\/\/[^\s?#]+)\?[^\s"'#]+/gi, `$1?${REDACTED}`);
 }
 
 function describeError(error: Error, depth: number): Record<string, unknown> {
