@@ -1,0 +1,101 @@
+#!/usr/bin/env node
+/**
+ * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with its chunks beside it), `dist/client.mjs` (the typed client),
+ * and the client's declarations. Needs no install script to have run.
+ *
+ * `dist/.stamp` carries the time at which the build began: sources newer than it mean that a build is due.
+ *
+ * Flags: `--no-types` leaves the declarations out (the start script wants none), `--analyze` prints what the bundle holds.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { analyzeMetafile, build } from "esbuild";
+import { slimDependencies } from "./build/slim-dependencies.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+const flags = new Set(process.argv.slice(2));
+const STALE_CHUNK_MS = 7 * 24 * 3600 * 1000;
+
+/** CommonJS dependencies ask for these three, and an ES module has none of them. */
+const COMMONJS_NAMES = [
+  'import{createRequire as __hearthRequire}from"node:module";',
+  'import{fileURLToPath as __hearthPath}from"node:url";',
+  'import{dirname as __hearthDirname}from"node:path";',
+  "const require=__hearthRequire(import.meta.url),__filename=__hearthPath(import.meta.url),__dirname=__hearthDirname(__filename);",
+].join("");
+
+const startedAt = new Date();
+mkdirSync(dist, { recursive: true });
+const daemon = await bundle("src/main.ts", "hearth", {
+  platform: "node",
+  target: "node20",
+  splitting: true,
+  // Both hold machine code that cannot be bundled; koffi is optional at run time.
+  external: ["koffi", "libsql"],
+  banner: { js: COMMONJS_NAMES },
+  plugins: [slimDependencies],
+});
+if (existsSync(join(root, "src/client/index.ts"))) {
+  await bundle("src/client/index.ts", "client", { platform: "neutral", target: "es2022", splitting: false });
+  if (!flags.has("--no-types")) declareClient();
+}
+removeStaleChunks(daemon);
+writeFileSync(join(dist, ".stamp"), `${startedAt.toISOString()}\n`);
+utimesSync(join(dist, ".stamp"), startedAt, startedAt);
+if (flags.has("--analyze")) process.stdout.write(await analyzeMetafile(daemon.metafile));
+const size = Object.values(daemon.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
+console.error(`built dist/hearth.mjs (${(size / 1e6).toFixed(1)} MB) in ${Date.now() - startedAt.getTime()} ms`);
+
+/** Bundles one entry; chunks are written before the entry that names them, which appears by rename. */
+async function bundle(entry, name, options) {
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: { [name]: entry },
+    outdir: dist,
+    outExtension: { ".js": ".mjs" },
+    chunkNames: "chunks/[name]-[hash]",
+    bundle: true,
+    format: "esm",
+    minify: true,
+    legalComments: "none",
+    metafile: true,
+    write: false,
+    logLevel: "warning",
+    ...options,
+  });
+  const isEntry = (file) => basename(file.path) === `${name}.mjs`;
+  for (const file of [...result.outputFiles].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
+    mkdirSync(dirname(file.path), { recursive: true });
+    const half = `${file.path}.${process.pid}`;
+    writeFileSync(half, file.contents, { mode: isEntry(file) ? 0o755 : 0o644 });
+    renameSync(half, file.path);
+  }
+  return result;
+}
+
+/** A daemon that still runs may load a chunk of the build it started from, so old ones stay for a week. */
+function removeStaleChunks(result) {
+  const chunks = join(dist, "chunks");
+  if (!existsSync(chunks)) return;
+  const wanted = new Set(result.outputFiles.map((file) => basename(file.path)));
+  for (const name of readdirSync(chunks)) {
+    const path = join(chunks, name);
+    if (!wanted.has(name) && Date.now() - statSync(path).mtimeMs > STALE_CHUNK_MS) rmSync(path);
+  }
+}
+
+/** Types are checked by `npm run types`; here they are only written. */
+function declareClient() {
+  const tsc = join(root, "node_modules/typescript/lib/tsc.js");
+  const run = spawnSync(process.execPath, [tsc, "-p", join(root, "scripts/build/client-types.json")], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (run.status !== 0) {
+    console.error("the client's declarations could not be written");
+    process.exit(1);
+  }
+}
