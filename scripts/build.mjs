@@ -8,7 +8,16 @@
  * Flags: `--no-types` leaves the declarations out (the start script wants none), `--analyze` prints what the bundle holds.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { analyzeMetafile, build } from "esbuild";
@@ -47,7 +56,9 @@ writeFileSync(join(dist, ".stamp"), `${startedAt.toISOString()}\n`);
 utimesSync(join(dist, ".stamp"), startedAt, startedAt);
 if (flags.has("--analyze")) process.stdout.write(await analyzeMetafile(daemon.metafile));
 const size = Object.values(daemon.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
-console.error(`built dist/hearth.mjs (${(size / 1e6).toFixed(1)} MB) in ${Date.now() - startedAt.getTime()} ms`);
+console.error(
+  `built dist/hearth.mjs (${(size / 1e6).toFixed(1)} MB) in ${Date.now() - startedAt.getTime()} ms`,
+);
 
 /** Bundles one entry; chunks are written before the entry that names them, which appears by rename. */
 async function bundle(entry, name, options) {

@@ -1,0 +1,103 @@
+#!/usr/bin/env node
+/**
+ * Everything that has to hold before a change goes in (`npm run check`). Every step runs, also after one has failed; the last
+ * line says `N passed, N failed`, counting each test and each other step as one.
+ *
+ *   node scripts/check.mjs                 all steps
+ *   node scripts/check.mjs lint unit       only these
+ *   node scripts/check.mjs --static        what needs no running product: format to docs
+ *   node scripts/check.mjs --loud          with the output of every step
+ *
+ * What cannot run here is skipped aloud. With CI=true a skip is a failure, except for the parts named in
+ * HEARTH_MAY_SKIP (comma-separated, as they stand in the skipped test's title after "needs ").
+ */
+import { existsSync, rmSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { runCommand } from "./check/run-command.mjs";
+import { root, STEPS } from "./check/steps.mjs";
+import { readVitestReport } from "./check/vitest-report.mjs";
+
+const flags = process.argv.slice(2).filter((argument) => argument.startsWith("--"));
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const isCi = process.env.CI === "true" || process.env.CI === "1";
+const maySkip = (process.env.HEARTH_MAY_SKIP ?? "").split(",").filter((part) => part !== "");
+const unknown = names.filter((name) => !STEPS.some((step) => step.name === name));
+if (unknown.length > 0) {
+  console.error(`no such step: ${unknown.join(", ")}; there are ${STEPS.map(({ name }) => name).join(", ")}`);
+  process.exit(2);
+}
+
+const total = { passed: 0, failed: 0, skipped: [] };
+const failures = [];
+for (const step of STEPS) {
+  if (names.length > 0 ? !names.includes(step.name) : flags.includes("--static") && step.report !== undefined)
+    continue;
+  const absent = whatIsAbsent(step);
+  if (absent !== undefined) {
+    report("skip", step.name, absent);
+    total.skipped.push(`${step.name}: needs ${absent}`);
+    continue;
+  }
+  await runStep(step);
+}
+finish();
+
+async function runStep(step) {
+  const startedAt = Date.now();
+  const logFile = join(root, "out/reports", `${step.name}.log`);
+  const isLoud = flags.includes("--loud");
+  // An old report must not be counted when the run ends without a new one.
+  if (step.report !== undefined) rmSync(step.report, { force: true });
+  const { code, tail, timedOut } = await runCommand(step.argv, {
+    cwd: root,
+    logFile,
+    timeoutMs: step.timeoutMs,
+    isLoud,
+  });
+  const seconds = `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
+  if (step.report === undefined) {
+    total[code === 0 ? "passed" : "failed"] += 1;
+    report(code === 0 ? "ok" : "FAIL", step.name, seconds);
+    if (code !== 0) failures.push(`${step.name} (exit ${code}${timedOut ? ", out of time" : ""})\n${tail}`);
+    return;
+  }
+  const counts = readVitestReport(step.report);
+  // A run may fail although each test passed: an unhandled rejection, or a hang that the time limit ended.
+  if (code !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    counts.failures.push(`${step.name} (exit ${code}${timedOut ? ", out of time" : ""})\n${tail}`);
+  }
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped.push(...counts.skipped);
+  failures.push(...counts.failures);
+  const parts = [`${counts.passed} passed`, `${counts.failed} failed`];
+  if (counts.skipped.length > 0) parts.push(`${counts.skipped.length} skipped`);
+  report(counts.failed === 0 ? "ok" : "FAIL", step.name, `${seconds}, ${parts.join(", ")}`);
+}
+
+/** What keeps a step from running, in words; `undefined` when nothing does. */
+function whatIsAbsent({ needs, onlyWith }) {
+  if (onlyWith !== undefined && !existsSync(join(root, onlyWith))) return onlyWith;
+  if (needs === undefined) return undefined;
+  const isThere = (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, needs)));
+  return isThere ? undefined : needs;
+}
+
+function report(word, name, detail) {
+  console.error(`${word.padEnd(5)}${name.padEnd(13)}${detail}`);
+}
+
+function finish() {
+  for (const failure of failures) console.error(`\n--- ${failure}`);
+  if (total.skipped.length > 0) console.error("\nskipped:");
+  for (const title of total.skipped) console.error(`  ${title}`);
+  const refused = isCi
+    ? total.skipped.filter((title) => !maySkip.some((part) => title.includes(`needs ${part}`)))
+    : [];
+  if (refused.length > 0) console.error(`\n${refused.length} of these must not be skipped with CI=true`);
+  const failed = total.failed + refused.length;
+  const skipped = total.skipped.length - refused.length;
+  console.log(`${total.passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}

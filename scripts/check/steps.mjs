@@ -1,0 +1,66 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { filesUnder } from "./files-under.mjs";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const node = process.execPath;
+const bin = (path) => [node, join(root, "node_modules", path)];
+const MINUTE_MS = 60_000;
+
+/** Everything that is looked at without running the product, then the product, in the order in which a mistake is cheapest. */
+export const STEPS = [
+  command("format", [...bin("@biomejs/biome/bin/biome"), "check", "--linter-enabled=false", "."]),
+  command("types", [...bin("typescript/lib/tsc.js"), "-b"]),
+  command("lint", [...bin("eslint/bin/eslint.js"), "--max-warnings=0", "."]),
+  command("direction", [
+    ...bin("dependency-cruiser/bin/dependency-cruise.mjs"),
+    "--config",
+    ".dependency-cruiser.cjs",
+    "src",
+  ]),
+  command("dead-code", [node, "scripts/check/dead-code.mjs"]),
+  command("shell", ["shellcheck", ...shellScripts()], { needs: "shellcheck" }),
+  command("build", [node, "scripts/build.mjs"]),
+  command("docs", [node, "--import", "tsx", "scripts/write-docs.ts", "--check"], {
+    onlyWith: "scripts/write-docs.ts",
+  }),
+  suite("unit", ["src"], { isParallel: true, minutes: 10 }),
+  suite("conformance", ["test/conformance"], { minutes: 15 }),
+  suite("integration", ["test/integration"], { minutes: 20 }),
+  suite("faults", ["test/faults"], { minutes: 20 }),
+  suite("e2e", ["test/e2e"], { minutes: 25 }),
+  command("package", [node, "scripts/check/package.mjs"]),
+];
+
+function command(name, argv, { needs, onlyWith, minutes = 5 } = {}) {
+  return { name, argv, needs, onlyWith, timeoutMs: minutes * MINUTE_MS };
+}
+
+/**
+ * One vitest run. Suites that start an engine run one file at a time: two engines on two cores make each other late. Its
+ * report is what the closing line is counted from.
+ */
+function suite(name, folders, { isParallel = false, minutes }) {
+  const report = join(root, "out/reports", `${name}.json`);
+  const argv = [
+    ...bin("vitest/vitest.mjs"),
+    "run",
+    ...folders.map((folder) => `${folder}/`),
+    "--passWithNoTests",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+    ...(isParallel ? [] : ["--no-file-parallelism"]),
+  ];
+  return { name, argv, report, onlyWith: folders[0], timeoutMs: minutes * MINUTE_MS };
+}
+
+function shellScripts() {
+  const start = ["hearth", ".ci/run"].filter((path) => existsSync(join(root, path)));
+  return [
+    ...start,
+    ...["scripts", "docker", "deploy"].flatMap((folder) => filesUnder(join(root, folder), /\.sh$/)),
+  ];
+}
