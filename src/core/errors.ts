@@ -114,6 +114,13 @@ export const ERRORS = {
     text: "there is no such warm sandbox",
   },
   RUN_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such run" },
+  ANSWER_NOT_KEPT: {
+    kind: "not_found",
+    retry: "never",
+    fault: "caller",
+    text: "the run's answer was too large to be kept",
+  },
+  RUN_RUNNING: { kind: "conflict", retry: "later", fault: "caller", text: "the run has not ended yet" },
   TASK_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "no task folder has this id" },
   IDEMPOTENCY_RUNNING: {
     kind: "conflict",

@@ -1,0 +1,21 @@
+export type { Problem } from "../contract/problem.ts";
+export type { Placement, Progress, Run, RunList } from "../contract/v1/calls.ts";
+export type { Config, ConfigChanged, ConfigEntry, ConfigPatch } from "../contract/v1/config.ts";
+export type { Controlled, Host, Stats } from "../contract/v1/host.ts";
+export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
+export type {
+  LogChunk,
+  LogTail,
+  Sandbox,
+  SandboxDetail,
+  SandboxList,
+  SandboxUsage,
+  WaitingCall,
+  WaitingList,
+} from "../contract/v1/sandboxes.ts";
+export type { CallAnswer, CallInput, CallStream } from "./call.ts";
+export type { Abortable } from "./client.ts";
+export { HearthClient } from "./client.ts";
+export type { HearthErrorCode } from "./error.ts";
+export { HearthError } from "./error.ts";
+export type { ClientOptions } from "./transport.ts";

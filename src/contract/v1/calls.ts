@@ -1,0 +1,138 @@
+import * as z from "zod";
+import { problem } from "./problem.ts";
+import { named } from "./registry.ts";
+import {
+  count,
+  cpu,
+  gpus,
+  idText,
+  image,
+  isolation,
+  isolationWish,
+  mem,
+  phases,
+  taskPath,
+  timeoutMs,
+} from "./shared.ts";
+
+/** A number in a query parameter; an empty one is not 0. */
+const inQuery = <S extends z.ZodType<number>>(schema: S) =>
+  z
+    .string()
+    .regex(/^-?\d+(\.\d+)?$/, "must be a number")
+    .transform(Number)
+    .pipe(schema as z.ZodType<number, number>);
+
+/** What a call is for, as query parameters: the body is the task's input and nothing else. */
+export const callQuery = z.object({
+  image,
+  cpu: inQuery(cpu).optional(),
+  mem: inQuery(mem).optional(),
+  gpus: inQuery(gpus).optional(),
+  isolation: isolationWish.default("default"),
+  sgx: z.stringbool().default(false).describe("Run with the SGX device and the AESM socket."),
+  path: taskPath.optional(),
+  queueTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for room at most this long."),
+  runTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for the answer at most this long."),
+});
+export type CallQuery = z.output<typeof callQuery>;
+
+/** The same as one JSON body, for callers that cannot send raw input. */
+export const newRun = named(
+  "NewRun",
+  "A call to be run without waiting for its answer.",
+  z.object({
+    image,
+    cpu: cpu.optional(),
+    mem: mem.optional(),
+    gpus: gpus.optional(),
+    isolation: isolationWish.default("default"),
+    sgx: z.boolean().default(false),
+    path: taskPath.optional(),
+    queueTimeoutMs: timeoutMs.optional(),
+    runTimeoutMs: timeoutMs.optional(),
+    input: z
+      .unknown()
+      .optional()
+      .describe("The task's input: a string is sent as it stands, anything else as JSON text."),
+    contentType: z
+      .string()
+      .max(256)
+      .regex(/^[\x21-\x7e][\x20-\x7e]*$/)
+      .default("application/json"),
+  }),
+);
+export type NewRun = z.input<typeof newRun>;
+
+export const placement = named(
+  "Placement",
+  "Where a call ran.",
+  z.object({
+    sandboxId: z.string(),
+    isolation,
+    imageDigest: z.string(),
+    start: z.enum(["warm", "thawed", "cold"]).describe("What the call had to wait for."),
+    waitedMs: z.number().describe("From the call to its slot."),
+    phases,
+    warnings: z.array(z.string()),
+  }),
+);
+export type Placement = z.infer<typeof placement>;
+
+export const progress = named(
+  "Progress",
+  "What a call waits for.",
+  z.discriminatedUnion("type", [
+    z.object({ type: z.literal("waiting"), reason: z.string() }),
+    z.object({
+      type: z.literal("pulling"),
+      image: z.string(),
+      doneBytes: z.number(),
+      totalBytes: z.number().describe("Of all layers known so far; it grows."),
+    }),
+    z.object({ type: z.literal("starting") }),
+    z.object({ type: z.literal("running") }),
+  ]),
+);
+export type Progress = z.infer<typeof progress>;
+
+export const run = named(
+  "Run",
+  "A recorded call. `answered`: the task answered, whatever status it chose; `failed`: it did not, see `problem`; `lost`: this host ended while it ran.",
+  z.object({
+    id: z.string(),
+    state: z.enum(["running", "answered", "failed", "cancelled", "lost"]),
+    image: z.string(),
+    createdAt: z.string().describe("RFC 3339."),
+    endedAt: z.string().optional(),
+    progress: progress.optional().describe("While it runs."),
+    placement: placement.optional(),
+    answer: z
+      .object({
+        status: z.number().int(),
+        isSuccess: z.boolean(),
+        contentType: z.string().optional(),
+        bytes: count,
+        isKept: z.boolean().describe("Whether it was small enough to be kept."),
+      })
+      .optional(),
+    problem: problem.optional(),
+  }),
+);
+export type Run = z.infer<typeof run>;
+
+export const runList = named("RunList", "Recorded calls, newest first.", z.object({ runs: z.array(run) }));
+export type RunList = z.infer<typeof runList>;
+
+export const runParams = z.object({ runId: idText });
+
+export const runListQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+
+/** Headers that every route which starts a call understands. */
+export const idempotencyKey = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces");

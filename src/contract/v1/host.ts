@@ -1,0 +1,62 @@
+import * as z from "zod";
+import { named } from "./registry.ts";
+import { count, isolation, resources } from "./shared.ts";
+
+export const executorState = z.enum(["running", "pausing", "paused", "draining"]);
+
+export const host = named(
+  "Host",
+  "This host, what its tasks may use, and what they hold.",
+  z.object({
+    version: z.string(),
+    state: executorState,
+    driver: z.string(),
+    isolation: z.array(isolation).describe("The classes on offer; the first is what `default` means."),
+    canFreeze: z.boolean(),
+    canAdopt: z.boolean().describe("Whether warm sandboxes outlive the daemon."),
+    cpuMillis: count.describe("All CPU of the host, in thousandths of a core."),
+    memoryBytes: count,
+    cpuPercent: z.number().describe("CPU in use by everything on the host, 0 to 100."),
+    memoryPercent: z.number(),
+    memoryAvailableBytes: z.number(),
+    capacity: resources.describe("What tasks may hold in all."),
+    reserved: resources.describe("What they hold now."),
+    gpuModel: z.string(),
+    running: count.describe("Calls that run."),
+    waiting: count.describe("Calls that wait."),
+    sandboxes: count,
+  }),
+);
+export type Host = z.infer<typeof host>;
+
+export const pauseQuery = z.object({});
+
+export const controlled = named(
+  "Controlled",
+  "The state after a control action.",
+  z.object({
+    state: executorState,
+    running: count.describe("Calls that still run."),
+  }),
+);
+export type Controlled = z.infer<typeof controlled>;
+
+/** The legacy statistics; also at `/stats`. Units are the contract's own. */
+export const stats = named(
+  "Stats",
+  "The eleven figures of the MECAnywhere contract.",
+  z.object({
+    total_cpu: z.number().describe("Cores of the host."),
+    total_mem: z.number().describe("MB of the host."),
+    used_cpu: z.number().describe("Percent."),
+    used_mem: z.number().describe("Percent."),
+    task_cpu: z.number().describe("Cores given to tasks."),
+    task_mem: z.number().describe("MB given to tasks."),
+    task_used_cpu: z.number().describe("Percent of task_cpu reserved."),
+    task_used_mem: z.number().describe("Percent of task_mem reserved."),
+    gpu_model: z.string(),
+    task_gpu: z.number().describe("GPUs given to tasks."),
+    task_used_gpu: z.number().describe("GPUs in use."),
+  }),
+);
+export type Stats = z.infer<typeof stats>;

@@ -1,0 +1,14 @@
+import type { Route } from "./route.ts";
+import { callRoutes } from "./routes/calls.ts";
+import { aboutRoutes, hostRoutes } from "./routes/host.ts";
+import { sandboxRoutes } from "./routes/sandboxes.ts";
+
+/** Every route under `/v1`, and the description of them. */
+export const ROUTES = {
+  ...callRoutes,
+  ...sandboxRoutes,
+  ...hostRoutes,
+  ...aboutRoutes,
+} as const satisfies Record<string, Route>;
+
+export type RouteName = keyof typeof ROUTES;

@@ -1,0 +1,164 @@
+import type { ErrorCode } from "../../../core/index.ts";
+import { callQuery, newRun, run, runList, runListQuery, runParams } from "../calls.ts";
+import type { Route } from "../route.ts";
+import { JSON_TYPE, NDJSON_TYPE, SSE_TYPE } from "../route.ts";
+
+/** Everything that can keep a call from being answered. */
+export const CALL_PROBLEMS = [
+  "INPUT_INVALID",
+  "BODY_TOO_LARGE",
+  "IMAGE_NAME_INVALID",
+  "IMAGE_NOT_FOUND",
+  "TASK_NOT_FOUND",
+  "RESOURCES_EXCEED_LIMIT",
+  "ISOLATION_UNAVAILABLE",
+  "GPU_UNAVAILABLE",
+  "SGX_UNAVAILABLE",
+  "IMAGE_FORBIDDEN",
+  "QUEUE_FULL",
+  "QUEUE_TIMEOUT",
+  "START_BACKOFF",
+  "PAUSED",
+  "DRAINING",
+  "IMAGE_PULL_FAILED",
+  "IMAGE_UNUSABLE",
+  "SANDBOX_START_FAILED",
+  "SANDBOX_EXITED_EARLY",
+  "START_TIMEOUT",
+  "RUN_TIMEOUT",
+  "TASK_UNREACHABLE",
+  "TASK_EXITED",
+  "TASK_OUT_OF_MEMORY",
+  "TASK_PROTOCOL",
+  "ANSWER_TOO_LARGE",
+  "CALL_CANCELLED",
+  "ENGINE_UNAVAILABLE",
+  "ENGINE_FAILED",
+  "SANDBOX_LOST",
+  "DISK_FULL",
+] as const satisfies readonly ErrorCode[];
+
+const KEY_HEADER = {
+  "Idempotency-Key":
+    "Makes the call safe to repeat: the same key and request within the window get the recorded answer, and a refusal that may pass by itself frees the key.",
+} as const;
+const ACCEPTED = {
+  description: "Accepted; the run goes on without its caller.",
+  content: { [JSON_TYPE]: run },
+  headers: { Location: "Where the run is found.", "Hearth-Run-Id": "The run's id." },
+} as const;
+
+export const callRoutes = {
+  call: {
+    method: "POST",
+    path: "/v1/calls",
+    tag: "calls",
+    summary: "Call a task and wait for its answer",
+    description:
+      "The body is the task's input, byte for byte, with its content type; the answer is the task's own: status, content type and body, streamed as it comes. `Hearth-Outcome` is there if and only if the task answered.",
+    scopes: ["run"],
+    query: callQuery,
+    headers: {
+      ...KEY_HEADER,
+      Prefer: "`respond-async`: answer 202 at once and record the run.",
+    },
+    body: "raw",
+    answers: {
+      200: {
+        description: "The task's own answer, with the status that it chose.",
+        content: { "*/*": undefined },
+        headers: {
+          "Hearth-Run-Id": "Names this call.",
+          "Hearth-Outcome": "`success` for a 2xx of the task, otherwise `failure`.",
+          "Hearth-Sandbox-Id": "Where it ran.",
+          "Hearth-Start": "`warm`, `thawed` or `cold`.",
+          "Hearth-Waited-Ms": "From the call to its slot.",
+          "Hearth-Isolation": "The class really reached.",
+          "Hearth-Image-Digest": "The content that ran.",
+          "Idempotency-Replayed": "`true` if this is the recorded answer of an earlier call.",
+        },
+      },
+      202: ACCEPTED,
+    },
+    problems: [
+      ...CALL_PROBLEMS,
+      "IDEMPOTENCY_RUNNING",
+      "IDEMPOTENCY_MISMATCH",
+      "RUN_LOST",
+      "ANSWER_NOT_KEPT",
+    ],
+  },
+  startRun: {
+    method: "POST",
+    path: "/v1/runs",
+    tag: "runs",
+    summary: "Start a call without waiting for its answer",
+    scopes: ["run"],
+    headers: KEY_HEADER,
+    body: newRun,
+    answers: { 202: ACCEPTED },
+    problems: [
+      "INPUT_INVALID",
+      "BODY_TOO_LARGE",
+      "QUEUE_FULL",
+      "DRAINING",
+      "IDEMPOTENCY_MISMATCH",
+      "DISK_FULL",
+    ],
+  },
+  listRuns: {
+    method: "GET",
+    path: "/v1/runs",
+    tag: "runs",
+    summary: "List recorded calls, newest first",
+    scopes: ["run", "read"],
+    query: runListQuery,
+    answers: { 200: { description: "The runs.", content: { [JSON_TYPE]: runList } } },
+    problems: ["INPUT_INVALID"],
+  },
+  getRun: {
+    method: "GET",
+    path: "/v1/runs/{runId}",
+    tag: "runs",
+    summary: "Look at a recorded call",
+    scopes: ["run", "read"],
+    params: runParams,
+    answers: { 200: { description: "The run.", content: { [JSON_TYPE]: run } } },
+    problems: ["RUN_NOT_FOUND"],
+  },
+  followRun: {
+    method: "GET",
+    path: "/v1/runs/{runId}/events",
+    tag: "runs",
+    summary: "Follow a recorded call until it has ended",
+    description: "Each event is the run as it then is; the last one has ended.",
+    scopes: ["run", "read"],
+    params: runParams,
+    answers: {
+      200: { description: "The run's story.", content: { [NDJSON_TYPE]: run, [SSE_TYPE]: run } },
+    },
+    problems: ["RUN_NOT_FOUND"],
+  },
+  getAnswer: {
+    method: "GET",
+    path: "/v1/runs/{runId}/answer",
+    tag: "runs",
+    summary: "Fetch the answer of a recorded call",
+    description: "The task's status, content type and bytes; the run's own problem if it was not answered.",
+    scopes: ["run"],
+    params: runParams,
+    answers: { 200: { description: "The task's own answer.", content: { "*/*": undefined } } },
+    problems: [...CALL_PROBLEMS, "RUN_NOT_FOUND", "RUN_RUNNING", "RUN_LOST", "ANSWER_NOT_KEPT"],
+  },
+  cancelRun: {
+    method: "DELETE",
+    path: "/v1/runs/{runId}",
+    tag: "runs",
+    summary: "Cancel a recorded call",
+    description: "Safe to repeat; once the run has ended it changes nothing and shows how it ended.",
+    scopes: ["run"],
+    params: runParams,
+    answers: { 200: { description: "The run.", content: { [JSON_TYPE]: run } } },
+    problems: ["RUN_NOT_FOUND"],
+  },
+} as const satisfies Record<string, Route>;

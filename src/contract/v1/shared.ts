@@ -1,0 +1,72 @@
+import * as z from "zod";
+import { DEFAULT_RESOURCES, ISOLATION_CLASSES, MEBIBYTE } from "../../core/index.ts";
+import { named } from "./registry.ts";
+
+/** A whole number that is not negative; the bound keeps `Number.MAX_SAFE_INTEGER` out of the description. */
+export const count = z.number().int().min(0).max(1e15);
+
+export const resources = named(
+  "Resources",
+  "What a sandbox may use at most.",
+  z.object({
+    cpuMillis: count.describe("CPU in thousandths of a core."),
+    memoryBytes: count.describe("Memory in bytes."),
+    gpuCount: count.describe("GPUs in whole cards."),
+  }),
+);
+
+export const phases = named(
+  "StartPhases",
+  "Where the time of a start went.",
+  z.object({
+    createMs: z.number(),
+    startMs: z.number(),
+    readyMs: z.number(),
+  }),
+);
+
+export const isolation = z.enum(ISOLATION_CLASSES);
+
+/** The wish of a request: a class is a floor, `default` the driver's own. */
+export const isolationWish = z
+  .enum(["default", ...ISOLATION_CLASSES])
+  .describe("The isolation wanted at least; `default` is the driver's own.");
+
+/** Cores, as the contract counts them: one decimal. */
+export const cpu = z
+  .number()
+  .min(0.1)
+  .max(10_000)
+  .refine((cores) => Number.isInteger(Math.round(cores * 1e6) / 1e5), "must have at most one decimal")
+  .describe(`Cores, with at most one decimal. Default ${DEFAULT_RESOURCES.cpuMillis / 1000}.`);
+
+export const mem = z
+  .number()
+  .int()
+  .min(6)
+  .max(100_000_000)
+  .describe(`Memory in MB (2^20 bytes). Default ${DEFAULT_RESOURCES.memoryBytes / MEBIBYTE}.`);
+
+export const gpus = z.number().int().min(0).max(1024).describe("GPUs in whole cards.");
+
+export const image = z
+  .string()
+  .min(1)
+  .max(512)
+  .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces")
+  .describe("An image reference, or the id of a task folder with the `process` driver.");
+
+export const timeoutMs = z.number().int().min(1).max(86_400_000);
+
+/** `/` and further printable characters; it is written into the request line to the task as it stands. */
+export const taskPath = z
+  .string()
+  .max(2048)
+  .regex(/^\/[\x21-\x7e]*$/, "must begin with / and be printable ASCII without spaces")
+  .describe("The path at the task's server. Default `/`.");
+
+export const idText = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9_-]+$/);
