@@ -1,4 +1,10 @@
+export type { Admission, AdmitPolicy, AdmitView, Demand } from "./admission/admit.ts";
+export { admit } from "./admission/admit.ts";
+export type { Holding, PlanRoomOptions, Room } from "./admission/plan-room.ts";
+export { planRoom } from "./admission/plan-room.ts";
 export { assertNever } from "./assert-never.ts";
+export type { Capacity, Reservation } from "./books/books.ts";
+export { Books } from "./books/books.ts";
 export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
 export { ERRORS, ExecutorError } from "./errors.ts";
 export type { Id, RunId, SandboxId, TaskKey } from "./ids.ts";
@@ -34,6 +40,10 @@ export type {
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
+export type { StartFailures } from "./retry/start-backoff.ts";
+export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
+export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";
+export { advance, idleSince, isExpired, isIdle, isServing, slotsUsed } from "./sandbox/life.ts";
 export { Secret } from "./secret.ts";
 export type { DoorName, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES } from "./settings.ts";

@@ -51,6 +51,11 @@ export interface CallOptions {
   readonly queueTimeoutMs?: number;
   /** Shorter than the setting if given; milliseconds. */
   readonly runTimeoutMs?: number;
+  /**
+   * What `cancel` means while the call runs: close the connection to the task's server and keep the sandbox (for streams, whose
+   * servers listen for that), instead of what `Settings.onDisconnect` says.
+   */
+  readonly closeOnCancel?: boolean;
 }
 
 export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";
@@ -109,6 +114,13 @@ export interface Prefetched {
   readonly retired: number;
 }
 
+export interface DrainOptions {
+  /** How long running calls may take to end by themselves. */
+  readonly deadlineMs: number;
+  /** Leaves warm sandboxes to the next life, if the driver can adopt. */
+  readonly keepWarm: boolean;
+}
+
 /** The daemon's heart as its doors see it. Every method may be called at any time. */
 export interface Executor extends AsyncDisposable {
   /**
@@ -139,6 +151,6 @@ export interface Executor extends AsyncDisposable {
   settings(): Settings;
   /** Applies a whole new set of settings at once; the caller has checked it. Idle sandboxes go until the new limits hold. */
   configure(settings: Settings): void;
-  /** Takes no more calls, waits for running ones up to `deadlineMs`, then ends every sandbox. Resolves with how many calls were cut. */
-  drain(deadlineMs: number): Promise<{ readonly cut: number }>;
+  /** Takes no more calls, waits for running ones, then ends every sandbox. Resolves with how many calls were cut. */
+  drain(options: DrainOptions): Promise<{ readonly cut: number }>;
 }

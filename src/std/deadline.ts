@@ -1,5 +1,6 @@
-import type { ErrorCode, ErrorFacts } from "../core/index.ts";
+import type { Clock, ErrorCode, ErrorFacts } from "../core/index.ts";
 import { ExecutorError } from "../core/index.ts";
+import { systemClock } from "./system-clock.ts";
 
 export interface Deadline {
   /** Milliseconds from now. */
@@ -9,6 +10,8 @@ export interface Deadline {
   readonly facts?: ErrorFacts;
   /** The caller's own signal; its reason is passed on as it stands. Leave out for cleanup, which outlives its caller. */
   readonly parent?: AbortSignal | undefined;
+  /** The real clock unless a test drives another. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -21,18 +24,18 @@ export async function withDeadline<T>(
   deadline: Deadline,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { parent } = deadline;
+  const { parent, clock = systemClock } = deadline;
   parent?.throwIfAborted();
   const controller = new AbortController();
   const onParent = (): void => controller.abort(parent?.reason);
   parent?.addEventListener("abort", onParent, { once: true });
-  const timer = setTimeout(() => {
+  const cancelTimer = clock.after(deadline.ms, () => {
     controller.abort(new ExecutorError(deadline.code, deadline.facts ?? { afterMs: deadline.ms }));
-  }, deadline.ms);
+  });
   try {
     return await work(controller.signal);
   } finally {
-    clearTimeout(timer);
+    cancelTimer();
     parent?.removeEventListener("abort", onParent);
   }
 }

@@ -120,7 +120,9 @@ export interface Sandbox {
 /** A sandbox that an earlier life of this daemon left behind. */
 export interface Leftover {
   readonly sandboxId: SandboxId;
-  readonly taskKey: TaskKey;
+  /** What it was made for; `undefined` when its labels do not say so in our present words: then it can only be reaped. */
+  readonly task: TaskSpec | undefined;
+  readonly imageDigest: string;
   readonly isFrozen: boolean;
   /** Takes it over if it runs, is whole and its port accepts; rejects otherwise, and then `reap` it. */
   adopt(signal: AbortSignal): Promise<Sandbox>;

@@ -1,0 +1,88 @@
+import type { Id, SandboxId } from "../ids.ts";
+import type { DoorName, Share } from "../settings.ts";
+import type { Resources } from "../task/resources.ts";
+import { plus } from "../task/resources.ts";
+import type { Holding, Room } from "./plan-room.ts";
+import { planRoom } from "./plan-room.ts";
+
+/** A wish for room that waits: to start a sandbox, or to wake a frozen one. */
+export interface Demand {
+  readonly id: Id<"demand">;
+  readonly door: DoorName;
+  /** What must be booked on top of what is. */
+  readonly need: Resources;
+  /** The frozen sandbox to wake, if it is that; it is nobody's victim here. */
+  readonly keep: SandboxId | undefined;
+  readonly enqueuedAtMs: number;
+}
+
+export interface AdmitPolicy {
+  readonly order: "recency" | "cost";
+  readonly passOverMs: number;
+  readonly shares: Readonly<Record<DoorName, Share>>;
+}
+
+/** Everything that the decision rests on, as it stands now. */
+export interface AdmitView {
+  /** In the order of arrival. */
+  readonly demands: readonly Demand[];
+  /** What is free once everything under way has ended: room being made is counted, room promised is not. */
+  readonly free: Resources;
+  readonly holdings: readonly Holding[];
+  readonly heldByDoor: (door: DoorName) => Resources;
+  readonly nowMs: number;
+}
+
+export type Admission =
+  /** The demand gets its room, after these sandboxes have gone. */
+  | { readonly type: "grant"; readonly demand: Demand; readonly room: Room }
+  /**
+   * Nobody gets anything now, because this demand has waited its time: these busy sandboxes take no new calls until it fits.
+   */
+  | { readonly type: "hold"; readonly demand: Demand; readonly sandboxIds: readonly SandboxId[] }
+  | { readonly type: "wait" };
+
+/**
+ * Decides which waiting demand is next. First come, first served, with two exceptions: a door that is within its share goes
+ * before those that live on lent room, and a demand that does not fit may be passed by later ones until it has waited
+ * `passOverMs`. From then on nobody passes it, and busy sandboxes are held for it; so each demand waits a bounded time plus
+ * the calls that run, and nothing starves.
+ */
+export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
+  const { order } = policy;
+  for (const demand of inOrder(view, policy)) {
+    const options = { order, nowMs: view.nowMs, keep: demand.keep };
+    const room = planRoom(demand.need, view.free, view.holdings, options);
+    if (room !== undefined) return { type: "grant", demand, room };
+    if (view.nowMs - demand.enqueuedAtMs < policy.passOverMs) continue;
+    return { type: "hold", demand, sandboxIds: planHold(demand, view, policy) };
+  }
+  return { type: "wait" };
+}
+
+/** The busy sandboxes that, once idle, make enough room together with the idle ones; those are counted first. */
+function planHold(demand: Demand, view: AdmitView, policy: AdmitPolicy): readonly SandboxId[] {
+  const busy = new Set(
+    view.holdings.filter((holding) => !holding.isIdle).map((holding) => holding.sandboxId),
+  );
+  const asIfIdle = view.holdings.map((holding) =>
+    holding.isIdle ? holding : { ...holding, isIdle: true, lastUsedMs: Number.MAX_SAFE_INTEGER },
+  );
+  const options = { order: policy.order, nowMs: view.nowMs, keep: demand.keep };
+  const room = planRoom(demand.need, view.free, asIfIdle, options);
+  return room === undefined ? [] : [...room.freeze, ...room.evict].filter((id) => busy.has(id));
+}
+
+function inOrder(view: AdmitView, policy: AdmitPolicy): readonly Demand[] {
+  const isWithinShare = (demand: Demand): boolean => {
+    const share = policy.shares[demand.door];
+    const after = plus(view.heldByDoor(demand.door), demand.need);
+    return after.cpuMillis <= share.cpuMillis && after.memoryBytes <= share.memoryBytes;
+  };
+  // Demands that have waited their time stay first, or a door could live on its share for ever and starve the rest.
+  const rank = (demand: Demand): number =>
+    view.nowMs - demand.enqueuedAtMs >= policy.passOverMs ? 0 : isWithinShare(demand) ? 1 : 2;
+  const ranked = view.demands.map((demand) => ({ demand, rank: rank(demand) }));
+  ranked.sort((a, b) => a.rank - b.rank || a.demand.enqueuedAtMs - b.demand.enqueuedAtMs);
+  return ranked.map(({ demand }) => demand);
+}

@@ -1,0 +1,213 @@
+import type { AnswerHead, AnswerSink, CallRequest, Exchange, SandboxEnd } from "../core/index.ts";
+import { ExecutorError } from "../core/index.ts";
+import type { CallOptions, CallSink, Placement } from "./executor.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { TaskLine } from "./task-line.ts";
+
+/** How long a broken connection waits for the reason of its sandbox's end. */
+const END_REASON_WAIT_MS = 500;
+/** A call whose sandbox could not be reached, with nothing sent, is placed again this often. */
+const MOST_PLACEMENTS = 3;
+
+/** What an attempt asks of the executor around it. */
+export interface AttemptHost {
+  nowMs(): number;
+  /** `finish` or `cancel`: see `Settings.onDisconnect`. */
+  onDisconnect(): "finish" | "cancel";
+  /** It runs from now on; `ended` takes it off again. */
+  started(attempt: Attempt): void;
+  ended(attempt: Attempt): void;
+  track(work: Promise<void>): void;
+}
+
+type AttemptState = "waiting" | "running" | "ending" | "done";
+
+/** One call on its way through: waiting in its task's line, then running in a slot, then settled, exactly once. */
+export class Attempt implements Exchange, AnswerSink {
+  readonly request: CallRequest;
+  readonly options: CallOptions;
+  readonly startedAtMs: number;
+  /** From when its wait for room or a slot is counted; progress of its start sets it anew. */
+  waitingSinceMs: number;
+  /** When it was sent to its task; what the run deadline counts from. */
+  sentAtMs = 0;
+  readonly #host: AttemptHost;
+  readonly #line: TaskLine;
+  #sink: CallSink | undefined;
+  #state: AttemptState = "waiting";
+  #owner: SandboxOwner | undefined;
+  #exchange: Exchange | undefined;
+  #placements = 0;
+
+  constructor(host: AttemptHost, line: TaskLine, request: CallRequest, options: CallOptions, sink: CallSink) {
+    this.#host = host;
+    this.#line = line;
+    this.request = request;
+    this.options = options;
+    this.#sink = sink;
+    this.startedAtMs = host.nowMs();
+    this.waitingSinceMs = this.startedAtMs;
+  }
+
+  get sink(): CallSink | undefined {
+    return this.#sink;
+  }
+
+  /** Takes a slot and sends the request. */
+  place(owner: SandboxOwner, start: Placement["start"]): void {
+    const sandbox = owner.sandbox;
+    owner.take();
+    this.#owner = owner;
+    this.#state = "running";
+    this.#placements += 1;
+    this.sentAtMs = this.#host.nowMs();
+    this.#host.started(this);
+    if (this.#placements === 1) {
+      this.#sink?.onPlaced({
+        sandboxId: owner.id,
+        isolation: sandbox.isolation,
+        imageDigest: owner.imageDigest,
+        start,
+        waitedMs: this.sentAtMs - this.startedAtMs,
+        phases: sandbox.phases,
+        warnings: sandbox.warnings,
+      });
+    }
+    const exchange = owner.channel.send(this.request, this);
+    // The channel may have failed at once; then this slot is given back already.
+    if (this.#owner === owner && this.#state === "running") this.#exchange = exchange;
+  }
+
+  /** Ends it with an error of ours before it ran, or after its time was over. */
+  fail(error: Error): void {
+    if (this.#state === "done") return;
+    const sink = this.#sink;
+    this.#settle();
+    sink?.onError(error);
+  }
+
+  get isSettled(): boolean {
+    return this.#state === "done";
+  }
+
+  /** The executor ends: the call is broken off and its caller told why. */
+  cut(error: Error): void {
+    this.#exchange?.cancel();
+    this.fail(error);
+  }
+
+  /** Its time is over: the sandbox that would not answer is given up with it. */
+  expire(error: Error): void {
+    const owner = this.#owner;
+    this.#exchange?.cancel();
+    this.fail(error);
+    owner?.retire("overdue");
+  }
+
+  onHead(head: AnswerHead): void {
+    this.#sink?.onHead(head);
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.#sink?.onData(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#state !== "running") return;
+    const sink = this.#sink;
+    this.#settle();
+    sink?.onEnd();
+  }
+
+  onError(error: Error): void {
+    if (this.#state !== "running") return;
+    const owner = this.#owner;
+    const code = error instanceof ExecutorError ? error.code : undefined;
+    if (owner !== undefined && code === "TASK_UNREACHABLE") {
+      this.#placeAgain(owner, error);
+      return;
+    }
+    if (owner !== undefined && code === "TASK_EXITED") {
+      this.#state = "ending";
+      this.#host.track(this.#failWithReason(owner, error));
+      return;
+    }
+    this.fail(error);
+  }
+
+  pause(): void {
+    this.#exchange?.pause();
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  cancel(): void {
+    if (this.#state === "done") return;
+    this.#sink = undefined;
+    if (this.#state === "waiting") {
+      this.#line.drop(this);
+      this.#settle();
+      return;
+    }
+    const isStream = this.options.closeOnCancel === true || !(this.request.body instanceof Uint8Array);
+    if (!isStream && this.#host.onDisconnect() === "finish") {
+      // Nobody may be left who would resume it, and its slot must come back.
+      this.#exchange?.resume();
+      return;
+    }
+    const owner = this.#owner;
+    this.#exchange?.cancel();
+    this.#settle();
+    if (!isStream) owner?.retire("cancelled");
+  }
+
+  #placeAgain(owner: SandboxOwner, error: Error): void {
+    this.#release();
+    owner.retire("died");
+    if (this.#placements >= MOST_PLACEMENTS) {
+      this.fail(error);
+      return;
+    }
+    this.#state = "waiting";
+    this.waitingSinceMs = this.#host.nowMs();
+    this.#line.enqueue(this, "front");
+  }
+
+  async #failWithReason(owner: SandboxOwner, error: Error): Promise<void> {
+    const end = await owner.endWithin(END_REASON_WAIT_MS);
+    this.fail(end === undefined ? error : brokenBy(end, error));
+  }
+
+  #settle(): void {
+    this.#state = "done";
+    this.#sink = undefined;
+    this.#release();
+  }
+
+  #release(): void {
+    const owner = this.#owner;
+    if (owner === undefined) return;
+    this.#owner = undefined;
+    this.#exchange = undefined;
+    this.#host.ended(this);
+    owner.give();
+  }
+}
+
+/** What a sandbox's end means for a call that ran on it. */
+function brokenBy(end: SandboxEnd, cause: Error): ExecutorError {
+  switch (end.type) {
+    case "memory":
+      return new ExecutorError("TASK_OUT_OF_MEMORY", { limitBytes: end.limitBytes }, { cause });
+    case "exited":
+      return new ExecutorError("TASK_EXITED", { exitCode: end.exitCode }, { cause });
+    case "signalled":
+      return new ExecutorError("TASK_EXITED", { signal: end.signal }, { cause });
+    case "lost":
+      return new ExecutorError("SANDBOX_LOST", {}, { cause });
+    case "stopped":
+      return new ExecutorError("TASK_EXITED", { reason: "its sandbox was stopped" }, { cause });
+  }
+}

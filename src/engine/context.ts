@@ -1,0 +1,23 @@
+import type { Books, Clock, Log, OpenChannel, SandboxDriver, SandboxId, Settings } from "../core/index.ts";
+import type { AdmissionDesk } from "./admission-desk.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+
+/** What every part of the engine shares. One executor has one of these. */
+export interface EngineContext {
+  readonly driver: SandboxDriver;
+  readonly openChannel: OpenChannel;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly books: Books;
+  readonly desk: AdmissionDesk;
+  settings(): Settings;
+  newSandboxId(): SandboxId;
+  /** A sandbox changed its state in a way that others may wait for. */
+  ownerChanged(owner: SandboxOwner): void;
+  /** Aborts when the executor lets go of everything. */
+  readonly ending: AbortSignal;
+  /** Runs something alongside whose failure is a defect; the executor's end waits for it. */
+  track(work: Promise<void>): void;
+  /** Calls again soon if something waits that only time can decide. */
+  armTick(): void;
+}

@@ -1,0 +1,290 @@
+import type {
+  CallChannel,
+  DoorName,
+  LifeEvent,
+  LifeState,
+  Resources,
+  Sandbox,
+  SandboxEnd,
+  SandboxId,
+  StopCause,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
+import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../core/index.ts";
+import { backoffMs } from "../std/backoff.ts";
+import { withDeadline } from "../std/deadline.ts";
+import type { EngineContext } from "./context.ts";
+
+/** From here on a sandbox that cannot be removed is reported; its reservation stays booked until it is gone. */
+const LEAK_SUSPECT_TRIES = 5;
+const VERB_DEADLINE_MS = 10_000;
+const REMOVE_BACKOFF = { firstMs: 200, maxMs: 30_000 };
+
+export interface OwnerOptions {
+  readonly sandboxId: SandboxId;
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  readonly door: DoorName;
+  readonly imageDigest: string;
+}
+
+/**
+ * The one owner of a sandbox's life: nobody else advances its state, freezes, wakes or removes it. It gives the sandbox's
+ * reservation back exactly once, when nothing of the sandbox is left.
+ */
+export class SandboxOwner {
+  readonly id: SandboxId;
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  readonly door: DoorName;
+  readonly imageDigest: string;
+  readonly createdAtMs: number;
+  /** Calls placed here so far. */
+  calls = 0;
+  /** Set while a demand that waited its time needs this sandbox to fall idle: it takes no new calls meanwhile. */
+  isHeld = false;
+  /** When its last call ended or, before the first one, when it became ready. */
+  lastUsedMs: number;
+  startCostMs = 0;
+  /** When it was last woken; before every call if it never was. */
+  thawedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #context: EngineContext;
+  #state: LifeState = { type: "starting" };
+  #sandbox: Sandbox | undefined;
+  #channel: CallChannel | undefined;
+  #end: SandboxEnd | undefined;
+  #starting = new AbortController();
+
+  constructor(context: EngineContext, options: OwnerOptions) {
+    this.#context = context;
+    this.id = options.sandboxId;
+    this.taskKey = options.taskKey;
+    this.task = options.task;
+    this.door = options.door;
+    this.imageDigest = options.imageDigest;
+    this.createdAtMs = context.clock.nowMs();
+    this.lastUsedMs = this.createdAtMs;
+  }
+
+  get state(): LifeState {
+    return this.#state;
+  }
+
+  /** Aborts when the start is no longer wanted. */
+  get startSignal(): AbortSignal {
+    return this.#starting.signal;
+  }
+
+  /** @throws TypeError before the sandbox is ready. */
+  get sandbox(): Sandbox {
+    if (this.#sandbox === undefined) throw new TypeError("the sandbox has not started");
+    return this.#sandbox;
+  }
+
+  get maybeSandbox(): Sandbox | undefined {
+    return this.#sandbox;
+  }
+
+  get channel(): CallChannel {
+    if (this.#channel === undefined) throw new TypeError("the sandbox has not started");
+    return this.#channel;
+  }
+
+  get isIdle(): boolean {
+    return isIdle(this.#state);
+  }
+
+  get isServing(): boolean {
+    return isServing(this.#state);
+  }
+
+  get slotsUsed(): number {
+    return slotsUsed(this.#state);
+  }
+
+  /** Whether a call can be placed here now. */
+  hasSlot(slots: number): boolean {
+    return this.#state.type === "hot" && this.#state.slotsUsed < slots && !this.isHeld;
+  }
+
+  /** The driver's sandbox is up. If it is no longer wanted it is removed again. */
+  ready(sandbox: Sandbox, tier: "hot" | "frozen"): void {
+    this.#sandbox = sandbox;
+    this.#channel = this.#context.openChannel(sandbox.endpoint);
+    this.startCostMs = sandbox.phases.createMs + sandbox.phases.startMs + sandbox.phases.readyMs;
+    this.lastUsedMs = this.#context.clock.nowMs();
+    this.#context.track(this.#watch(sandbox));
+    if (this.#state.type === "stopping") {
+      this.#context.track(this.#remove(sandbox, 0));
+      return;
+    }
+    this.#advance({ type: "ready", nowMs: this.lastUsedMs });
+    if (tier === "frozen") {
+      this.#advance({ type: "freeze" });
+      this.#advance({ type: "frozen" });
+    }
+    this.#context.ownerChanged(this);
+  }
+
+  /** The driver could not start it, and left nothing. */
+  failed(): void {
+    this.#advance({ type: "stop", cause: "failed" });
+    this.#settle();
+  }
+
+  take(): void {
+    this.#advance({ type: "take" });
+    this.calls += 1;
+  }
+
+  give(): void {
+    this.lastUsedMs = this.#context.clock.nowMs();
+    this.#advance({ type: "give", nowMs: this.lastUsedMs });
+    if (this.#state.type === "retiring" && this.#state.slotsUsed === 0) this.stop(this.#state.cause, "kill");
+    else this.#context.ownerChanged(this);
+  }
+
+  /** Gives its CPU back and keeps it warm. One that will not freeze is removed instead. */
+  freeze(): void {
+    this.#advance({ type: "freeze" });
+    if (this.#state.type === "freezing") this.#context.track(this.#freeze());
+  }
+
+  /** Wakes it. The caller has booked its CPU; it must not be asked twice. */
+  thaw(): void {
+    this.#advance({ type: "thaw" });
+    if (this.#state.type === "thawing") this.#context.track(this.#thaw());
+  }
+
+  /** Takes no more calls and ends once those that run have ended. */
+  retire(cause: StopCause): void {
+    if (this.#state.type === "hot" && this.#state.slotsUsed > 0) {
+      this.#advance({ type: "retire", cause });
+      this.#context.ownerChanged(this);
+      return;
+    }
+    this.stop(cause, "kill");
+  }
+
+  /** Ends it now, with what runs on it. `ask` gives its code the grace to end by itself first. */
+  stop(cause: StopCause, how: "ask" | "kill"): void {
+    if (this.#state.type === "stopping" || this.#state.type === "gone") return;
+    this.#advance({ type: "stop", cause });
+    this.#starting.abort(new ExecutorError("CALL_CANCELLED", { reason: "the start is no longer wanted" }));
+    if (this.#sandbox !== undefined) {
+      const graceMs = how === "ask" ? this.#context.settings().stopGraceMs : 0;
+      this.#context.track(this.#remove(this.#sandbox, graceMs));
+    }
+    this.#context.ownerChanged(this);
+  }
+
+  /** Why its code ended, waited for a moment: a broken connection is often known before its reason. */
+  async endWithin(waitMs: number): Promise<SandboxEnd | undefined> {
+    if (this.#end !== undefined || this.#sandbox === undefined) return this.#end;
+    let cancel = (): void => undefined;
+    const late = new Promise<undefined>((resolve) => {
+      cancel = this.#context.clock.after(waitMs, () => resolve(undefined));
+    });
+    const end = await Promise.race([this.#sandbox.ended, late]);
+    cancel();
+    return end;
+  }
+
+  #advance(event: LifeEvent): void {
+    this.#state = advance(this.#state, event);
+  }
+
+  async #watch(sandbox: Sandbox): Promise<void> {
+    const end = await sandbox.ended;
+    this.#end = end;
+    this.#channel?.close();
+    if (this.#state.type === "stopping" || this.#state.type === "gone") return;
+    this.#context.log.log("warn", "sandbox.died", { sandboxId: this.id, image: this.task.image, end });
+    this.stop("died", "kill");
+  }
+
+  async #freeze(): Promise<void> {
+    try {
+      await this.#withDeadline((signal) => this.sandbox.freeze(signal));
+    } catch (error) {
+      this.#context.log.log("warn", "sandbox.failed", { sandboxId: this.id, step: "freeze", error });
+      this.stop("failed", "kill");
+      return;
+    }
+    if (this.#state.type !== "freezing") return;
+    this.#context.books.resize(this.id, heldWhenFrozen(this.task.resources));
+    this.#advance({ type: "frozen" });
+    this.#context.log.log("debug", "sandbox.frozen", { sandboxId: this.id });
+    this.#context.ownerChanged(this);
+  }
+
+  async #thaw(): Promise<void> {
+    try {
+      await this.#withDeadline((signal) => this.sandbox.thaw(signal));
+    } catch (error) {
+      this.#context.log.log("warn", "sandbox.failed", { sandboxId: this.id, step: "thaw", error });
+      this.stop("failed", "kill");
+      return;
+    }
+    this.thawedAtMs = this.#context.clock.nowMs();
+    this.#advance({ type: "thawed", nowMs: this.thawedAtMs });
+    this.#context.log.log("debug", "sandbox.thawed", { sandboxId: this.id });
+    this.#context.ownerChanged(this);
+  }
+
+  /** Tries until the driver says that nothing is left: a reservation given back early would be a lie. */
+  async #remove(sandbox: Sandbox, graceMs: number): Promise<void> {
+    this.#channel?.close();
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await sandbox.stop(tries === 1 ? graceMs : 0);
+        break;
+      } catch (error) {
+        if (tries === LEAK_SUSPECT_TRIES) {
+          this.#context.log.log("error", "sandbox.leaked", {
+            sandboxId: this.id,
+            label: sandbox.label,
+            error,
+          });
+        }
+        if (this.#context.ending.aborted) return;
+        await this.#pause(backoffMs(REMOVE_BACKOFF, tries, 0.5));
+      }
+    }
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#context.books.release(this.id);
+    this.#advance({ type: "removed" });
+    const cause = this.#state.type === "gone" ? this.#state.cause : "failed";
+    this.#context.log.log("info", "sandbox.stopped", { sandboxId: this.id, image: this.task.image, cause });
+    this.#context.ownerChanged(this);
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#context.clock.after(delayMs, done);
+      const { ending } = this.#context;
+      ending.addEventListener("abort", done, { once: true });
+      function done(): void {
+        cancel();
+        ending.removeEventListener("abort", done);
+        resolve();
+      }
+    });
+  }
+
+  #withDeadline(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return withDeadline(
+      { ms: VERB_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: this.#context.clock },
+      work,
+    );
+  }
+}
+
+/** What a sandbox holds in a tier: a frozen one keeps its memory only. */
+export function heldWhenFrozen(resources: Resources): Resources {
+  return { ...resources, cpuMillis: 0 };
+}

@@ -1,0 +1,460 @@
+import type {
+  CallRequest,
+  Capacity,
+  Clock,
+  DoorName,
+  DriverHealth,
+  Exchange,
+  HostMonitor,
+  Log,
+  LogChunk,
+  LogTail,
+  OpenChannel,
+  PullProgress,
+  SandboxDriver,
+  SandboxId,
+  SandboxUsage,
+  Settings,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
+import { Books, ExecutorError, fits, isExpired, minus, planRoom, taskKey } from "../core/index.ts";
+import { AdmissionDesk } from "./admission-desk.ts";
+import type { AttemptHost } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
+import { checkTask } from "./check-task.ts";
+import type { EngineContext } from "./context.ts";
+import type {
+  CallOptions,
+  CallSink,
+  DrainOptions,
+  Executor,
+  ExecutorState,
+  ExecutorView,
+  Prefetched,
+  SandboxView,
+  WaitingView,
+} from "./executor.ts";
+import { recover } from "./recover.ts";
+import { sandboxesForDesk } from "./sandbox-ledger.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import { TaskLine } from "./task-line.ts";
+import { viewOfSandbox, viewOfWaiting } from "./views.ts";
+
+/** How late a deadline of the engine may be noticed. */
+const TICK_MS = 250;
+const FORGET_TICK_MS = 60_000;
+/** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
+const END_DEADLINE_MS = 30_000;
+
+export interface ExecutorParts {
+  readonly driver: SandboxDriver;
+  readonly openChannel: OpenChannel;
+  readonly host: HostMonitor;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: Settings;
+  newSandboxId(): SandboxId;
+}
+
+/**
+ * Starts the executor: books and takes over what an earlier life left, then takes calls. Adopting goes on behind its back, so
+ * that it answers at once.
+ */
+export async function startExecutor(parts: ExecutorParts, signal: AbortSignal): Promise<Executor> {
+  const executor = new RunningExecutor(parts);
+  await executor.recover(signal);
+  return executor;
+}
+
+class RunningExecutor implements Executor, AttemptHost {
+  readonly #parts: ExecutorParts;
+  readonly #books: Books;
+  readonly #desk: AdmissionDesk;
+  readonly #context: EngineContext;
+  readonly #lines = new Map<TaskKey, TaskLine>();
+  readonly #running = new Set<Attempt>();
+  readonly #work = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  readonly #quiet = new Set<() => void>();
+  #settings: Settings;
+  #state: ExecutorState = "running";
+  #keepsWarm = false;
+  #tickAtMs = Number.POSITIVE_INFINITY;
+  #cancelTick = (): void => undefined;
+  #disposed: Promise<void> | undefined;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#settings = parts.settings;
+    this.#books = new Books(capacityOf(parts.settings));
+    const settings = (): Settings => this.#settings;
+    this.#desk = new AdmissionDesk(
+      this.#books,
+      parts.clock,
+      sandboxesForDesk(this.#lines, () => this.#context),
+      settings,
+    );
+    this.#context = {
+      driver: parts.driver,
+      openChannel: parts.openChannel,
+      clock: parts.clock,
+      log: parts.log,
+      books: this.#books,
+      desk: this.#desk,
+      settings,
+      newSandboxId: () => parts.newSandboxId(),
+      ownerChanged: (owner) => this.#ownerChanged(owner),
+      ending: this.#ending.signal,
+      track: (work) => this.track(work),
+      armTick: () => this.#armTick(),
+    };
+  }
+
+  async recover(signal: AbortSignal): Promise<void> {
+    await recover(this.#context, (task, door) => this.#line(taskKey(task), task, door), signal);
+    this.#shrink();
+    this.#armTick();
+  }
+
+  call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange {
+    const key = taskKey(task);
+    const line = this.#lines.get(key);
+    if (line !== undefined && this.#state === "running" && line.waiting.length === 0) {
+      const owner = line.pick();
+      if (owner !== undefined) {
+        const attempt = new Attempt(this, line, request, options, sink);
+        attempt.place(owner, "warm");
+        return attempt;
+      }
+    }
+    return this.#callLater(key, task, request, options, sink);
+  }
+
+  view(): ExecutorView {
+    const { driver, host } = this.#parts;
+    return {
+      state: this.#state,
+      driver: driver.name,
+      capabilities: driver.capabilities,
+      host: host.capacity,
+      usage: host.usage(),
+      capacity: this.#books.capacity,
+      reserved: this.#books.used,
+      gpuModel: "",
+      running: this.#running.size,
+      waiting: this.#waitingCount(),
+      sandboxes: this.#owners().length,
+    };
+  }
+
+  health(signal: AbortSignal): Promise<DriverHealth> {
+    return this.#parts.driver.health(signal);
+  }
+
+  sandboxes(): readonly SandboxView[] {
+    return this.#owners().map((owner) => viewOfSandbox(this.#context, owner));
+  }
+
+  waiting(): readonly WaitingView[] {
+    return [...this.#lines.values()].flatMap((line) => viewOfWaiting(this.#context, line));
+  }
+
+  async usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
+    return await this.#find(sandboxId).sandbox.usage(signal);
+  }
+
+  async evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void> {
+    const owner = this.#find(sandboxId);
+    if (owner.slotsUsed > 0 && !options.isForced) {
+      throw new ExecutorError("SANDBOX_BUSY", { sandboxId, calls: owner.slotsUsed });
+    }
+    owner.stop("asked", options.isForced ? "kill" : "ask");
+    await this.#until(() => owner.state.type === "gone");
+  }
+
+  async prefetch(
+    image: string,
+    options: { onProgress?(progress: PullProgress): void },
+    signal: AbortSignal,
+  ): Promise<Prefetched> {
+    const resolved = await this.#parts.driver.resolve(image, { refresh: "moved", ...options }, signal);
+    const outdated = this.#owners().filter(
+      (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
+    );
+    for (const owner of outdated) owner.retire("outdated");
+    return { digest: resolved.digest, wasPulled: resolved.wasPulled, retired: outdated.length };
+  }
+
+  async tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    return await this.#find(sandboxId).sandbox.tailLog(maxBytes, signal);
+  }
+
+  async *followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    yield* this.#find(sandboxId).sandbox.followLog(tailBytes, signal);
+  }
+
+  async pause(): Promise<{ readonly running: number }> {
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") {
+      this.#state = "pausing";
+      this.#parts.log.log("info", "executor.paused", { running: this.#running.size });
+      this.#clear("paused", new ExecutorError("PAUSED"));
+    }
+    await this.#until(() => this.#owners().length === 0, this.#settings.pauseWaitMs);
+    if (this.#state === "pausing" && this.#owners().length === 0) this.#state = "paused";
+    return { running: this.#running.size };
+  }
+
+  unpause(): void {
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") return;
+    this.#state = "running";
+    this.#parts.log.log("info", "executor.unpaused");
+  }
+
+  settings(): Settings {
+    return this.#settings;
+  }
+
+  configure(settings: Settings): void {
+    this.#settings = settings;
+    this.#books.setCapacity(capacityOf(settings));
+    for (const line of this.#lines.values()) {
+      const short = !fits(line.task.resources, this.#books.capacity);
+      if (short)
+        line.refuse(
+          () =>
+            checkTask(line.task, this.#books.capacity, this.#parts.driver.capabilities) ??
+            new ExecutorError("RESOURCES_EXCEED_LIMIT"),
+        );
+    }
+    this.#shrink();
+    this.#desk.pump();
+    for (const line of this.#lines.values()) line.supply();
+    this.#armTick();
+  }
+
+  async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
+    if (this.#state !== "draining") {
+      this.#state = "draining";
+      this.#keepsWarm = options.keepWarm && this.#parts.driver.capabilities.canAdopt;
+      this.#parts.log.log("info", "executor.draining", { running: this.#running.size });
+      this.#clear("drained", new ExecutorError("DRAINING"));
+    }
+    await this.#until(() => this.#running.size === 0, options.deadlineMs);
+    const cut = [...this.#running];
+    for (const attempt of cut)
+      attempt.cut(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
+    for (const owner of this.#owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
+    await this.#until(() => this.#owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
+    return { cut: cut.length };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  // What attempts ask of their host.
+
+  nowMs(): number {
+    return this.#parts.clock.nowMs();
+  }
+
+  onDisconnect(): "finish" | "cancel" {
+    return this.#settings.onDisconnect;
+  }
+
+  started(attempt: Attempt): void {
+    this.#running.add(attempt);
+    this.#armTick();
+  }
+
+  ended(attempt: Attempt): void {
+    this.#running.delete(attempt);
+  }
+
+  track(work: Promise<void>): void {
+    const settled = work.catch((error: unknown) => {
+      this.#parts.log.log("error", "call.failed", { error });
+    });
+    this.#work.add(settled);
+    // `settled` cannot reject, so neither can this.
+    settled.then(() => this.#work.delete(settled));
+  }
+
+  #callLater(
+    key: TaskKey,
+    task: TaskSpec,
+    request: CallRequest,
+    options: CallOptions,
+    sink: CallSink,
+  ): Exchange {
+    const refusal = this.#refusal() ?? checkTask(task, this.#books.capacity, this.#parts.driver.capabilities);
+    // A refused task is not remembered: nobody may fill the daemon with tasks that it never runs.
+    const line =
+      refusal === undefined
+        ? this.#line(key, task, options.door)
+        : new TaskLine(this.#context, key, task, options.door);
+    const attempt = new Attempt(this, line, request, options, sink);
+    // What can fail at once must not fail before the caller has its handle.
+    this.track(Promise.resolve().then(() => this.#enter(line, attempt, refusal)));
+    return attempt;
+  }
+
+  #enter(line: TaskLine, attempt: Attempt, refusal: ExecutorError | undefined): void {
+    if (attempt.isSettled) return;
+    const limit = this.#settings.queueLimit;
+    const late = refusal ?? this.#refusal();
+    if (late !== undefined) attempt.fail(late);
+    else if (this.#waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
+    else line.enqueue(attempt, "back");
+  }
+
+  #refusal(): ExecutorError | undefined {
+    if (this.#state === "draining") return new ExecutorError("DRAINING");
+    return this.#state === "running" ? undefined : new ExecutorError("PAUSED");
+  }
+
+  #line(key: TaskKey, task: TaskSpec, door: DoorName): TaskLine {
+    const found = this.#lines.get(key);
+    if (found !== undefined) return found;
+    const line = new TaskLine(this.#context, key, task, door);
+    this.#lines.set(key, line);
+    return line;
+  }
+
+  #owners(): SandboxOwner[] {
+    return [...this.#lines.values()].flatMap((line) => line.owners);
+  }
+
+  #find(sandboxId: SandboxId): SandboxOwner {
+    const owner = this.#owners().find((one) => one.id === sandboxId && one.maybeSandbox !== undefined);
+    if (owner === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId });
+    return owner;
+  }
+
+  #waitingCount(): number {
+    let count = 0;
+    for (const line of this.#lines.values()) count += line.waiting.length;
+    return count;
+  }
+
+  #ownerChanged(owner: SandboxOwner): void {
+    if (this.#state !== "running" && owner.isIdle && !this.#isKept(owner)) {
+      owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
+      return;
+    }
+    this.#shrink();
+    this.#desk.pump();
+    this.#lines.get(owner.taskKey)?.changed(owner);
+    if (owner.isIdle || owner.state.type === "gone") this.#armTick();
+    for (const check of [...this.#quiet]) check();
+  }
+
+  /** Lets go of everything that does not run a call: for a pause or the end. */
+  #clear(cause: "paused" | "drained", error: ExecutorError): void {
+    for (const line of this.#lines.values()) {
+      line.refuse(() => error);
+      for (const start of [...line.starts]) start.abort(error);
+      for (const owner of [...line.owners]) if (!this.#isKept(owner)) owner.retire(cause);
+    }
+  }
+
+  /** Whether the executor's end leaves it warm for the next life. */
+  #isKept(owner: SandboxOwner): boolean {
+    return this.#keepsWarm && (owner.isIdle || owner.slotsUsed > 0);
+  }
+
+  /** Brings the books under lowered limits as far as idle sandboxes go; the next call's end comes back here. */
+  #shrink(): void {
+    const { free } = this.#books;
+    if (free.cpuMillis >= 0 && free.memoryBytes >= 0 && free.gpuCount >= 0) return;
+    const desk = sandboxesForDesk(this.#lines, () => this.#context);
+    const coming = minus(free, minus({ cpuMillis: 0, memoryBytes: 0, gpuCount: 0 }, desk.releasing()));
+    const options = { order: this.#settings.evictionOrder, nowMs: this.nowMs(), keep: undefined };
+    const idle = desk.holdings().filter((holding) => holding.isIdle);
+    const nothing = { cpuMillis: 0, memoryBytes: 0, gpuCount: 0 };
+    const room = planRoom(nothing, coming, idle, options) ?? {
+      freeze: [],
+      evict: idle.map((one) => one.sandboxId),
+    };
+    for (const sandboxId of room.freeze) desk.freeze(sandboxId);
+    for (const sandboxId of room.evict) desk.evict(sandboxId);
+  }
+
+  #armTick(): void {
+    const nowMs = this.nowMs();
+    const dueMs = this.#nextTickMs(nowMs);
+    if (dueMs >= this.#tickAtMs) return;
+    this.#cancelTick();
+    this.#tickAtMs = dueMs;
+    this.#cancelTick = this.#parts.clock.after(Math.max(1, dueMs - nowMs), () => this.#tick());
+  }
+
+  /** Soon while calls run or wait; otherwise when the next idle sandbox expires; never when there is none. */
+  #nextTickMs(nowMs: number): number {
+    if (this.#running.size > 0) return nowMs + TICK_MS;
+    // Even with nothing to expire, lines of tasks that failed are forgotten some time.
+    let dueMs = this.#lines.size > 0 ? nowMs + FORGET_TICK_MS : Number.POSITIVE_INFINITY;
+    for (const line of this.#lines.values()) {
+      if (line.waiting.length > 0) return nowMs + TICK_MS;
+      for (const owner of line.owners) {
+        if (owner.isIdle) dueMs = Math.min(dueMs, owner.lastUsedMs + this.#settings.idleTimeoutMs);
+      }
+    }
+    return dueMs === Number.POSITIVE_INFINITY ? dueMs : Math.max(dueMs, nowMs + 1);
+  }
+
+  #tick(): void {
+    this.#tickAtMs = Number.POSITIVE_INFINITY;
+    const nowMs = this.nowMs();
+    for (const attempt of [...this.#running]) {
+      const limitMs = Math.min(
+        this.#settings.runTimeoutMs,
+        attempt.options.runTimeoutMs ?? Number.POSITIVE_INFINITY,
+      );
+      if (nowMs - attempt.sentAtMs >= limitMs)
+        attempt.expire(new ExecutorError("RUN_TIMEOUT", { afterMs: limitMs }));
+    }
+    for (const line of [...this.#lines.values()]) {
+      line.expire(nowMs);
+      for (const owner of [...line.owners]) {
+        if (isExpired(owner.state, nowMs, this.#settings.idleTimeoutMs)) owner.stop("idle", "ask");
+      }
+      if (line.isForgettable(nowMs)) this.#lines.delete(line.key);
+    }
+    this.#desk.pump();
+    this.#armTick();
+  }
+
+  /** Resolves once `isSo` holds after a change of a sandbox, or when the time is over. */
+  async #until(isSo: () => boolean, waitMs = Number.POSITIVE_INFINITY): Promise<void> {
+    if (isSo()) return;
+    await new Promise<void>((resolve) => {
+      let cancel = (): void => undefined;
+      const done = (): void => {
+        cancel();
+        this.#quiet.delete(check);
+        resolve();
+      };
+      const check = (): void => {
+        if (isSo()) done();
+      };
+      this.#quiet.add(check);
+      if (waitMs !== Number.POSITIVE_INFINITY) cancel = this.#parts.clock.after(waitMs, done);
+    });
+  }
+
+  async #dispose(): Promise<void> {
+    await this.drain({ deadlineMs: 0, keepWarm: false });
+    this.#ending.abort(new ExecutorError("DRAINING"));
+    this.#cancelTick();
+    await Promise.all(this.#work);
+  }
+}
+
+function capacityOf(settings: Settings): Capacity {
+  return { cpuMillis: settings.cpuMillis, memoryBytes: settings.memoryBytes, gpuIds: [] };
+}

@@ -1,0 +1,171 @@
+import type { ResolvedImage } from "../core/index.ts";
+import { asId, ExecutorError } from "../core/index.ts";
+import { withDeadline } from "../std/deadline.ts";
+import type { EngineContext } from "./context.ts";
+import type { CallProgress } from "./executor.ts";
+import { SandboxOwner } from "./sandbox-owner.ts";
+import type { TaskLine } from "./task-line.ts";
+
+/** Beyond the driver's own deadline, in case the driver hangs. */
+const START_MARGIN_MS = 5_000;
+
+/** A start under way: which step it is at, and how to stop it. */
+export interface StartInProgress {
+  readonly phase: "resolving" | "admitting" | "starting";
+  /** It was given up, so that its failure is nobody's fault. */
+  readonly isUnwanted: boolean;
+  /** Stops it if it has booked nothing yet; a sandbox that starts already is let through and kept warm. */
+  giveUpRoom(reason: ExecutorError): void;
+  /** Stops it at any step. */
+  abort(reason: ExecutorError): void;
+}
+
+/**
+ * Starts one more sandbox for a task: image, then room, then sandbox. The room is booked before anything is created and given
+ * back, by the sandbox's owner, after everything is gone.
+ */
+export function startSandbox(context: EngineContext, line: TaskLine): StartInProgress {
+  const start = new Start(context, line);
+  context.track(start.run());
+  return start;
+}
+
+class Start implements StartInProgress {
+  phase: StartInProgress["phase"] = "resolving";
+  isUnwanted = false;
+  readonly #context: EngineContext;
+  readonly #line: TaskLine;
+  readonly #controller = new AbortController();
+
+  constructor(context: EngineContext, line: TaskLine) {
+    this.#context = context;
+    this.#line = line;
+  }
+
+  giveUpRoom(reason: ExecutorError): void {
+    if (this.phase === "admitting") this.abort(reason);
+  }
+
+  abort(reason: ExecutorError): void {
+    this.isUnwanted = true;
+    this.#controller.abort(reason);
+  }
+
+  async run(): Promise<void> {
+    // The caller has to know of this start before it can hear of its end.
+    await Promise.resolve();
+    try {
+      const image = await this.#resolve();
+      this.phase = "admitting";
+      const owner = await this.#admit(image);
+      this.phase = "starting";
+      this.#tell({ type: "starting" });
+      await this.#start(owner, image);
+    } catch (error) {
+      this.#line.startEnded(this, ExecutorError.from(error));
+      return;
+    }
+    this.#line.startEnded(this, undefined);
+    this.#line.supply();
+  }
+
+  async #resolve(): Promise<ResolvedImage> {
+    const { driver, clock } = this.#context;
+    const { image } = this.#line.task;
+    const { pullTimeoutMs, refreshImages } = this.#context.settings();
+    const deadline = {
+      ms: pullTimeoutMs,
+      code: "IMAGE_PULL_FAILED",
+      facts: { image, reason: "it took too long", afterMs: pullTimeoutMs },
+      parent: this.#controller.signal,
+      clock,
+    } as const;
+    const resolved = await withDeadline(deadline, (signal) =>
+      driver.resolve(
+        image,
+        {
+          refresh: refreshImages ? "moved" : "missing",
+          onProgress: (progress) => this.#tell({ type: "pulling", progress }),
+        },
+        signal,
+      ),
+    );
+    for (const owner of [...this.#line.owners]) {
+      if (owner.imageDigest !== resolved.digest && owner.isServing) owner.retire("outdated");
+    }
+    return resolved;
+  }
+
+  async #admit(image: ResolvedImage): Promise<SandboxOwner> {
+    const { desk, books, clock } = this.#context;
+    const { task, door, key } = this.#line;
+    const sandboxId = this.#context.newSandboxId();
+    const demand = {
+      id: asId<"demand">(sandboxId),
+      door,
+      need: task.resources,
+      keep: undefined,
+      enqueuedAtMs: clock.nowMs(),
+    };
+    const book = (): boolean => books.reserve(sandboxId, door, task.resources) !== undefined;
+    await desk.apply({ demand, book }, this.#controller.signal);
+    const owner = new SandboxOwner(this.#context, {
+      sandboxId,
+      taskKey: key,
+      task,
+      door,
+      imageDigest: image.digest,
+    });
+    this.#line.adopt(owner);
+    return owner;
+  }
+
+  async #start(owner: SandboxOwner, image: ResolvedImage): Promise<void> {
+    const { driver, clock, log } = this.#context;
+    const { startTimeoutMs } = this.#context.settings();
+    const onUnwanted = (): void => this.abort(owner.startSignal.reason as ExecutorError);
+    owner.startSignal.addEventListener("abort", onUnwanted, { once: true });
+    try {
+      const sandbox = await withDeadline(
+        {
+          ms: startTimeoutMs + START_MARGIN_MS,
+          code: "START_TIMEOUT",
+          facts: { afterMs: startTimeoutMs },
+          parent: this.#controller.signal,
+          clock,
+        },
+        (signal) =>
+          driver.start(
+            { sandboxId: owner.id, taskKey: owner.taskKey, task: owner.task, image, startTimeoutMs },
+            signal,
+          ),
+      );
+      log.log("info", "sandbox.started", {
+        sandboxId: owner.id,
+        image: owner.task.image,
+        label: sandbox.label,
+        isolation: sandbox.isolation,
+        ...sandbox.phases,
+      });
+      for (const warning of sandbox.warnings) {
+        log.log("warn", "sandbox.warned", { sandboxId: owner.id, image: owner.task.image, warning });
+      }
+      owner.ready(sandbox, "hot");
+    } catch (error) {
+      log.log("warn", "sandbox.failed", {
+        sandboxId: owner.id,
+        image: owner.task.image,
+        step: "start",
+        error,
+      });
+      owner.failed();
+      throw error;
+    } finally {
+      owner.startSignal.removeEventListener("abort", onUnwanted);
+    }
+  }
+
+  #tell(progress: CallProgress): void {
+    for (const attempt of this.#line.waiting) attempt.sink?.onProgress?.(progress);
+  }
+}

@@ -1,0 +1,219 @@
+import type { DoorName, StartFailures, TaskKey, TaskSpec } from "../core/index.ts";
+import { afterFailure, backoffLeftMs, ExecutorError } from "../core/index.ts";
+import type { Attempt } from "./attempt.ts";
+import type { EngineContext } from "./context.ts";
+import type { Placement } from "./executor.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { StartInProgress } from "./start-sandbox.ts";
+import { startSandbox } from "./start-sandbox.ts";
+import { thawSandbox } from "./thaw-sandbox.ts";
+
+/**
+ * Everything of one task: its callers in their order, its sandboxes, and the starts and wakings under way for it. Callers share
+ * them: a new sandbox is only asked for when those that serve, and those on their way, have no slot for the next caller.
+ */
+export class TaskLine {
+  readonly key: TaskKey;
+  readonly task: TaskSpec;
+  readonly door: DoorName;
+  readonly #context: EngineContext;
+  readonly #owners: SandboxOwner[] = [];
+  #waiting: Attempt[] = [];
+  readonly #starts = new Set<StartInProgress>();
+  readonly #thaws = new Map<SandboxOwner, AbortController>();
+  #failures: StartFailures | undefined;
+  #lastFailure: ExecutorError | undefined;
+
+  constructor(context: EngineContext, key: TaskKey, task: TaskSpec, door: DoorName) {
+    this.#context = context;
+    this.key = key;
+    this.task = task;
+    this.door = door;
+  }
+
+  get owners(): readonly SandboxOwner[] {
+    return this.#owners;
+  }
+
+  get waiting(): readonly Attempt[] {
+    return this.#waiting;
+  }
+
+  get starts(): ReadonlySet<StartInProgress> {
+    return this.#starts;
+  }
+
+  /** Nothing is left that would have to be remembered, except a task that keeps failing. */
+  isForgettable(nowMs: number): boolean {
+    return (
+      this.#owners.length === 0 &&
+      this.#waiting.length === 0 &&
+      this.#starts.size === 0 &&
+      backoffLeftMs(this.#failures, nowMs) === 0 &&
+      (this.#failures === undefined ||
+        nowMs - this.#failures.retryAtMs > FORGET_FAILURES_MS * Math.min(10, this.#failures.count))
+    );
+  }
+
+  /** A sandbox that could take one more call now; the earliest made first, so that later ones may fall idle. */
+  pick(): SandboxOwner | undefined {
+    const slots = this.#context.settings().slotsPerSandbox;
+    for (const owner of this.#owners) if (owner.hasSlot(slots)) return owner;
+    return undefined;
+  }
+
+  enqueue(attempt: Attempt, where: "back" | "front"): void {
+    if (where === "back") this.#waiting.push(attempt);
+    else this.#waiting.unshift(attempt);
+    this.supply();
+    this.#context.armTick();
+  }
+
+  /** A caller that went away. What was started for it goes on, unless nobody is left and it only waits for room. */
+  drop(attempt: Attempt): void {
+    this.#waiting = this.#waiting.filter((one) => one !== attempt);
+    if (this.#waiting.length === 0) this.#cancelWishes();
+  }
+
+  adopt(owner: SandboxOwner): void {
+    this.#owners.push(owner);
+  }
+
+  /** A sandbox changed: forget it once it is gone, and see who can be served. */
+  changed(owner: SandboxOwner): void {
+    if (owner.state.type === "gone") {
+      const at = this.#owners.indexOf(owner);
+      if (at >= 0) this.#owners.splice(at, 1);
+    }
+    this.supply();
+  }
+
+  /** Serves who can be served, and asks for more sandboxes while there are more callers than slots on their way. */
+  supply(): void {
+    if (this.#waiting.length === 0) return;
+    this.#serve();
+    while (this.#waiting.length > this.#slotsComing()) {
+      const frozen = this.#owners.find((owner) => owner.state.type === "frozen" && !this.#thaws.has(owner));
+      if (frozen !== undefined) this.#thaw(frozen);
+      else if (!this.#start()) return;
+    }
+  }
+
+  /** Refuses everybody who waits, and stops wanting more. */
+  refuse(error: (attempt: Attempt) => ExecutorError): void {
+    const refused = this.#waiting;
+    this.#waiting = [];
+    this.#cancelWishes();
+    for (const attempt of refused) attempt.fail(error(attempt));
+  }
+
+  /** Refuses those whose wait is over. Time in which a start makes progress is not counted: it has deadlines of its own. */
+  expire(nowMs: number): void {
+    if (this.#waiting.length === 0) return;
+    const { queueTimeoutMs } = this.#context.settings();
+    const isUnderWay = [...this.#starts].some((start) => start.phase !== "admitting") || this.#isThawing();
+    const late: Attempt[] = [];
+    for (const attempt of this.#waiting) {
+      if (isUnderWay) attempt.waitingSinceMs = nowMs;
+      const limitMs = Math.min(queueTimeoutMs, attempt.options.queueTimeoutMs ?? queueTimeoutMs);
+      if (nowMs - attempt.waitingSinceMs >= limitMs) late.push(attempt);
+    }
+    for (const attempt of late) {
+      this.drop(attempt);
+      const waitedMs = Math.round(nowMs - attempt.startedAtMs);
+      attempt.fail(new ExecutorError("QUEUE_TIMEOUT", { waitedMs, reason: this.waitReason() }));
+    }
+  }
+
+  /** Why the first caller does not run yet, as a sentence. */
+  waitReason(): string {
+    const phases = [...this.#starts].map((start) => start.phase);
+    if (phases.includes("starting")) return "its sandbox starts";
+    if (phases.includes("resolving")) return "its image is looked up or pulled";
+    if (this.#isThawing()) return "its sandbox wakes";
+    if (phases.includes("admitting") || this.#thaws.size > 0) {
+      return "other tasks hold the CPU, memory or GPUs that it needs";
+    }
+    return "all slots of its sandboxes are taken";
+  }
+
+  /** A start came through, or did not. */
+  startEnded(start: StartInProgress, failure: ExecutorError | undefined): void {
+    this.#starts.delete(start);
+    if (failure === undefined) {
+      this.#failures = undefined;
+      return;
+    }
+    if (start.isUnwanted) {
+      this.supply();
+      return;
+    }
+    this.#failures = afterFailure(this.#failures, this.#context.clock.nowMs());
+    this.#lastFailure = failure;
+    const hasOther = this.#owners.some((owner) => owner.isServing) || this.#starts.size > 0;
+    if (!hasOther) this.refuse(() => failure);
+  }
+
+  thawEnded(owner: SandboxOwner): void {
+    this.#thaws.delete(owner);
+    this.supply();
+  }
+
+  #serve(): void {
+    for (;;) {
+      const [first] = this.#waiting;
+      if (first === undefined) return;
+      const owner = this.pick();
+      if (owner === undefined) return;
+      this.#waiting.shift();
+      first.place(owner, this.#startKindFor(owner, first));
+    }
+  }
+
+  #startKindFor(owner: SandboxOwner, attempt: Attempt): Placement["start"] {
+    if (owner.createdAtMs >= attempt.startedAtMs || owner.calls === 0) return "cold";
+    return owner.thawedAtMs >= attempt.startedAtMs ? "thawed" : "warm";
+  }
+
+  /** @returns whether a start was begun; not when the task has all the sandboxes that it may have. */
+  #start(): boolean {
+    const serving = this.#owners.filter((owner) => owner.isServing).length;
+    const admitting = [...this.#starts].filter((start) => start.phase !== "starting").length;
+    if (serving + admitting >= this.#context.settings().sandboxesPerTask) return false;
+    const leftMs = backoffLeftMs(this.#failures, this.#context.clock.nowMs());
+    if (leftMs > 0) {
+      if (serving + admitting > 0) return false;
+      const retryAfterMs = Math.ceil(leftMs);
+      const failures = this.#failures?.count;
+      const reason = this.#lastFailure?.message;
+      this.refuse(() => new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }));
+      return false;
+    }
+    this.#starts.add(startSandbox(this.#context, this));
+    return true;
+  }
+
+  #thaw(owner: SandboxOwner): void {
+    const controller = new AbortController();
+    this.#thaws.set(owner, controller);
+    this.#context.track(thawSandbox(this.#context, this, owner, controller.signal));
+  }
+
+  #slotsComing(): number {
+    const { slotsPerSandbox } = this.#context.settings();
+    return (this.#starts.size + this.#thaws.size) * slotsPerSandbox;
+  }
+
+  #isThawing(): boolean {
+    return this.#owners.some((owner) => owner.state.type === "thawing");
+  }
+
+  #cancelWishes(): void {
+    const reason = new ExecutorError("CALL_CANCELLED", { reason: "nobody waits for it any more" });
+    for (const start of [...this.#starts]) start.giveUpRoom(reason);
+    for (const controller of [...this.#thaws.values()]) controller.abort(reason);
+  }
+}
+
+/** A task that has not been tried for this long per failure, up to ten, starts with a clean slate. */
+const FORGET_FAILURES_MS = 60_000;

@@ -1,0 +1,37 @@
+import { asId } from "../core/index.ts";
+import type { EngineContext } from "./context.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { TaskLine } from "./task-line.ts";
+
+/** Waits for the CPU of a frozen sandbox, books it, and wakes it. Ends early, with nothing booked, when the signal aborts. */
+export async function thawSandbox(
+  context: EngineContext,
+  line: TaskLine,
+  owner: SandboxOwner,
+  signal: AbortSignal,
+): Promise<void> {
+  const { resources } = owner.task;
+  const demand = {
+    id: asId<"demand">(owner.id),
+    door: owner.door,
+    need: { cpuMillis: resources.cpuMillis, memoryBytes: 0, gpuCount: 0 },
+    keep: owner.id,
+    enqueuedAtMs: context.clock.nowMs(),
+  };
+  try {
+    await context.desk.apply(
+      {
+        demand,
+        // A sandbox that went away meanwhile needs no CPU; its callers are supplied anew below.
+        book: () => owner.state.type !== "frozen" || context.books.resize(owner.id, resources),
+      },
+      signal,
+    );
+  } catch {
+    // The only way to fail is the signal: whoever waited has gone or was refused.
+    line.thawEnded(owner);
+    return;
+  }
+  owner.thaw();
+  line.thawEnded(owner);
+}

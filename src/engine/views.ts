@@ -1,0 +1,49 @@
+import { idleSince, NO_RESOURCES } from "../core/index.ts";
+import type { EngineContext } from "./context.ts";
+import type { SandboxTier, SandboxView, WaitingView } from "./executor.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { TaskLine } from "./task-line.ts";
+
+export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): SandboxView {
+  const nowMs = context.clock.nowMs();
+  const sandbox = owner.maybeSandbox;
+  const sinceMs = idleSince(owner.state);
+  return {
+    sandboxId: owner.id,
+    label: sandbox?.label ?? "",
+    taskKey: owner.taskKey,
+    task: owner.task,
+    tier: tierOf(owner),
+    isolation: sandbox?.isolation,
+    imageDigest: owner.imageDigest,
+    slotsUsed: owner.slotsUsed,
+    slots: context.settings().slotsPerSandbox,
+    calls: owner.calls,
+    ageMs: nowMs - owner.createdAtMs,
+    idleMs: sinceMs === undefined ? undefined : nowMs - sinceMs,
+    reserved: context.books.heldBy(owner.id)?.resources ?? NO_RESOURCES,
+    phases: sandbox?.phases,
+    warnings: sandbox?.warnings ?? [],
+  };
+}
+
+export function viewOfWaiting(context: EngineContext, line: TaskLine): readonly WaitingView[] {
+  const [first] = line.waiting;
+  if (first === undefined) return [];
+  return [
+    {
+      taskKey: line.key,
+      task: line.task,
+      callers: line.waiting.length,
+      waitedMs: context.clock.nowMs() - first.startedAtMs,
+      reason: line.waitReason(),
+    },
+  ];
+}
+
+/** A retiring sandbox runs its last calls, so to a reader it is hot until it stops. */
+function tierOf(owner: SandboxOwner): SandboxTier {
+  const { type } = owner.state;
+  if (type === "retiring") return "hot";
+  return type === "gone" ? "stopping" : type;
+}
