@@ -6,3 +6,4 @@ export type { Child } from "./scope.ts";
 export { Scope } from "./scope.ts";
 export { sleep } from "./sleep.ts";
 export { systemClock } from "./system-clock.ts";
+export { TimerWheel, type WheelTimer } from "./timer-wheel.ts";

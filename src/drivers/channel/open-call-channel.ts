@@ -1,0 +1,161 @@
+import {
+  type AnswerSink,
+  type CallChannel,
+  type CallRequest,
+  type Endpoint,
+  type Exchange,
+  ExecutorError,
+  type OpenChannel,
+} from "../../core/index.ts";
+import type { TimerWheel } from "../../std/index.ts";
+import type { HeadMemory } from "./answer-parser.ts";
+import { ChannelExchange } from "./channel-exchange.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { RequestHeads } from "./request-head.ts";
+
+export interface CallChannelOptions {
+  readonly wheel: TimerWheel;
+  /** Connections to one sandbox at most. */
+  readonly connections?: number;
+  /** Requests that wait for a connection at most; a further one is refused as unreachable. */
+  readonly waiting?: number;
+  /** How long a connection may take to be accepted. */
+  readonly connectTimeoutMs?: number;
+  /** An idle connection older than this is not used again: common servers close theirs after 5 s. */
+  readonly idleLimitMs?: number;
+}
+
+/**
+ * Makes the factory of channels: a small HTTP/1.1 client whose cost per request is one write, one read and no promise. It
+ * has no deadline for an answer: who sends also cancels.
+ */
+export function openCallChannel(options: CallChannelOptions): OpenChannel {
+  return (endpoint) => new HttpChannel(endpoint, options);
+}
+
+/** The last connection that became idle is the first to be used again, so that surplus ones grow old and close. */
+class HttpChannel implements CallChannel {
+  readonly #options: Required<CallChannelOptions>;
+  readonly #connectionOptions: ConnectionOptions;
+  readonly #idle: Connection[] = [];
+  readonly #open = new Set<Connection>();
+  readonly #waiting = new Set<ChannelExchange>();
+  readonly #forget = (exchange: ChannelExchange): void => {
+    this.#waiting.delete(exchange);
+  };
+  #isSweeping = false;
+  #isClosed = false;
+
+  constructor(endpoint: Endpoint, options: CallChannelOptions) {
+    this.#options = {
+      connections: 64,
+      waiting: 1024,
+      connectTimeoutMs: 5000,
+      idleLimitMs: 4000,
+      ...options,
+    };
+    const memory: HeadMemory = { last: undefined };
+    this.#connectionOptions = {
+      endpoint,
+      heads: new RequestHeads(endpoint),
+      memory,
+      wheel: options.wheel,
+      idleLimitMs: this.#options.idleLimitMs,
+      connectTimeoutMs: this.#options.connectTimeoutMs,
+      onIdle: (connection) => this.#onIdle(connection),
+      onClosed: (connection, retry) => this.#onClosed(connection, retry),
+    };
+  }
+
+  send(request: CallRequest, sink: AnswerSink): Exchange {
+    const exchange = new ChannelExchange(request, sink, this.#forget);
+    if (this.#isClosed) this.#refuse(exchange, "its sandbox is ending");
+    else this.#dispatch(exchange);
+    return exchange;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of this.#idle.splice(0)) connection.abandon();
+    for (const exchange of [...this.#waiting]) this.#refuse(exchange, "its sandbox is ending");
+  }
+
+  #dispatch(exchange: ChannelExchange): void {
+    const idle = this.#takeIdle();
+    if (idle !== undefined) idle.begin(exchange);
+    else if (this.#open.size < this.#options.connections) this.#connect(exchange);
+    else if (this.#waiting.size < this.#options.waiting) this.#waiting.add(exchange);
+    else this.#refuse(exchange, "too many calls wait for a connection");
+  }
+
+  #takeIdle(): Connection | undefined {
+    if (this.#idle.length === 0) return undefined;
+    const nowMs = performance.now();
+    for (let last = this.#idle.pop(); last !== undefined; last = this.#idle.pop()) {
+      if (last.isFresh(nowMs)) return last;
+      last.abandon();
+    }
+    return undefined;
+  }
+
+  #connect(exchange: ChannelExchange): void {
+    const connection = new Connection(exchange, this.#connectionOptions);
+    this.#open.add(connection);
+  }
+
+  /** Nothing of it was sent. The sink hears of it after `send` has returned. */
+  #refuse(exchange: ChannelExchange, reason: string): void {
+    this.#waiting.delete(exchange);
+    process.nextTick(() => {
+      exchange.fail(new ExecutorError("TASK_UNREACHABLE", { reason }));
+    });
+  }
+
+  #onIdle(connection: Connection): void {
+    if (this.#isClosed) {
+      connection.abandon();
+      return;
+    }
+    const next = this.#nextWaiting();
+    if (next !== undefined) {
+      connection.begin(next);
+      return;
+    }
+    this.#idle.push(connection);
+    this.#sweepLater();
+  }
+
+  #onClosed(connection: Connection, retry: ChannelExchange | undefined): void {
+    this.#open.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    if (retry !== undefined) {
+      retry.hasMoved = true;
+      if (this.#isClosed) this.#refuse(retry, "its sandbox is ending");
+      else this.#connect(retry);
+      return;
+    }
+    const next = this.#isClosed ? undefined : this.#nextWaiting();
+    if (next !== undefined) this.#connect(next);
+  }
+
+  #nextWaiting(): ChannelExchange | undefined {
+    for (const exchange of this.#waiting) {
+      this.#waiting.delete(exchange);
+      return exchange;
+    }
+    return undefined;
+  }
+
+  /** One timer for all idle connections instead of one for each. */
+  #sweepLater(): void {
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
+    this.#options.wheel.after(this.#options.idleLimitMs, () => {
+      this.#isSweeping = false;
+      const nowMs = performance.now();
+      for (const connection of [...this.#idle]) if (!connection.isFresh(nowMs)) connection.abandon();
+      if (this.#idle.length > 0) this.#sweepLater();
+    });
+  }
+}
