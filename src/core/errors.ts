@@ -248,6 +248,12 @@ export const ERRORS = {
     fault: "host",
     text: "the host has no disk space left",
   },
+  RECORDS_UNAVAILABLE: {
+    kind: "infrastructure",
+    retry: "later",
+    fault: "host",
+    text: "the records of runs cannot be read or written",
+  },
   STATE_IN_USE: {
     kind: "infrastructure",
     retry: "never",

@@ -40,6 +40,15 @@ export type {
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
+export type {
+  NewRun,
+  RunEnd,
+  RunEnding,
+  RunLimits,
+  RunPlacement,
+  RunRecord,
+  RunStore,
+} from "./ports/records.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";
@@ -47,6 +56,8 @@ export { advance, idleSince, isExpired, isIdle, isServing, slotsUsed } from "./s
 export { Secret } from "./secret.ts";
 export type { DoorName, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES } from "./settings.ts";
+export type { ImageReference } from "./task/image-reference.ts";
+export { formatImageReference, parseImageReference } from "./task/image-reference.ts";
 export type { IsolationClass } from "./task/isolation.ts";
 export { ISOLATION_CLASSES, isIsolationClass } from "./task/isolation.ts";
 export type { Outcome } from "./task/outcome.ts";
