@@ -1,0 +1,124 @@
+import { dirname, resolve } from "node:path";
+import type { Fault, Origin } from "./fault.ts";
+import { fromText } from "./from-text.ts";
+import type { Locate } from "./judge.ts";
+import type { Env } from "./locations.ts";
+import type { FileChoice } from "./open-file.ts";
+import { openFile } from "./open-file.ts";
+import type { Row } from "./table.ts";
+import { TABLE } from "./table.ts";
+import type { FileLayer } from "./yaml-file.ts";
+import { readYaml } from "./yaml-file.ts";
+
+export type Values = Record<string, unknown>;
+
+export interface Layered {
+  readonly file: string | undefined;
+  readonly values: Values;
+  /** By setting key, for everything that is given somewhere. */
+  readonly origins: Map<string, Origin>;
+  readonly locate: Locate;
+  readonly faults: readonly Fault[];
+}
+
+export interface LayerOptions extends FileChoice {
+  /** Text of the flags given, by setting key (`http.port`). */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+const NO_FILE: FileLayer = { values: {}, faults: [], locate: () => ({ type: "default" }) };
+
+/** Lays environment and flags over the file; nothing is judged yet. */
+export function readLayers(options: LayerOptions): Layered {
+  const opened = openFile(options);
+  if ("fault" in opened) {
+    return {
+      file: undefined,
+      values: {},
+      origins: new Map(),
+      locate: NO_FILE.locate,
+      faults: [opened.fault],
+    };
+  }
+  const file = opened.path === undefined ? NO_FILE : readYaml(opened.path, opened.source);
+  const values: Values = structuredClone(file.values) as Values;
+  const origins = new Map<string, Origin>();
+  for (const row of TABLE.rows) {
+    const inFile = valueAt(values, row.path);
+    if (inFile !== undefined && opened.path !== undefined) {
+      origins.set(row.key, file.locate(row.path, "value"));
+      putAt(values, row.path, anchored(row, inFile, dirname(opened.path)));
+    }
+    const given = overrideOf(row, options);
+    if (given === undefined) continue;
+    origins.set(row.key, given.origin);
+    putAt(values, row.path, anchored(row, fromText(row, given.text), options.cwd));
+  }
+  const locate: Locate = (path, wanted) => {
+    const origin = originOf(origins, path);
+    return origin === undefined || origin.type === "file" ? file.locate(path, wanted) : origin;
+  };
+  return { file: opened.path, values, origins, locate, faults: file.faults };
+}
+
+/** The strongest text for a setting outside the file. An empty variable counts as none. */
+function overrideOf(row: Row, { flags, env }: LayerOptions): { text: string; origin: Origin } | undefined {
+  const flag = flags?.[row.key];
+  if (flag !== undefined && row.flag !== undefined) {
+    return { text: flag, origin: { type: "flag", name: row.flag } };
+  }
+  for (const name of namesInEnv(row)) {
+    const text = env[name];
+    if (text !== undefined && text !== "") return { text, origin: { type: "env", name } };
+  }
+  return undefined;
+}
+
+function namesInEnv(row: Row): readonly string[] {
+  return [...(row.env === undefined ? [] : [row.env]), ...(row.otherEnv ?? [])];
+}
+
+function anchored(row: Row, value: unknown, folder: string): unknown {
+  if (row.isPath !== true) return value;
+  const anchor = (path: unknown): unknown =>
+    typeof path === "string" && path !== "" ? resolve(folder, path) : path;
+  return Array.isArray(value) ? value.map(anchor) : anchor(value);
+}
+
+/** The origin of a value, or of the list it is part of. */
+function originOf(origins: ReadonlyMap<string, Origin>, path: readonly PropertyKey[]): Origin | undefined {
+  for (let length = path.length; length > 0; length -= 1) {
+    const origin = origins.get(path.slice(0, length).join("."));
+    if (origin !== undefined) return origin;
+  }
+  return undefined;
+}
+
+export function valueAt(values: unknown, path: readonly string[]): unknown {
+  let value = values;
+  for (const name of path) {
+    if (value === null || typeof value !== "object" || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Values)[name];
+  }
+  return value;
+}
+
+/** Puts a value in its place. A section that the file fills with something else is left for the schema to name. */
+export function putAt(values: Values, path: readonly string[], value: unknown): void {
+  const [name, ...rest] = path;
+  if (name === undefined) return;
+  if (rest.length === 0) {
+    values[name] = value;
+    return;
+  }
+  const inner = Object.hasOwn(values, name) ? values[name] : {};
+  if (inner === null || typeof inner !== "object" || Array.isArray(inner)) return;
+  values[name] = inner;
+  putAt(inner as Values, rest, value);
+}
+
+/** Variables that look like ours and are none, for the operator who mistyped one. */
+export function strayNames(env: Env): readonly string[] {
+  const known = new Set(TABLE.rows.flatMap(namesInEnv));
+  return Object.keys(env).filter((name) => name.startsWith("HEARTH_") && !known.has(name));
+}

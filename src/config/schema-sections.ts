@@ -1,0 +1,171 @@
+import * as z from "zod";
+import { Secret } from "../core/index.ts";
+import { choice, list, records, seconds, secret, section, text, toggle, whole } from "./leaf.ts";
+
+const KIBIBYTE = 1024;
+const MEBIBYTE = KIBIBYTE * KIBIBYTE;
+
+/** What a token allows: looking, calling tasks, changing the executor. */
+export const TOKEN_SCOPES = ["read", "run", "control"] as const;
+export type TokenScope = (typeof TOKEN_SCOPES)[number];
+
+const tokenEntry = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/),
+  token: z
+    .string()
+    .min(1)
+    .max(4096)
+    .transform((value) => new Secret(value))
+    .optional(),
+  token_file: z.string().min(1).optional(),
+  scopes: z.array(z.enum(TOKEN_SCOPES)).min(1),
+});
+
+export const http = section("The HTTP door: the contract's own paths and `/v1`.", {
+  host: text("", {
+    defaultText: "`127.0.0.1`; in our container image the container's own address",
+    about: "The address to listen on. Beyond this host, set a token.",
+  }),
+  port: whole({ default: 2591, min: 0, max: 65_535, about: "The port to listen on; 0 takes a free one." }),
+  token: secret({ about: "A bearer token for everything. Once any token is set, every request needs one." }),
+  token_file: text("", { isPath: true, about: "A file that holds such a token." }),
+  tokens: records(tokenEntry, {
+    expects: "a list of {name, token or token_file, scopes}",
+    about: `Further tokens. Scopes: ${TOKEN_SCOPES.join(", ")}.`,
+  }),
+  allowed_hosts: list([], {
+    about: "Names besides `localhost` and plain addresses that the `Host` header may hold.",
+  }),
+  allowed_origins: list([], {
+    about: "Origins of web pages that may use the API, such as `https://a.example`.",
+  }),
+  body_bytes: whole({
+    default: 16 * MEBIBYTE,
+    min: KIBIBYTE,
+    max: KIBIBYTE * MEBIBYTE,
+    unit: "bytes",
+    about: "The longest request body that is held in memory.",
+  }),
+  answer_bytes: whole({
+    default: 16 * MEBIBYTE,
+    min: KIBIBYTE,
+    max: KIBIBYTE * MEBIBYTE,
+    unit: "bytes",
+    about: "The longest answer of a task that is held in memory.",
+  }),
+  header_bytes: whole({
+    default: 16 * KIBIBYTE,
+    min: KIBIBYTE,
+    max: MEBIBYTE,
+    unit: "bytes",
+    about: "The longest request header.",
+  }),
+  header_timeout_s: seconds(3, { about: "How long a request's header may take to arrive." }),
+  body_timeout_s: seconds(10, { about: "How long a request's body may stand still." }),
+  write_timeout_s: seconds(30, { about: "How long a client may leave its answer unread." }),
+  connections: whole({ default: 512, min: 1, max: 65_535, about: "Connections that are open at once." }),
+  connections_per_peer: whole({ default: 512, min: 1, max: 65_535, about: "The same from one address." }),
+});
+
+export const tasks = section("How tasks start, run and stay warm.", {
+  dirs: list([], {
+    isPath: true,
+    defaultText: "`tasks` in the working directory and in `state_dir`, and Hearth's own examples",
+    about: "Folders whose subfolders are task folders, for the process driver.",
+  }),
+  slots: whole({
+    default: 512,
+    min: 1,
+    max: 65_535,
+    isLive: true,
+    about: "Calls that one sandbox serves side by side.",
+  }),
+  sandboxes_per_task: whole({
+    default: 1,
+    min: 1,
+    max: 1000,
+    isLive: true,
+    about: "Sandboxes that one task may have when the slots of the others are full.",
+  }),
+  queue: whole({
+    default: 100,
+    min: 0,
+    max: 100_000,
+    isLive: true,
+    about: "Requests that may wait for room, over all tasks.",
+  }),
+  queue_timeout_s: seconds(30, { isLive: true, about: "How long a request may wait for room." }),
+  pass_over_s: seconds(
+    5,
+    { isLive: true, about: "A smaller request may pass a bigger one that has waited less than this." },
+    { isZeroAllowed: true },
+  ),
+  pull_timeout_s: seconds(600, { isLive: true, about: "How long fetching an image may take." }),
+  start_timeout_s: seconds(60, {
+    isLive: true,
+    about: "How long a task may take from its start to a port that accepts.",
+  }),
+  run_timeout_s: seconds(900, { isLive: true, about: "How long a task may take to answer." }),
+  stop_grace_s: seconds(
+    10,
+    { isLive: true, about: "How long a task may take to end after it is asked to." },
+    { isZeroAllowed: true },
+  ),
+  on_disconnect: choice(["finish", "cancel"], "finish", {
+    isLive: true,
+    about: "A call whose caller went away runs on and its answer is dropped, or its sandbox is given up.",
+  }),
+  eviction_order: choice(["recency", "cost"], "recency", {
+    isLive: true,
+    about:
+      "Which idle sandbox is lost first: the one unused for longest, or the one that is cheapest to start again.",
+  }),
+  refresh_images: toggle(true, {
+    isLive: true,
+    about: "Let a cold start ask the registry if the tag has moved.",
+  }),
+});
+
+export const docker = section("The docker driver.", {
+  host: text(
+    "",
+    {
+      otherEnv: ["DOCKER_HOST"],
+      defaultText: "`unix:///var/run/docker.sock`",
+      about: "Where the engine listens: `unix://` or `tcp://`.",
+    },
+    { pattern: /^((unix|tcp|http|https):\/\/.+)?$/, expects: "unix:///path or tcp://host:port" },
+  ),
+  network: choice(["internal", "egress"], "internal", {
+    about: "What tasks can reach: nothing but the executor, or the outside as well.",
+  }),
+  network_range: text(
+    "10.213.0.0/16",
+    {
+      about: "The addresses from which task networks are cut; must not be in use on the host.",
+    },
+    { pattern: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/, expects: "an IPv4 range such as 10.213.0.0/16" },
+  ),
+  networks_ahead: whole({ default: 3, min: 0, max: 64, about: "Task networks that are made ahead of need." }),
+  reach: choice(["auto", "address", "published"], "auto", {
+    about: "How the daemon reaches tasks: by their address, or by a port published on loopback.",
+  }),
+  owner: text(
+    "",
+    {
+      defaultText: "a name kept in `state_dir`",
+      about:
+        "Whose sandboxes these are: at its start a daemon takes over or removes what its owner left behind.",
+    },
+    {
+      pattern: /^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$/,
+      expects: "a name of up to 63 letters, digits, dots, dashes",
+    },
+  ),
+});
+
+export const process = section("The process driver.", {
+  bubblewrap: choice(["auto", "on", "off"], "auto", {
+    about: "Wrap tasks with bubblewrap: where it works, always (or refuse to start), never.",
+  }),
+});
