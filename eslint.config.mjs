@@ -109,6 +109,7 @@ export default tseslint.config(
     rules: {
       // A describe block is one function; a test says `!` and `as` about values that it has just made.
       "max-lines-per-function": "off",
+      "max-lines": ["error", 600],
       complexity: "off",
       "@typescript-eslint/no-non-null-assertion": "off",
       "@typescript-eslint/no-unsafe-assignment": "off",
