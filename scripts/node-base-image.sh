@@ -28,6 +28,7 @@ cp "$busybox" "$root/bin/busybox"
 for name in sh cat chmod cp date echo env head id kill ln ls mkdir mv nc ps rm rmdir sed sleep tail tar test touch tr wget; do
   ln -s busybox "$root/bin/$name"
 done
+ln -s /bin/busybox "$root/usr/bin/env"
 [ ! -x /usr/bin/tini-static ] || cp /usr/bin/tini-static "$root/usr/bin/tini"
 
 # The loader and the libraries, at the paths where the program looks for them.
