@@ -76,12 +76,17 @@ async function bundle(entry, name, options) {
     write: false,
     logLevel: "warning",
     ...options,
+  }).catch(() => {
+    // esbuild has printed what is wrong, with its place.
+    process.exit(1);
   });
   const isEntry = (file) => basename(file.path) === `${name}.mjs`;
   for (const file of [...result.outputFiles].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
     mkdirSync(dirname(file.path), { recursive: true });
+    // A program is started by its name; the line is a comment to whoever imports the file.
+    const head = isEntry(file) && options.platform === "node" ? "#!/usr/bin/env node\n" : "";
     const half = `${file.path}.${process.pid}`;
-    writeFileSync(half, file.contents, { mode: isEntry(file) ? 0o755 : 0o644 });
+    writeFileSync(half, head + file.text, { mode: head === "" ? 0o644 : 0o755 });
     renameSync(half, file.path);
   }
   return result;
