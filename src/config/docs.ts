@@ -1,4 +1,4 @@
-import type { Row, SectionRow } from "./table.ts";
+import type { Row } from "./table.ts";
 import { TABLE } from "./table.ts";
 
 /** `docs/configuration.md`: the tables, between a beginning and an end that say how to use them. */
@@ -23,10 +23,10 @@ export function writeConfigurationDoc(): string {
   return `${[BEGINNING, ...tables].join("\n").trimEnd()}\n`;
 }
 
-/** A file with every key at its default, commented out: a valid file as it stands, and a menu to pick from. */
+/** A file with every key at its default: to be shortened to what differs. */
 export function writeSampleFile(): string {
   const lines = [
-    "# Hearth's settings. Every key is optional; what is commented out shows its default.",
+    "# Hearth's settings, each at its default. Every key is optional: keep the ones that you change.",
     "# Written by `npm run docs` from the schema; docs/configuration.md says more.",
     "",
   ];
@@ -35,19 +35,23 @@ export function writeSampleFile(): string {
     const parents = row.path.slice(0, -1);
     for (let depth = 1; depth <= parents.length; depth += 1) {
       const key = parents.slice(0, depth).join(".");
-      if (open.slice(0, depth).join(".") === key) continue;
-      if (depth === 1) lines.push("");
-      const indent = "  ".repeat(depth - 1);
-      lines.push(`# ${indent}# ${sectionOf(key)?.about ?? ""}`, `# ${indent}${parents[depth - 1]}:`);
+      if (open.slice(0, depth).join(".") !== key) lines.push(...sectionLines(key, depth));
     }
+    if (parents.length === 0 && open.length > 0) lines.push("");
     open = parents;
     const indent = "  ".repeat(parents.length);
-    lines.push(
-      `# ${indent}# ${row.about}${row.unit === undefined ? "" : ` (${row.unit})`}`,
-      `# ${indent}${row.path.at(-1)}: ${JSON.stringify(row.fallback)}${row.defaultText === undefined ? "" : ` # default: ${row.defaultText}`}`,
-    );
+    const unit = row.unit === undefined ? "" : ` (${row.unit})`;
+    const fallback = row.defaultText === undefined ? "" : ` Default: ${row.defaultText}.`;
+    lines.push(`${indent}# ${row.about}${unit}${fallback}`);
+    lines.push(`${indent}${row.path.at(-1)}: ${JSON.stringify(row.fallback)}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+function sectionLines(key: string, depth: number): string[] {
+  const indent = "  ".repeat(depth - 1);
+  const about = TABLE.sections.find((section) => section.key === key)?.about ?? "";
+  return [...(depth === 1 ? [""] : []), `${indent}# ${about}`, `${indent}${key.split(".").at(-1)}:`];
 }
 
 function cells(row: Row): string[] {
@@ -64,10 +68,6 @@ function cells(row: Row): string[] {
     row.isLive === true ? "yes" : "",
     row.about.replaceAll("|", "\\|"),
   ];
-}
-
-function sectionOf(key: string): SectionRow | undefined {
-  return TABLE.sections.find((section) => section.key === key);
 }
 
 const BEGINNING = `# Configuration

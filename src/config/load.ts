@@ -5,7 +5,7 @@ import { judge } from "./judge.ts";
 import type { LayerOptions, Values } from "./layers.ts";
 import { readLayers, strayNames } from "./layers.ts";
 import type { Env } from "./locations.ts";
-import { defaultStateDir } from "./locations.ts";
+import { defaultRegistryConfig, defaultStateDir } from "./locations.ts";
 import type { Config } from "./schema.ts";
 import { TABLE } from "./table.ts";
 import type { AccessToken } from "./tokens.ts";
@@ -74,7 +74,11 @@ function withHostDefaults(config: Config, origins: Map<string, Origin>, options:
     state_dir: stateDir,
     http: { ...config.http, host: config.http.host || options.controlAddress || "127.0.0.1" },
     tasks: { ...config.tasks, dirs: dirs.length > 0 ? dirs : ownDirs },
-    docker: { ...config.docker, host: config.docker.host || "unix:///var/run/docker.sock" },
+    docker: {
+      ...config.docker,
+      host: config.docker.host || "unix:///var/run/docker.sock",
+      registry_config: config.docker.registry_config || defaultRegistryConfig(options.env),
+    },
   };
 }
 

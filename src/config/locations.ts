@@ -20,6 +20,11 @@ export function defaultStateDir(env: Env, isRoot: boolean): string {
   return join(env["XDG_STATE_HOME"] ?? join(home(env), ".local", "state"), "hearth");
 }
 
+/** Where a Docker client of this user keeps its credentials. */
+export function defaultRegistryConfig(env: Env): string {
+  return join(env["DOCKER_CONFIG"] || join(home(env), ".docker"), "config.json");
+}
+
 function home(env: Env): string {
   return env["HOME"] ?? homedir();
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { describeConfig } from "./describe.ts";
 import { printFault } from "./fault.ts";
+import { LiveConfig } from "./live-config.ts";
 import type { Loaded } from "./load.ts";
 import { loadConfig } from "./load.ts";
 import { applyPatch } from "./patch.ts";
@@ -82,4 +83,18 @@ test("a description of what is in force shows every setting once, its origin, an
   expect(byKey.get("mem")).toMatchObject({ value: 9, origin: "HEARTH_MEM" });
   expect(byKey.get("http.port")).toMatchObject({ value: 2591, origin: "default", isLive: false });
   expect(byKey.get("http.token")?.value).toBe("[redacted]");
+});
+
+test("E4: a running configuration is changed as a whole or stays as it is", () => {
+  const applied: number[] = [];
+  const host = { cpuMillis: 2000, memoryBytes: 2 ** 33 };
+  const live = new LiveConfig(loaded(), host, (settings) => void applied.push(settings.cpuMillis));
+  expect(live.change({ cpu: 8 })).toMatchObject({
+    isApplied: true,
+    changed: ["cpu"],
+    notes: [expect.any(String)],
+  });
+  expect(live.change({ cpu: 1, mem: -1 })).toMatchObject({ isApplied: false, faults: [{ key: "mem" }] });
+  expect(applied).toEqual([2000]);
+  expect(live.describe().find(({ key }) => key === "cpu")).toMatchObject({ value: 8, origin: "api" });
 });

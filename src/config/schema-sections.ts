@@ -21,6 +21,9 @@ const tokenEntry = z.strictObject({
   scopes: z.array(z.enum(TOKEN_SCOPES)).min(1),
 });
 
+const bytes = (value: number, about: string) =>
+  whole({ default: value, min: KIBIBYTE, max: KIBIBYTE * MEBIBYTE, unit: "bytes", about });
+
 export const http = section("The HTTP door: the contract's own paths and `/v1`.", {
   host: text("", {
     defaultText: "`127.0.0.1`; in our container image the container's own address",
@@ -39,32 +42,23 @@ export const http = section("The HTTP door: the contract's own paths and `/v1`."
   allowed_origins: list([], {
     about: "Origins of web pages that may use the API, such as `https://a.example`.",
   }),
-  body_bytes: whole({
-    default: 16 * MEBIBYTE,
-    min: KIBIBYTE,
-    max: KIBIBYTE * MEBIBYTE,
-    unit: "bytes",
-    about: "The longest request body that is held in memory.",
-  }),
-  answer_bytes: whole({
-    default: 16 * MEBIBYTE,
-    min: KIBIBYTE,
-    max: KIBIBYTE * MEBIBYTE,
-    unit: "bytes",
-    about: "The longest answer of a task that is held in memory.",
-  }),
-  header_bytes: whole({
-    default: 16 * KIBIBYTE,
-    min: KIBIBYTE,
-    max: MEBIBYTE,
-    unit: "bytes",
-    about: "The longest request header.",
-  }),
-  header_timeout_s: seconds(3, { about: "How long a request's header may take to arrive." }),
-  body_timeout_s: seconds(10, { about: "How long a request's body may stand still." }),
+  body_bytes: bytes(32 * MEBIBYTE, "The longest request body that is held in memory."),
+  answer_bytes: bytes(32 * MEBIBYTE, "The longest answer of a task that is held in memory."),
+  record_bytes: bytes(16 * MEBIBYTE, "The longest answer that is kept with its run."),
+  held_bytes: bytes(256 * MEBIBYTE, "All bodies and answers held in memory together."),
+  header_bytes: bytes(16 * KIBIBYTE, "The longest request header."),
+  header_timeout_s: seconds(5, { about: "How long a request's header may take to arrive." }),
+  body_timeout_s: seconds(10, { about: "How long a request's body may bring less than 1 KB a second." }),
   write_timeout_s: seconds(30, { about: "How long a client may leave its answer unread." }),
-  connections: whole({ default: 512, min: 1, max: 65_535, about: "Connections that are open at once." }),
+  keep_alive_s: seconds(60, { about: "How long a connection may wait for its next request." }),
+  connections: whole({ default: 1024, min: 1, max: 65_535, about: "Connections that are open at once." }),
   connections_per_peer: whole({ default: 512, min: 1, max: 65_535, about: "The same from one address." }),
+  active_runs: whole({ default: 1000, min: 1, max: 100_000, about: "Recorded calls that run at once." }),
+  close_grace_s: seconds(
+    10,
+    { about: "How long a stop waits for answers under way." },
+    { isZeroAllowed: true },
+  ),
 });
 
 export const tasks = section("How tasks start, run and stay warm.", {
@@ -74,7 +68,7 @@ export const tasks = section("How tasks start, run and stay warm.", {
     about: "Folders whose subfolders are task folders, for the process driver.",
   }),
   slots: whole({
-    default: 512,
+    default: 1024,
     min: 1,
     max: 65_535,
     isLive: true,
@@ -147,9 +141,21 @@ export const docker = section("The docker driver.", {
     { pattern: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/, expects: "an IPv4 range such as 10.213.0.0/16" },
   ),
   networks_ahead: whole({ default: 3, min: 0, max: 64, about: "Task networks that are made ahead of need." }),
-  reach: choice(["auto", "address", "published"], "auto", {
-    about: "How the daemon reaches tasks: by their address, or by a port published on loopback.",
+  reach: choice(["auto", "direct", "member", "published"], "auto", {
+    about:
+      "How the daemon reaches tasks: by their address, as a member of their networks (in a container), or by a port published on loopback.",
   }),
+  cert_path: text("", {
+    otherEnv: ["DOCKER_CERT_PATH"],
+    isPath: true,
+    about: "A folder with ca.pem, cert.pem and key.pem, for an engine behind TLS.",
+  }),
+  registry_config: text("", {
+    isPath: true,
+    defaultText: "`$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`",
+    about: "A Docker client's file with registry credentials; read anew for each pull.",
+  }),
+  pull_stall_s: seconds(120, { about: "A fetch that shows no progress for this long has failed." }),
   owner: text(
     "",
     {

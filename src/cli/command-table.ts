@@ -1,0 +1,42 @@
+import type { Command, CommandGroup } from "./command.ts";
+import { call } from "./commands/call.ts";
+import { configGet } from "./commands/config-get.ts";
+import { configPath } from "./commands/config-path.ts";
+import { configSet } from "./commands/config-set.ts";
+import { configShow } from "./commands/config-show.ts";
+import { doctor } from "./commands/doctor.ts";
+import { evict } from "./commands/evict.ts";
+import { logs } from "./commands/logs.ts";
+import { openapi } from "./commands/openapi.ts";
+import { pause } from "./commands/pause.ts";
+import { prefetch } from "./commands/prefetch.ts";
+import { ps } from "./commands/ps.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { stats } from "./commands/stats.ts";
+import { taskList } from "./commands/task-list.ts";
+import { taskNew } from "./commands/task-new.ts";
+import { unpause } from "./commands/unpause.ts";
+import type { SettingFlag } from "./parts.ts";
+
+/** Every verb, in the order of the help. The settings are only needed for `serve` and its help. */
+export function commandTable(settings: readonly SettingFlag[]): readonly (Command | CommandGroup)[] {
+  return [
+    serveCommand(settings),
+    call,
+    ps,
+    stats,
+    logs,
+    pause,
+    unpause,
+    evict,
+    prefetch,
+    {
+      name: "config",
+      summary: "read and change settings",
+      commands: [configGet, configSet, configShow, configPath],
+    },
+    { name: "task", summary: "make and list task folders", commands: [taskNew, taskList] },
+    doctor,
+    openapi,
+  ];
+}

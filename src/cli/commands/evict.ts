@@ -1,0 +1,24 @@
+import type { Command } from "../command.ts";
+import { textArgs } from "../command.ts";
+import { EXIT } from "../exit-code.ts";
+import { findSandbox } from "../find-sandbox.ts";
+import { printJson } from "../print.ts";
+
+export const evict: Command = {
+  name: "evict",
+  summary: "remove warm tasks",
+  args: [{ name: "<task...>", about: "ids of warm tasks or their beginnings, names, or images" }],
+  options: [{ flags: "--force", about: "also while calls run in it; they are ended" }],
+  async run({ io, isJson, isQuiet, connect, signal }, { args, options }) {
+    const client = connect();
+    const evicted: string[] = [];
+    for (const text of textArgs(args[0])) {
+      const { id } = await findSandbox(client, text, signal);
+      await client.evict(id, { force: options["force"] === true ? true : undefined, signal });
+      evicted.push(id);
+      if (!isJson && !isQuiet) await io.out(`${id}\n`);
+    }
+    if (isJson) await printJson(io, { evicted });
+    return EXIT.done.code;
+  },
+};

@@ -1,0 +1,25 @@
+import type { HearthClient, Sandbox } from "../client/index.ts";
+import { UsageError } from "./command.ts";
+
+/**
+ * The one sandbox that a text means: its id or the beginning of it, its outside name, or its image if only one runs it.
+ *
+ * @throws {@link UsageError} when it means none, or several.
+ */
+export async function findSandbox(client: HearthClient, text: string, signal: AbortSignal): Promise<Sandbox> {
+  const { sandboxes } = await client.sandboxes({ signal });
+  const exact = sandboxes.find(({ id, label }) => id === text || label === text);
+  if (exact !== undefined) return exact;
+  const near = sandboxes.filter(({ id, image }) => id.startsWith(text) || isImage(image, text));
+  const [only] = near;
+  if (only === undefined) throw new UsageError(`no warm task is called "${text}"; \`hearth ps\` lists them`);
+  if (near.length > 1) {
+    throw new UsageError(`"${text}" may mean ${near.map(({ id }) => id).join(", ")}; say more of the id`);
+  }
+  return only;
+}
+
+/** A tag that nobody typed is `latest`. */
+function isImage(image: string, text: string): boolean {
+  return image === text || image === `${text}:latest`;
+}

@@ -1,0 +1,68 @@
+import { styleText } from "node:util";
+
+type Style = "bold" | "dim" | "red" | "green" | "yellow";
+
+/** The terminal, or what stands in for it. Standard output carries data, standard error talk. */
+export interface Io {
+  /** Resolves when the text is on its way, so that a slow reader slows us. */
+  out(text: string | Uint8Array): Promise<void>;
+  err(text: string): void;
+  /** A line that the next one replaces; only seen on a terminal. An empty one takes it away. */
+  status(text: string): void;
+  /** Whether standard output, or standard error, is a terminal. */
+  readonly isOutTty: boolean;
+  readonly isErrTty: boolean;
+  readonly stdin: NodeJS.ReadableStream;
+  /** Colours for standard output, where it takes them. */
+  style(style: Style, text: string): string;
+}
+
+const CLEAR_LINE = "\r\u001b[K";
+
+/** The process's own streams. A reader that has gone away (`hearth ps | head -1`) ends the program quietly. */
+export function processIo(env: Readonly<Record<string, string | undefined>>): Io {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      process.exit(0);
+    });
+  }
+  const isOutTty = process.stdout.isTTY === true;
+  const isErrTty = process.stderr.isTTY === true;
+  const isColoured = takesColour(env, isOutTty);
+  let hasStatus = false;
+  const clear = (): void => {
+    if (hasStatus) process.stderr.write(CLEAR_LINE);
+    hasStatus = false;
+  };
+  return {
+    isOutTty,
+    isErrTty,
+    stdin: process.stdin,
+    async out(text) {
+      clear();
+      if (process.stdout.write(text)) return;
+      await new Promise<void>((resolve) => process.stdout.once("drain", resolve));
+    },
+    err(text) {
+      clear();
+      process.stderr.write(text.endsWith("\n") ? text : `${text}\n`);
+    },
+    status(text) {
+      if (!isErrTty || env["TERM"] === "dumb") return;
+      clear();
+      if (text === "") return;
+      process.stderr.write(text.slice(0, Math.max(10, (process.stderr.columns ?? 80) - 1)));
+      hasStatus = true;
+    },
+    style: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),
+  };
+}
+
+/** https://no-color.org, and its opposite. */
+function takesColour(env: Readonly<Record<string, string | undefined>>, isTty: boolean): boolean {
+  if ((env["NO_COLOR"] ?? "") !== "") return false;
+  const forced = env["FORCE_COLOR"];
+  if (forced !== undefined && forced !== "") return forced !== "0";
+  return isTty && env["TERM"] !== "dumb";
+}

@@ -1,0 +1,453 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { toProblem } from "../contract/problem.ts";
+import type { ErrorCode } from "../core/index.ts";
+import { ExecutorError } from "../core/index.ts";
+import type { Io } from "./io.ts";
+import type { Parts, SettingsInput } from "./parts.ts";
+import { runCli } from "./run.ts";
+
+type Route = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
+
+let folder: string;
+let daemon: Server | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "hearth-cli-"));
+});
+afterEach(async () => {
+  rmSync(folder, { recursive: true });
+  daemon?.closeAllConnections();
+  await new Promise((resolve) => (daemon === undefined ? resolve(0) : daemon.close(resolve)));
+  daemon = undefined;
+});
+
+/** A daemon that knows these routes by method and path. */
+async function startDaemon(routes: Record<string, Route>): Promise<string> {
+  daemon = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const route = routes[`${request.method} ${request.url?.split("?")[0]}`];
+      if (route === undefined) problem("ROUTE_NOT_FOUND")(request, response, Buffer.concat(chunks));
+      else route(request, response, Buffer.concat(chunks));
+    });
+  });
+  await new Promise<void>((resolve) => daemon?.listen(0, "127.0.0.1", resolve));
+  return `127.0.0.1:${(daemon.address() as AddressInfo).port}`;
+}
+
+const json =
+  (value: unknown): Route =>
+  (_, response) =>
+    void response.setHeader("content-type", "application/json").end(JSON.stringify(value));
+
+const problem =
+  (code: ErrorCode, facts: Record<string, string | readonly string[]> = {}): Route =>
+  (_, response) => {
+    const body = toProblem(new ExecutorError(code, facts), "r1");
+    response.writeHead(body.status, { "content-type": "application/problem+json" }).end(JSON.stringify(body));
+  };
+
+const answer =
+  (status: number, text: string | Buffer): Route =>
+  (_, response) =>
+    void response
+      .writeHead(status, { "hearth-outcome": "x", "hearth-start": "warm", "content-type": "text/plain" })
+      .end(text);
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  readonly served: SettingsInput | undefined;
+}
+
+async function hearth(
+  argv: string[],
+  more: { env?: Record<string, string>; stdin?: string } = {},
+): Promise<Ran> {
+  const out: Buffer[] = [];
+  let err = "";
+  let served: SettingsInput | undefined;
+  const io: Io = {
+    out: async (text) => void out.push(Buffer.from(text)),
+    err: (text) => {
+      err += text.endsWith("\n") ? text : `${text}\n`;
+    },
+    status: () => undefined,
+    isOutTty: false,
+    isErrTty: false,
+    stdin: Readable.from([Buffer.from(more.stdin ?? "")]),
+    style: (_, text) => text,
+  };
+  const parts: Parts = {
+    version: "1.2.3",
+    serve: async (input) => {
+      served = input;
+      return 0;
+    },
+    settings: async () => ({
+      flags: [
+        { key: "http.port", flag: "--http-port", about: "a port", isSwitch: false, section: "http" },
+        { key: "has_gpu", flag: "--has-gpu", about: "gpus", isSwitch: true, section: "top level" },
+      ],
+      candidates: ["/etc/hearth/config.yaml"],
+      read: ({ configFile }) =>
+        configFile === "bad.yaml"
+          ? { faults: ["bad.yaml:1:1: cpu: expected a number"] }
+          : {
+              file: configFile,
+              warnings: [],
+              entries: [
+                { key: "cpu", value: 4, origin: "default", unit: "cores", description: "x", isLive: true },
+              ],
+            },
+    }),
+    diagnose: async () => [
+      { area: "isolate", state: "ok", text: "plain processes" },
+      { area: "isolate", state: "missing", text: "no engine answers", advice: "start Docker" },
+    ],
+    openapi: async () => ({ openapi: "3.1.0" }),
+  };
+  const code = await runCli({ argv, io, env: more.env ?? {}, cwd: folder, parts });
+  return { code, out: Buffer.concat(out).toString("utf8"), err, served };
+}
+
+const SANDBOX = {
+  id: "aaaabbbbccccddddeeeeffffgg",
+  label: "mecanywhere_echo",
+  taskKey: "k",
+  image: "echo",
+  isolation: "container",
+  isolationWish: "default",
+  sgx: false,
+  tier: "hot",
+  resources: { cpuMillis: 500, memoryBytes: 134_217_728, gpuCount: 0 },
+  reserved: { cpuMillis: 500, memoryBytes: 134_217_728, gpuCount: 0 },
+  slotsUsed: 1,
+  slots: 4,
+  calls: 9,
+  ageMs: 61_000,
+  warnings: [],
+};
+const OTHER = {
+  ...SANDBOX,
+  id: "aaaaccccbbbbddddeeeeffffgg",
+  label: "x\u001b[31m",
+  image: "other:latest",
+  idleMs: 10,
+};
+
+describe("wrong use", () => {
+  test("ends with 2, says what was meant and where help is, and prints nothing on standard output", async () => {
+    expect(await hearth(["stat"])).toMatchObject({
+      code: 2,
+      out: "",
+      err: expect.stringContaining("Did you mean stats?"),
+    });
+    expect(await hearth(["call"])).toMatchObject({ code: 2, err: expect.stringContaining("'task'") });
+    expect(await hearth(["ps", "--jsn"])).toMatchObject({ code: 2, err: expect.stringContaining("--json") });
+    expect(await hearth(["call", "a", "--isolation", "x"])).toMatchObject({ code: 2 });
+    expect(await hearth(["call", "a", "--cpu", "x"])).toMatchObject({ code: 2 });
+    expect(await hearth(["call", "a", "b", "-i", "-"])).toMatchObject({ code: 2 });
+    expect(await hearth(["config"])).toMatchObject({ code: 2 });
+    expect(await hearth(["ps", "-H", "ftp://x"])).toMatchObject({ code: 2 });
+    expect(await hearth([])).toMatchObject({ code: 2 });
+  });
+
+  test("help and version are answers", async () => {
+    expect(await hearth(["--version"])).toEqual({ code: 0, out: "1.2.3\n", err: "", served: undefined });
+    expect(await hearth(["help"])).toMatchObject({ code: 0, out: expect.stringContaining("doctor") });
+    expect(await hearth(["help", "call"])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("Examples:"),
+    });
+    expect(await hearth(["serve", "--help"])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("--http-port"),
+    });
+    expect(await hearth(["config", "set", "--help"])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("key=value"),
+    });
+  });
+});
+
+describe("no daemon", () => {
+  test("ends with 3 and says how to start one", async () => {
+    const ran = await hearth(["ps", "-H", "127.0.0.1:1"]);
+    expect(ran).toMatchObject({ code: 3, out: "" });
+    expect(ran.err).toContain("hearth serve");
+    expect(await hearth(["call", "echo"], { env: { HEARTH_HOST: "127.0.0.1:1" } })).toMatchObject({
+      code: 3,
+    });
+    expect(await hearth(["doctor", "--quick"], { env: { HEARTH_HTTP_PORT: "1" } })).toMatchObject({
+      code: 3,
+    });
+  });
+});
+
+describe("serve", () => {
+  test("hands its flags on by setting key, and takes -config as the original does", async () => {
+    const { served } = await hearth(["serve", "-config", "a.yaml", "--http-port", "7", "--has-gpu"]);
+    expect(served).toEqual({ configFile: "a.yaml", flags: { "http.port": "7", has_gpu: "true" } });
+    expect((await hearth(["-config=a.yaml"])).served).toEqual({ configFile: "a.yaml", flags: {} });
+    expect((await hearth(["serve", "--has-gpu", "no"])).served?.flags).toEqual({ has_gpu: "no" });
+  });
+});
+
+describe("call", () => {
+  test("sends the input byte for byte and prints the answer so", async () => {
+    const bodies: Buffer[] = [];
+    const at = await startDaemon({
+      "POST /v1/calls": (request, response, body) => {
+        bodies.push(body);
+        answer(200, Buffer.concat([Buffer.from(`${request.url} `), body]))(request, response, body);
+      },
+    });
+    const typed = await hearth(["call", "a/b:1", "<é>", "--cpu", "0.5", "--mem", "64", "-H", at]);
+    expect(typed).toMatchObject({ code: 0, out: "/v1/calls?image=a%2Fb%3A1&cpu=0.5&mem=64 <é>", err: "" });
+    writeFileSync(join(folder, "in"), "from a file");
+    const read = await hearth(["call", "a", "-i", join(folder, "in"), "-H", at]);
+    expect(read.out).toMatch(/ from a file$/);
+    const piped = await hearth(["call", "a", "-i", "-", "-H", at], { stdin: "piped" });
+    expect(piped.out).toMatch(/ piped$/);
+    expect(bodies.map(String)).toEqual(["<é>", "from a file", "piped"]);
+  });
+
+  test("sends the token of the environment or of a file", async () => {
+    const tokens: (string | undefined)[] = [];
+    const at = await startDaemon({
+      "POST /v1/calls": (request, response, body) => {
+        tokens.push(request.headers.authorization);
+        answer(200, "")(request, response, body);
+      },
+    });
+    writeFileSync(join(folder, "token"), "two\n");
+    await hearth(["call", "a", "-H", at], { env: { HEARTH_TOKEN: "one" } });
+    await hearth(["call", "a", "-H", at], { env: { HEARTH_TOKEN_FILE: join(folder, "token") } });
+    expect(tokens).toEqual(["Bearer one", "Bearer two"]);
+  });
+
+  test("a task that says no ends with 1 and still prints its answer", async () => {
+    const at = await startDaemon({ "POST /v1/calls": answer(418, "teapot") });
+    expect(await hearth(["call", "a", "-H", at])).toMatchObject({
+      code: 1,
+      out: "teapot",
+      err: "hearth: the task answered with status 418\n",
+    });
+  });
+
+  test.each([
+    ["PAUSED", 4],
+    ["QUEUE_TIMEOUT", 4],
+    ["RESOURCES_EXCEED_LIMIT", 4],
+    ["IMAGE_NOT_FOUND", 127],
+    ["TASK_NOT_FOUND", 127],
+    ["IMAGE_UNUSABLE", 126],
+    ["RUN_TIMEOUT", 124],
+    ["SANDBOX_EXITED_EARLY", 125],
+    ["START_BACKOFF", 125],
+    ["INPUT_INVALID", 2],
+  ] as const)("%s ends with %i", async (code, exit) => {
+    const at = await startDaemon({ "POST /v1/calls": problem(code, { reason: "because" }) });
+    const ran = await hearth(["call", "a", "-H", at]);
+    expect(ran).toMatchObject({ code: exit, out: "" });
+    expect(ran.err).toContain("because");
+  });
+
+  test("--json makes one object of the answer, and of an error", async () => {
+    const at = await startDaemon({ "POST /v1/calls": answer(200, Buffer.from([0xff, 0])) });
+    const whole = await hearth(["call", "a", "--json", "-H", at]);
+    expect(JSON.parse(whole.out)).toMatchObject({
+      status: 200,
+      isSuccess: true,
+      start: "warm",
+      bodyBase64: "/wA=",
+    });
+    daemon?.close();
+    const failing = await startDaemon({ "POST /v1/calls": problem("PAUSED") });
+    const failed = await hearth(["--json", "call", "a", "-H", failing]);
+    expect(JSON.parse(failed.out)).toMatchObject({ error: { code: "PAUSED", retry: "later" } });
+  });
+});
+
+describe("lists", () => {
+  const routes = {
+    "GET /v1/sandboxes": json({ sandboxes: [SANDBOX, OTHER] }),
+    "GET /v1/waiting": json({
+      waiting: [
+        {
+          taskKey: "k",
+          image: "big",
+          resources: SANDBOX.resources,
+          callers: 2,
+          waitedMs: 10,
+          reason: "no room",
+        },
+      ],
+    }),
+  };
+
+  test("ps shows what is warm and why the rest waits, as a table, ids or one object", async () => {
+    const at = await startDaemon(routes);
+    const table = await hearth(["ps", "-H", at]);
+    expect(table.out).toContain(
+      "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  1/4    9      1 min 1 s  -",
+    );
+    expect(table.out).toContain("big    2      10 ms  no room");
+    expect(table.out).not.toContain("\u001b");
+    expect((await hearth(["ps", "-q", "-H", at])).out).toBe(`${SANDBOX.id}\n${OTHER.id}\n`);
+    expect(JSON.parse((await hearth(["ps", "--json", "-H", at])).out)).toMatchObject({
+      sandboxes: [{ id: SANDBOX.id }, { id: OTHER.id }],
+      waiting: [{ reason: "no room" }],
+    });
+  });
+
+  test("a warm task may be named by the beginning of its id, its image or its name; several are asked back", async () => {
+    const evicted: (string | undefined)[] = [];
+    const note: Route = (request, response) => {
+      evicted.push(request.url);
+      response.writeHead(204).end();
+    };
+    const at = await startDaemon({
+      ...routes,
+      [`DELETE /v1/sandboxes/${SANDBOX.id}`]: note,
+      [`DELETE /v1/sandboxes/${OTHER.id}`]: note,
+    });
+    expect(await hearth(["evict", "aaaab", "other", "-H", at])).toMatchObject({
+      code: 0,
+      out: `${SANDBOX.id}\n${OTHER.id}\n`,
+    });
+    expect(await hearth(["evict", "mecanywhere_echo", "--force", "-H", at])).toMatchObject({ code: 0 });
+    expect(evicted.at(-1)).toContain("force=true");
+    expect(await hearth(["evict", "aaaa", "-H", at])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(OTHER.id),
+    });
+    expect(await hearth(["evict", "zzz", "-H", at])).toMatchObject({ code: 2 });
+  });
+
+  test("logs print the last lines, then what comes", async () => {
+    const at = await startDaemon({
+      ...routes,
+      [`GET /v1/sandboxes/${SANDBOX.id}/logs`]: (request, response, body) => {
+        if (request.url?.includes("follow") !== true) {
+          json({ text: "one\ntwo\nthree\n", isTruncated: false })(request, response, body);
+          return;
+        }
+        response.setHeader("content-type", "application/x-ndjson");
+        response.write('{"stream":"stdout","text":"fo"}\n{"stream":');
+        response.end('"stderr","text":"ur\\n"}\n');
+      },
+    });
+    expect(await hearth(["logs", "echo", "--tail", "2", "-H", at])).toMatchObject({
+      code: 0,
+      out: "two\nthree\n",
+    });
+    expect(await hearth(["logs", "echo", "-f", "--tail", "1", "-H", at])).toMatchObject({
+      out: "three\nfour\n",
+    });
+  });
+});
+
+describe("config", () => {
+  const settings = [
+    { key: "cpu", value: 2, origin: "api", unit: "cores", description: "x", isLive: true },
+    { key: "images.allow", value: ["a", "b"], origin: "default", description: "x", isLive: false },
+  ];
+
+  test("get prints one value, or key and value", async () => {
+    const at = await startDaemon({ "GET /v1/config": json({ settings }) });
+    expect((await hearth(["config", "get", "cpu", "-H", at])).out).toBe("2\n");
+    expect((await hearth(["config", "get", "-H", at])).out).toBe("cpu = 2\nimages.allow = a, b\n");
+    expect((await hearth(["config", "get", "--json", "-H", at])).out).toBe(
+      '{"cpu":2,"images.allow":["a","b"]}\n',
+    );
+    expect(await hearth(["config", "get", "cpus", "-H", at])).toMatchObject({ code: 2 });
+  });
+
+  test("set sends all changes at once, and prints every fault of a refused one", async () => {
+    let sent: unknown;
+    const at = await startDaemon({
+      "PATCH /v1/config": (request, response, body) => {
+        sent = JSON.parse(body.toString());
+        json({ settings, notes: ["cpu is 2 instead of 9"] })(request, response, body);
+      },
+    });
+    const ran = await hearth(["config", "set", "cpu=9", "log.level=debug", 'images.allow=["a"]', "-H", at]);
+    expect(sent).toEqual({ cpu: 9, "log.level": "debug", "images.allow": ["a"] });
+    expect(ran).toMatchObject({ code: 0, err: "hearth: cpu is 2 instead of 9\n" });
+    daemon?.close();
+    const refusing = await startDaemon({
+      "PATCH /v1/config": problem("CONFIG_INVALID", { faults: ["cpu: wrong", "mem: wrong"] }),
+    });
+    const refused = await hearth(["config", "set", "cpu=x", "-H", refusing]);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.err).toContain("  cpu: wrong\n  mem: wrong\n");
+  });
+
+  test("show and path need no daemon; a wrong file ends with 2 and its faults", async () => {
+    expect(await hearth(["config", "show", "--origin"])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("4 cores"),
+    });
+    expect(await hearth(["config", "show", "-c", "bad.yaml"])).toMatchObject({
+      code: 2,
+      err: "bad.yaml:1:1: cpu: expected a number\n",
+    });
+    expect(await hearth(["config", "path"])).toMatchObject({ code: 1 });
+    expect(await hearth(["config", "path", "-c", "a.yaml"])).toMatchObject({ code: 0, out: "a.yaml\n" });
+  });
+});
+
+describe("the rest", () => {
+  test("pause says how many calls still run", async () => {
+    const at = await startDaemon({
+      "POST /v1/pause": json({ state: "pausing", running: 2 }),
+      "POST /v1/unpause": json({ state: "running", running: 0 }),
+    });
+    expect((await hearth(["pause", "-H", at])).out).toBe("paused; 2 calls still run\n");
+    expect((await hearth(["unpause", "-H", at])).out).toBe("running\n");
+  });
+
+  test("prefetch prints the content it brought", async () => {
+    const lines = [
+      { type: "pulling", image: "a", doneBytes: 1, totalBytes: 2 },
+      { type: "done", digest: "sha256:1", wasPulled: true, retired: 1 },
+    ];
+    const at = await startDaemon({
+      "POST /v1/images/prefetch": (_, response) =>
+        void response.end(lines.map((line) => `${JSON.stringify(line)}\n`).join("")),
+    });
+    expect((await hearth(["prefetch", "a", "-H", at])).out).toMatch(/^sha256:1 fetched; 1 warm/);
+    expect((await hearth(["prefetch", "a", "--quiet", "-H", at])).out).toBe("sha256:1\n");
+  });
+
+  test("doctor says what it found in plain words, and openapi prints the description", async () => {
+    const { code, out } = await hearth(["doctor"]);
+    expect(code).toBe(0);
+    expect(out).toBe(
+      "What it can isolate\n  ok       plain processes\n  missing  no engine answers\n           start Docker\n",
+    );
+    expect(JSON.parse((await hearth(["doctor", "--json"])).out)).toMatchObject({ isAble: true });
+    expect(JSON.parse((await hearth(["openapi"])).out)).toEqual({ openapi: "3.1.0" });
+  });
+
+  test("task new writes a whole folder, and none over one that is there", async () => {
+    const ran = await hearth(["task", "new", "hello"]);
+    expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("hearth call hello world") });
+    const task: unknown = JSON.parse(readFileSync(join(folder, "tasks/hello/task.json"), "utf8"));
+    expect(task).toMatchObject({ id: "hello", command: ["node", "main.mjs"] });
+    expect(readFileSync(join(folder, "tasks/hello/Dockerfile"), "utf8")).toContain("COPY main.mjs");
+    expect(await hearth(["task", "new", "hello"])).toMatchObject({ code: 2 });
+    expect(await hearth(["task", "new", "../x"])).toMatchObject({ code: 2 });
+    expect(await hearth(["task", "new", "x", "--template", "cobol"])).toMatchObject({ code: 2 });
+  });
+});
