@@ -1,0 +1,52 @@
+import type { ConfigEntry } from "../../contract/v1/config.ts";
+import type { TaskFolder } from "../../contract/v1/images.ts";
+import type { Scope } from "../../contract/v1/route.ts";
+import type { Log, PeerAddress, RunStore, Secret } from "../../core/index.ts";
+import type { TimerWheel } from "../../std/index.ts";
+import type { HttpLimits } from "./limits.ts";
+
+/** Who may do what. Once there is one token, every request needs one. */
+export interface AccessToken {
+  /** What the log says; never the token itself. */
+  readonly name: string;
+  readonly token: Secret;
+  readonly scopes: readonly Scope[];
+}
+
+/** A change of settings is applied as a whole, or not at all. */
+export type ConfigChange =
+  | { readonly isApplied: true; readonly notes: readonly string[] }
+  | {
+      readonly isApplied: false;
+      readonly faults: readonly { readonly key: string; readonly message: string }[];
+    };
+
+/** Everything the HTTP door is given besides the executor. */
+export interface HttpDoorOptions {
+  /** An address or name to listen on. */
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Of the daemon, for `/v1/host` and the API's description. */
+  readonly version: string;
+  readonly limits?: Partial<HttpLimits>;
+  /** Names that `Host` may hold besides addresses and `localhost`. */
+  readonly hostNames: readonly string[];
+  /** Origins of web pages that may use the API. */
+  readonly allowedOrigins: readonly string[];
+  readonly tokens: readonly AccessToken[];
+  /** Whether a connection comes from a task; then it is answered 403 and closed. */
+  isTaskAddress(peer: PeerAddress): boolean;
+  /** Where calls are recorded that asked for it. The caller disposes it, after the executor. */
+  readonly records: RunStore;
+  /** The settings in force, secrets masked. */
+  describeConfig(): readonly ConfigEntry[];
+  /** Checks and applies a change; must not throw for a bad one. */
+  applyConfig(patch: Readonly<Record<string, unknown>>): Promise<ConfigChange>;
+  /** The task folders that the process driver knows; left out with other drivers. */
+  listTasks?(): Promise<readonly TaskFolder[]>;
+  /** Asked for over the API: the daemon should end. Called at most once, after the answer was sent. */
+  onStop(): void;
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+}

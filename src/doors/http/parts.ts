@@ -1,0 +1,17 @@
+import type { Executor } from "../../engine/executor.ts";
+import type { EventStreams } from "./answer/event-streams.ts";
+import type { ByteBudget } from "./body/byte-budget.ts";
+import type { HttpDoorOptions } from "./door-options.ts";
+import type { HttpLimits } from "./limits.ts";
+import type { RunDesk } from "./runs/run-desk.ts";
+
+/** What the routes of one door share. */
+export interface DoorParts {
+  readonly executor: Executor;
+  readonly options: HttpDoorOptions;
+  readonly limits: HttpLimits;
+  readonly held: ByteBudget;
+  readonly streams: EventStreams;
+  readonly runs: RunDesk;
+  isClosing(): boolean;
+}

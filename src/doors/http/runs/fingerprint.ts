@@ -1,0 +1,13 @@
+import { createHash } from "node:crypto";
+import type { Call } from "../calls/to-call.ts";
+
+/** Two requests with the same fingerprint ask for the same thing: task, path, type and input. Deadlines may differ. */
+export function fingerprint({ task, request }: Call, body: Uint8Array): string {
+  const { image, isolation, resources, sgx } = task;
+  const { cpuMillis, memoryBytes, gpuCount } = resources;
+  const { path, contentType } = request;
+  return createHash("sha256")
+    .update(JSON.stringify([image, isolation, cpuMillis, memoryBytes, gpuCount, sgx, path, contentType]))
+    .update(body)
+    .digest("hex");
+}

@@ -1,0 +1,80 @@
+import type { Run } from "../../../contract/v1/calls.ts";
+import { NDJSON_TYPE } from "../../../contract/v1/route.ts";
+import type { RunId, RunRecord } from "../../../core/index.ts";
+import { asId, ExecutorError } from "../../../core/index.ts";
+import { jsonEvents, wantedStream } from "../answer/event-streams.ts";
+import { sendJson } from "../answer/send-json.ts";
+import type { DoorParts } from "../parts.ts";
+import { replay } from "../runs/replay.ts";
+import { showActive, showRecord } from "../runs/show-run.ts";
+import type { Handler } from "./handler.ts";
+
+export const listRuns: Handler<"listRuns"> = async (parts, { response }, { query }) => {
+  const records = await parts.options.records.list(query.limit);
+  const runs = records.map((record) => {
+    const active = parts.runs.active(record.runId);
+    return active !== undefined && record.end === undefined ? showActive(active) : showRecord(record);
+  });
+  sendJson(response, 200, { runs });
+};
+
+export const getRun: Handler<"getRun"> = async (parts, { response }, { params }) => {
+  sendJson(response, 200, await lookUp(parts, asId<"run">(params.runId)));
+};
+
+export const getAnswer: Handler<"getAnswer"> = async (parts, context, { params }) => {
+  await replay(parts, context, await recordOf(parts, asId<"run">(params.runId)), "RUN_RUNNING");
+};
+
+/** The run now and after each change; a client that reads slowly misses steps in between, never the end. */
+export const followRun: Handler<"followRun"> = async (parts, context, { params }) => {
+  const runId = asId<"run">(params.runId);
+  const format = jsonEvents<Run>(wantedStream(context) ?? NDJSON_TYPE);
+  await parts.streams.send(context, format, (signal) => changes(parts, runId, signal));
+};
+
+export const cancelRun: Handler<"cancelRun"> = async (parts, { response }, { params }) => {
+  const runId = asId<"run">(params.runId);
+  const active = parts.runs.active(runId);
+  if (active !== undefined) {
+    active.cancel();
+    await parts.runs.flush();
+  }
+  sendJson(response, 200, await lookUp(parts, runId));
+};
+
+async function lookUp(parts: DoorParts, runId: RunId): Promise<Run> {
+  const active = parts.runs.active(runId);
+  return active === undefined ? showRecord(await recordOf(parts, runId)) : showActive(active);
+}
+
+async function recordOf({ options }: DoorParts, runId: RunId): Promise<RunRecord> {
+  const record = await options.records.get(runId);
+  if (record === undefined) throw new ExecutorError("RUN_NOT_FOUND", { runId });
+  return record;
+}
+
+async function* changes(parts: DoorParts, runId: RunId, signal: AbortSignal): AsyncGenerator<Run> {
+  for (;;) {
+    const active = parts.runs.active(runId);
+    // Watching begins before the look, so that no change falls between the two.
+    const changed = active === undefined ? undefined : nextChange(active, signal);
+    const run = await lookUp(parts, runId);
+    yield run;
+    if (run.state !== "running" || changed === undefined || signal.aborted) return;
+    await changed;
+    if (signal.aborted) return;
+  }
+}
+
+function nextChange(run: { watch(onChange: () => void): () => void }, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      unwatch();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const unwatch = run.watch(done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
