@@ -90,13 +90,7 @@ export class Attempt implements Exchange, AnswerSink {
     return this.#state === "done";
   }
 
-  /** The executor ends: the call is broken off and its caller told why. */
-  cut(error: Error): void {
-    this.#exchange?.cancel();
-    this.fail(error);
-  }
-
-  /** Its time is over: the sandbox that would not answer is given up with it. */
+  /** Its time, or the executor's, is over: the sandbox that would not answer is given up with it. */
   expire(error: Error): void {
     const owner = this.#owner;
     this.#exchange?.cancel();

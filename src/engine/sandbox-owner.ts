@@ -153,6 +153,7 @@ export class SandboxOwner {
 
   /** Wakes it. The caller has booked its CPU; it must not be asked twice. */
   thaw(): void {
+    this.isHeld = false;
     this.#advance({ type: "thaw" });
     if (this.#state.type === "thawing") this.#context.track(this.#thaw());
   }
@@ -196,7 +197,9 @@ export class SandboxOwner {
   }
 
   async #watch(sandbox: Sandbox): Promise<void> {
-    const end = await sandbox.ended;
+    const end = await Promise.race([sandbox.ended, aborted(this.#context.ending)]);
+    // The executor lets go of a sandbox that it leaves to its next life.
+    if (end === undefined) return;
     this.#end = end;
     this.#channel?.close();
     if (this.#state.type === "stopping" || this.#state.type === "gone") return;
@@ -282,6 +285,13 @@ export class SandboxOwner {
       work,
     );
   }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
 }
 
 /** What a sandbox holds in a tier: a frozen one keeps its memory only. */

@@ -245,7 +245,7 @@ class RunningExecutor implements Executor, AttemptHost {
     await this.#until(() => this.#running.size === 0, options.deadlineMs);
     const cut = [...this.#running];
     for (const attempt of cut)
-      attempt.cut(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
+      attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
     for (const owner of this.#owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
     await this.#until(() => this.#owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
     return { cut: cut.length };
@@ -346,9 +346,10 @@ class RunningExecutor implements Executor, AttemptHost {
       owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
       return;
     }
+    // Its own callers first: a sandbox that woke or started for them must not be somebody's victim before they are served.
+    this.#lines.get(owner.taskKey)?.changed(owner);
     this.#shrink();
     this.#desk.pump();
-    this.#lines.get(owner.taskKey)?.changed(owner);
     if (owner.isIdle || owner.state.type === "gone") this.#armTick();
     for (const check of [...this.#quiet]) check();
   }
@@ -364,7 +365,7 @@ class RunningExecutor implements Executor, AttemptHost {
 
   /** Whether the executor's end leaves it warm for the next life. */
   #isKept(owner: SandboxOwner): boolean {
-    return this.#keepsWarm && (owner.isIdle || owner.slotsUsed > 0);
+    return this.#keepsWarm && (owner.state.type === "hot" || owner.state.type === "frozen");
   }
 
   /** Brings the books under lowered limits as far as idle sandboxes go; the next call's end comes back here. */

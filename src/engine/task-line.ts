@@ -199,9 +199,19 @@ export class TaskLine {
     this.#context.track(thawSandbox(this.#context, this, owner, controller.signal));
   }
 
+  /** Slots that will serve callers without anything further being asked for. */
   #slotsComing(): number {
-    const { slotsPerSandbox } = this.#context.settings();
-    return (this.#starts.size + this.#thaws.size) * slotsPerSandbox;
+    let coming = this.#starts.size + this.#thaws.size;
+    let starting = 0;
+    for (const owner of this.#owners) {
+      const { type } = owner.state;
+      if (type === "starting") starting += 1;
+      // One that is held or freezes comes back as soon as the demand that it makes room for is served.
+      else if (type === "thawing" || type === "freezing" || (type === "hot" && owner.isHeld)) coming += 1;
+    }
+    // Those that start without a start of ours are being taken over from an earlier life.
+    const adopting = starting - [...this.#starts].filter((start) => start.phase === "starting").length;
+    return (coming + Math.max(0, adopting)) * this.#context.settings().slotsPerSandbox;
   }
 
   #isThawing(): boolean {

@@ -22,8 +22,14 @@ export async function thawSandbox(
     await context.desk.apply(
       {
         demand,
-        // A sandbox that went away meanwhile needs no CPU; its callers are supplied anew below.
-        book: () => owner.state.type !== "frozen" || context.books.resize(owner.id, resources),
+        book: () => {
+          // A sandbox that went away meanwhile needs no CPU; its callers are supplied anew below.
+          if (owner.state.type !== "frozen") return true;
+          if (!context.books.resize(owner.id, resources)) return false;
+          // In the same step, or its CPU would look like that of an idle sandbox.
+          owner.thaw();
+          return true;
+        },
       },
       signal,
     );
@@ -32,6 +38,5 @@ export async function thawSandbox(
     line.thawEnded(owner);
     return;
   }
-  owner.thaw();
   line.thawEnded(owner);
 }

@@ -45,6 +45,7 @@ export const LOG_EVENTS = {
   "run.lost": "a run of an earlier life ended with it",
   "state.failed": "the state directory could not be used",
   "network.swept": "unused task networks removed",
+  "network.failed": "a task network could not be made or removed",
 } as const satisfies Record<string, string>;
 
 export type LogEvent = keyof typeof LOG_EVENTS;

@@ -41,9 +41,8 @@ test.each([
   "a".repeat(256),
   "a/".repeat(4000),
   "host:port/x",
-  "-host/x:1".replace("-", "-a."),
+  "-a.host/x:1",
 ])("M31: %j is refused before anything reaches an engine", (text) => {
-  if (text === "x") return;
   expect(() => parseImageReference(text)).toThrow(expect.objectContaining({ code: "IMAGE_NAME_INVALID" }));
 });
 

@@ -1,0 +1,121 @@
+import type {
+  Clock,
+  DriverCapabilities,
+  DriverHealth,
+  Leftover,
+  PeerAddress,
+  ResolvedImage,
+  ResolveOptions,
+  Sandbox,
+  SandboxDriver,
+  SandboxSpec,
+} from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import { FakeSandbox } from "./fake-sandbox.ts";
+
+/** What the next operation of a kind does instead of simply working. */
+export type Fault = "none" | "reject" | "hang";
+export type FaultKind = "resolve" | "start" | "freeze" | "stop";
+
+export interface FakeDriverOptions {
+  readonly clock: Clock;
+  /** How long each operation takes, in the clock's milliseconds. */
+  readonly startMs?: number;
+  readonly freezeMs?: number;
+  readonly stopMs?: number;
+  readonly capabilities?: Partial<DriverCapabilities>;
+}
+
+/** A driver without sandboxes: scripted behaviour and faults in whatever time its clock keeps. For tests only. */
+export class FakeDriver implements SandboxDriver {
+  readonly name = "fake";
+  readonly capabilities: DriverCapabilities;
+  /** Every sandbox that is not gone, frozen ones included. */
+  readonly live = new Set<FakeSandbox>();
+  readonly started: SandboxSpec[] = [];
+  readonly resolved: string[] = [];
+  /** Content of each image; an image that is not here is found under its own name. */
+  readonly digests = new Map<string, string>();
+  readonly missing = new Set<string>();
+  leftoverSandboxes: Leftover[] = [];
+  readonly #options: FakeDriverOptions;
+  readonly #faults: Record<FaultKind, Fault[]> = { resolve: [], start: [], freeze: [], stop: [] };
+
+  constructor(options: FakeDriverOptions) {
+    this.#options = options;
+    this.capabilities = {
+      isolation: ["container"],
+      canFreeze: true,
+      canAdopt: true,
+      ...options.capabilities,
+    };
+  }
+
+  /** The next operations of this kind go wrong in this way, one entry each. */
+  script(kind: FaultKind, ...faults: readonly Fault[]): void {
+    this.#faults[kind].push(...faults);
+  }
+
+  async resolve(image: string, _options: ResolveOptions, signal: AbortSignal): Promise<ResolvedImage> {
+    await this.perform("resolve", 0, signal);
+    this.resolved.push(image);
+    if (this.missing.has(image)) throw new ExecutorError("IMAGE_NOT_FOUND", { image });
+    return { digest: this.digests.get(image) ?? `sha256:${image}`, wasPulled: false };
+  }
+
+  async start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    const sandbox = new FakeSandbox(this, spec);
+    this.started.push(spec);
+    this.live.add(sandbox);
+    try {
+      await this.perform("start", this.#options.startMs ?? 0, signal);
+    } catch (error) {
+      this.live.delete(sandbox);
+      throw error;
+    }
+    return sandbox;
+  }
+
+  async leftovers(_signal: AbortSignal): Promise<readonly Leftover[]> {
+    return this.leftoverSandboxes;
+  }
+
+  async health(_signal: AbortSignal): Promise<DriverHealth> {
+    return { isHealthy: true, detail: "fake" };
+  }
+
+  isTaskAddress(_peer: PeerAddress): boolean {
+    return false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing of the driver itself is held.
+  }
+
+  /** Takes the time that an operation takes, and goes wrong if it was told to. */
+  async perform(kind: FaultKind, ms: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const fault = this.#faults[kind].shift() ?? "none";
+    await new Promise<void>((resolve, reject) => {
+      const cancel =
+        fault === "hang" ? (): void => undefined : this.#options.clock.after(ms, () => done(resolve));
+      const onAbort = (): void => done(() => reject(signal?.reason));
+      const done = (finish: () => void): void => {
+        cancel();
+        signal?.removeEventListener("abort", onAbort);
+        finish();
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+    if (fault === "reject")
+      throw new ExecutorError(kind === "start" ? "SANDBOX_START_FAILED" : "ENGINE_FAILED");
+  }
+
+  get freezeMs(): number {
+    return this.#options.freezeMs ?? 0;
+  }
+
+  get stopMs(): number {
+    return this.#options.stopMs ?? 0;
+  }
+}

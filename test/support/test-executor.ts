@@ -1,0 +1,132 @@
+import type { CallRequest, Settings, TaskSpec } from "../../src/core/index.ts";
+import { asId, MEBIBYTE } from "../../src/core/index.ts";
+import type { FakeDriverOptions } from "../../src/drivers/fake/fake-driver.ts";
+import { FakeDriver } from "../../src/drivers/fake/fake-driver.ts";
+import type { CallOptions, CallSink, Executor, Placement } from "../../src/engine/executor.ts";
+import { startExecutor } from "../../src/engine/start-executor.ts";
+import { FakeChannels } from "./fake-channel.ts";
+import { settle, VirtualClock } from "./virtual-clock.ts";
+
+export const TEST_SETTINGS: Settings = {
+  cpuMillis: 4000,
+  memoryBytes: 4096 * MEBIBYTE,
+  idleTimeoutMs: 60_000,
+  hasGpu: false,
+  microVmRuntime: "",
+  slotsPerSandbox: 64,
+  sandboxesPerTask: 4,
+  queueLimit: 512,
+  queueTimeoutMs: 30_000,
+  passOverMs: 2_000,
+  pullTimeoutMs: 600_000,
+  startTimeoutMs: 60_000,
+  runTimeoutMs: 900_000,
+  stopGraceMs: 10_000,
+  pauseWaitMs: 10_000,
+  evictionOrder: "recency",
+  onDisconnect: "finish",
+  refreshImages: true,
+  shares: {
+    http: { cpuMillis: 0, memoryBytes: 0 },
+    stream: { cpuMillis: 0, memoryBytes: 0 },
+    indexify: { cpuMillis: 0, memoryBytes: 0 },
+  },
+};
+
+export interface TestExecutor {
+  readonly executor: Executor;
+  readonly driver: FakeDriver;
+  readonly clock: VirtualClock;
+  readonly channels: FakeChannels;
+  readonly events: string[];
+}
+
+/** An executor on a fake driver in virtual time. */
+export async function testExecutor(
+  settings: Partial<Settings> = {},
+  options: Partial<FakeDriverOptions> = {},
+  prepare: (driver: FakeDriver) => void = () => undefined,
+): Promise<TestExecutor> {
+  const clock = new VirtualClock();
+  const driver = new FakeDriver({ clock, ...options });
+  prepare(driver);
+  const channels = new FakeChannels(clock);
+  const events: string[] = [];
+  let made = 0;
+  const starting = startExecutor(
+    {
+      driver,
+      openChannel: channels.open,
+      host: {
+        capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
+        usage: () => ({ cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 0 }),
+      },
+      clock,
+      log: { log: (_level, event) => events.push(event) },
+      settings: { ...TEST_SETTINGS, ...settings },
+      newSandboxId: () => asId<"sandbox">(`s${++made}`),
+    },
+    new AbortController().signal,
+  );
+  await settle();
+  return { executor: await starting, driver, clock, channels, events };
+}
+
+export function task(image: string, cpu = 1, memoryMib = 128): TaskSpec {
+  return {
+    image,
+    isolation: "default",
+    resources: { cpuMillis: Math.round(cpu * 1000), memoryBytes: memoryMib * MEBIBYTE, gpuCount: 0 },
+    sgx: false,
+  };
+}
+
+export const REQUEST: CallRequest = {
+  method: "POST",
+  path: "/",
+  contentType: "application/json",
+  headers: [],
+  body: Buffer.from("{}"),
+};
+
+/** One call and everything its caller heard of it. */
+export interface Recorded {
+  placement: Placement | undefined;
+  text: string;
+  status: number | undefined;
+  error: Error | undefined;
+  /** How often it ended; anything but 1 after the end is a defect. */
+  ends: number;
+  cancel(): void;
+}
+
+export function record(executor: Executor, spec: TaskSpec, options: Partial<CallOptions> = {}): Recorded {
+  const recorded: Recorded = {
+    placement: undefined,
+    text: "",
+    status: undefined,
+    error: undefined,
+    ends: 0,
+    cancel: () => exchange.cancel(),
+  };
+  const sink: CallSink = {
+    onPlaced: (placement) => {
+      recorded.placement = placement;
+    },
+    onHead: (head) => {
+      recorded.status = head.status;
+    },
+    onData: (chunk) => {
+      recorded.text += Buffer.from(chunk).toString();
+    },
+    onEnd: () => {
+      recorded.ends += 1;
+    },
+    onError: (error) => {
+      recorded.ends += 1;
+      recorded.error = error;
+    },
+  };
+  const exchange = executor.call(spec, REQUEST, { door: "http", ...options }, sink);
+  return recorded;
+}
