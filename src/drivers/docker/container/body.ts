@@ -1,0 +1,157 @@
+import type { SandboxSpec } from "../../../core/index.ts";
+import { TASK_PORT } from "../options.ts";
+import type { Labels, Owner } from "./labels.ts";
+import { baseLabels, sandboxLabels } from "./labels.ts";
+
+/**
+ * All that a container of ours may be made of. The type is closed: there is no field for a mount, a device, a capability, a
+ * foreign namespace or a privilege, so no input can ask for one.
+ */
+export interface ContainerBody {
+  readonly Image: string;
+  readonly Entrypoint?: readonly string[];
+  readonly Env: readonly string[];
+  readonly Labels: Labels;
+  /** An image's own health check would start a process in the sandbox every few seconds. */
+  readonly Healthcheck: { readonly Test: readonly ["NONE"] };
+  readonly ExposedPorts?: Readonly<Record<string, Readonly<Record<string, never>>>>;
+  readonly HostConfig: HostBody;
+  readonly NetworkingConfig?: {
+    readonly EndpointsConfig: Readonly<
+      Record<string, { readonly IPAMConfig: { readonly IPv4Address: string } }>
+    >;
+  };
+}
+
+interface HostBody {
+  /** A network of ours by name, or `container:` and the id of a network sandbox of ours. */
+  readonly NetworkMode: string;
+  readonly CapDrop: readonly ["ALL"];
+  readonly SecurityOpt: readonly string[];
+  readonly NanoCpus?: number;
+  readonly Memory: number;
+  /** Memory and swap together; equal to `Memory`, so no swap. */
+  readonly MemorySwap: number;
+  readonly PidsLimit: number;
+  readonly Ulimits: readonly { readonly Name: string; readonly Soft: number; readonly Hard: number }[];
+  readonly Init: boolean;
+  readonly ReadonlyRootfs: boolean;
+  readonly RestartPolicy: { readonly Name: "no" };
+  readonly AutoRemove: false;
+  readonly LogConfig: {
+    readonly Type: "json-file" | "none";
+    readonly Config: Readonly<Record<string, string>>;
+  };
+  readonly PortBindings?: Readonly<
+    Record<string, readonly { readonly HostIp: "127.0.0.1"; readonly HostPort: "" }[]>
+  >;
+}
+
+/** Where a container's network comes from. */
+export type NetworkPlace =
+  | { readonly type: "join"; readonly containerId: string }
+  | {
+      readonly type: "own";
+      readonly networkName: string;
+      readonly address: string;
+      /** Whether the task's port is published on a loopback port that the engine picks. */
+      readonly isPublished: boolean;
+    };
+
+const PIDS_LIMIT = 256;
+const OPEN_FILES_LIMIT = 1024;
+/** Two files, so that a rotation never empties the tail; 1 MiB in all. */
+const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
+/** The least that engines accept. */
+export const MIN_MEMORY_BYTES = 6 * 1_048_576;
+
+/** The body of a task's container: its image by content, its limits, and every hardening that is free (`reliability.md` 3.3). */
+export function taskBody(
+  spec: SandboxSpec,
+  owner: Owner,
+  place: NetworkPlace,
+  options: { readonly nowMs: number; readonly seccomp: string | undefined },
+): ContainerBody {
+  const { cpuMillis, memoryBytes } = spec.task.resources;
+  return {
+    Image: spec.image.digest,
+    // The same variable that the process driver sets, so that a task folder runs on both.
+    Env: [`PORT=${TASK_PORT}`],
+    Labels: { ...baseLabels(owner, "sandbox", options.nowMs), ...sandboxLabels(spec) },
+    Healthcheck: { Test: ["NONE"] },
+    ...exposedPorts(place),
+    HostConfig: {
+      ...networkOf(place),
+      CapDrop: ["ALL"],
+      SecurityOpt: securityOptions(options.seccomp),
+      NanoCpus: cpuMillis * 1_000_000,
+      Memory: memoryBytes,
+      MemorySwap: memoryBytes,
+      PidsLimit: PIDS_LIMIT,
+      Ulimits: [
+        { Name: "nofile", Soft: OPEN_FILES_LIMIT, Hard: OPEN_FILES_LIMIT },
+        { Name: "core", Soft: 0, Hard: 0 },
+      ],
+      Init: true,
+      ReadonlyRootfs: false,
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: LOG_CONFIG,
+    },
+    ...endpointOf(place),
+  };
+}
+
+/** The body of a network sandbox: a container that only sleeps, so that its network stays. */
+export function pauseBody(
+  image: string,
+  labels: Labels,
+  place: NetworkPlace & { readonly type: "own" },
+  seccomp: string | undefined,
+): ContainerBody {
+  return {
+    Image: image,
+    Entrypoint: ["/pause"],
+    Env: [],
+    Labels: labels,
+    Healthcheck: { Test: ["NONE"] },
+    ...exposedPorts(place),
+    HostConfig: {
+      ...networkOf(place),
+      CapDrop: ["ALL"],
+      SecurityOpt: securityOptions(seccomp),
+      Memory: MIN_MEMORY_BYTES,
+      MemorySwap: MIN_MEMORY_BYTES,
+      PidsLimit: 4,
+      Ulimits: [],
+      Init: false,
+      ReadonlyRootfs: true,
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: { Type: "none", Config: {} },
+    },
+    ...endpointOf(place),
+  };
+}
+
+function securityOptions(seccomp: string | undefined): readonly string[] {
+  return ["no-new-privileges", ...(seccomp === undefined ? [] : [`seccomp=${seccomp}`])];
+}
+
+const PORT_NAME = `${TASK_PORT}/tcp`;
+
+function networkOf(place: NetworkPlace): Pick<HostBody, "NetworkMode" | "PortBindings"> {
+  if (place.type === "join") return { NetworkMode: `container:${place.containerId}` };
+  const published = { PortBindings: { [PORT_NAME]: [{ HostIp: "127.0.0.1", HostPort: "" }] } } as const;
+  return { NetworkMode: place.networkName, ...(place.isPublished ? published : {}) };
+}
+
+function exposedPorts(place: NetworkPlace): Pick<ContainerBody, "ExposedPorts"> {
+  return place.type === "own" && place.isPublished ? { ExposedPorts: { [PORT_NAME]: {} } } : {};
+}
+
+function endpointOf(place: NetworkPlace): Pick<ContainerBody, "NetworkingConfig"> {
+  if (place.type === "join") return {};
+  const end = { IPAMConfig: { IPv4Address: place.address } };
+  return { NetworkingConfig: { EndpointsConfig: { [place.networkName]: end } } };
+}

@@ -1,0 +1,94 @@
+import type { SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
+import { asId, isIsolationClass, taskKey } from "../../../core/index.ts";
+
+/** Every label that the driver sets. Whatever carries our owner is ours; `KIND` says what it is. */
+export const LABEL = {
+  OWNER: "hearth.owner",
+  INSTANCE: "hearth.instance",
+  KIND: "hearth.kind",
+  SCHEMA: "hearth.schema",
+  CREATED_AT: "hearth.created-at",
+  SANDBOX: "hearth.sandbox",
+  TASK_KEY: "hearth.task-key",
+  TASK: "hearth.task",
+  IMAGE_DIGEST: "hearth.image-digest",
+  NETWORK: "hearth.network",
+  SUBNET: "hearth.subnet",
+} as const;
+
+/** Raised when the meaning of a label changes: sandboxes of another schema are reaped, never adopted. */
+export const LABEL_SCHEMA = "1";
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** What an earlier or present life wrote on a sandbox. */
+export interface SandboxLabels {
+  readonly sandboxId: SandboxId;
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  readonly imageDigest: string;
+}
+
+export interface Owner {
+  readonly ownerId: string;
+  readonly instanceId: string;
+}
+
+export function ownerLabel(ownerId: string): string {
+  return `${LABEL.OWNER}=${ownerId}`;
+}
+
+export function baseLabels(owner: Owner, kind: "sandbox" | "network", nowMs: number): Labels {
+  return {
+    [LABEL.OWNER]: owner.ownerId,
+    [LABEL.INSTANCE]: owner.instanceId,
+    [LABEL.KIND]: kind,
+    [LABEL.SCHEMA]: LABEL_SCHEMA,
+    [LABEL.CREATED_AT]: new Date(nowMs).toISOString(),
+  };
+}
+
+export function sandboxLabels(spec: SandboxSpec): Labels {
+  return {
+    [LABEL.SANDBOX]: spec.sandboxId,
+    [LABEL.TASK_KEY]: spec.taskKey,
+    [LABEL.TASK]: JSON.stringify(spec.task),
+    [LABEL.IMAGE_DIGEST]: spec.image.digest,
+  };
+}
+
+/** Reads a sandbox's labels back; `undefined` unless they are whole, of our schema and agree with each other. */
+export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
+  if (labels[LABEL.SCHEMA] !== LABEL_SCHEMA || labels[LABEL.KIND] !== "sandbox") return undefined;
+  const sandboxId = labels[LABEL.SANDBOX];
+  const imageDigest = labels[LABEL.IMAGE_DIGEST];
+  const task = readTask(labels[LABEL.TASK] ?? "");
+  if (sandboxId === undefined || imageDigest === undefined || task === undefined) return undefined;
+  if (labels[LABEL.TASK_KEY] !== taskKey(task)) return undefined;
+  return { sandboxId: asId<"sandbox">(sandboxId), taskKey: taskKey(task), task, imageDigest };
+}
+
+function readTask(text: string): TaskSpec | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value) || !isRecord(value["resources"])) return undefined;
+  const { image, isolation, sgx } = value;
+  const { cpuMillis, memoryBytes, gpuCount } = value["resources"];
+  if (typeof image !== "string" || typeof isolation !== "string" || typeof sgx !== "boolean")
+    return undefined;
+  if (isolation !== "default" && !isIsolationClass(isolation)) return undefined;
+  if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount)) return undefined;
+  return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount }, sgx };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

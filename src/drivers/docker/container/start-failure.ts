@@ -1,0 +1,87 @@
+import type { SandboxEnd, SandboxSpec } from "../../../core/index.ts";
+import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
+import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+
+/** The container ended before its server accepted. Never leaves the driver: `startFailure` says what it means. */
+export class EndedEarly extends Error {
+  override readonly name = "EndedEarly";
+  readonly end: SandboxEnd;
+
+  constructor(end: SandboxEnd) {
+    super(`the container ended before it was ready: ${end.type}`);
+    this.end = end;
+  }
+}
+
+/** What is known when a start has failed. */
+export interface FailureScene {
+  readonly logTail: string;
+  /** Set when the image is for other machines than the engine runs on. */
+  readonly foreignArchitecture: string | undefined;
+}
+
+const CANNOT_EXECUTE = 126;
+const NO_SUCH_PROGRAM = 127;
+/** `docker-init` could not run the image's program: its own words, before any of the image's. */
+const INIT_FAILURE = /\[FATAL\s+tini \(\d+\)\] exec (.*) failed: (.*)/;
+const UNUSABLE =
+  /no command specified|executable file not found|no such file or directory|permission denied|exec format error|is a directory|unable to find user|no matching entries in passwd/i;
+
+/** Says why a sandbox did not come up, in our codes. Errors of ours get the log's tail where it may help. */
+export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureScene): ExecutorError {
+  const { image } = spec.task;
+  const logTail = scene.logTail === "" ? undefined : scene.logTail;
+  if (thrown instanceof EndedEarly) return earlyEnd(spec, thrown, scene);
+  if (thrown instanceof ExecutorError) {
+    if (thrown.code !== "START_TIMEOUT") return thrown;
+    return new ExecutorError("START_TIMEOUT", { ...thrown.facts, logTail }, { cause: thrown.cause });
+  }
+  if (!(thrown instanceof EngineError)) return ExecutorError.from(thrown);
+  const general = toExecutorError(thrown);
+  if (general.code === "DISK_FULL") return general;
+  const { reason, verb } = thrown;
+  if (verb === "create" && isMissing(thrown)) {
+    return new ExecutorError(
+      "SANDBOX_START_FAILED",
+      { image, reason: "its image was removed meanwhile" },
+      { cause: thrown },
+    );
+  }
+  if (UNUSABLE.test(reason)) return new ExecutorError("IMAGE_UNUSABLE", { image, reason }, { cause: thrown });
+  return new ExecutorError("SANDBOX_START_FAILED", { image, reason }, { cause: thrown });
+}
+
+function earlyEnd(spec: SandboxSpec, thrown: EndedEarly, scene: FailureScene): ExecutorError {
+  const { image } = spec.task;
+  const { end } = thrown;
+  const logTail = scene.logTail === "" ? undefined : scene.logTail;
+  if (end.type === "lost" || end.type === "stopped") {
+    return new ExecutorError("SANDBOX_START_FAILED", { image, reason: "it was removed while it started" });
+  }
+  if (end.type === "memory") {
+    const reason = `it needed more memory than its ${Math.round(end.limitBytes / MEBIBYTE)} MB`;
+    return new ExecutorError("SANDBOX_EXITED_EARLY", { image, reason, logTail });
+  }
+  if (end.type === "signalled") {
+    return new ExecutorError("SANDBOX_EXITED_EARLY", { image, signal: end.signal, logTail });
+  }
+  const why = unusableReason(end.exitCode, scene);
+  if (why !== undefined)
+    return new ExecutorError("IMAGE_UNUSABLE", { image, reason: why, exitCode: end.exitCode, logTail });
+  return new ExecutorError("SANDBOX_EXITED_EARLY", { image, exitCode: end.exitCode, logTail });
+}
+
+/** A sentence if the image itself cannot run here; `undefined` if its program ran and chose to end. */
+function unusableReason(
+  exitCode: number,
+  { logTail, foreignArchitecture }: FailureScene,
+): string | undefined {
+  const init = INIT_FAILURE.exec(logTail);
+  if (init !== null && foreignArchitecture !== undefined) {
+    return `it is made for ${foreignArchitecture}, which this host does not run`;
+  }
+  if (init !== null) return `its program ${init[1] ?? ""} cannot be executed: ${init[2] ?? ""}`;
+  if (exitCode === NO_SUCH_PROGRAM) return "its program does not exist";
+  if (exitCode === CANNOT_EXECUTE) return "its program cannot be executed";
+  return undefined;
+}

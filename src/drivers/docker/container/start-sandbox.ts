@@ -1,0 +1,244 @@
+import type { Endpoint, Sandbox, SandboxSpec } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
+import { orAbort, sleep, systemClock, withDeadline } from "../../../std/index.ts";
+import { isMissing } from "../engine/engine-error.ts";
+import type { Taken } from "../network/network-pool.ts";
+import { TASK_PORT } from "../options.ts";
+import type { World } from "../world.ts";
+import type { NetworkPlace } from "./body.ts";
+import { taskBody } from "./body.ts";
+import type { Watch } from "./deaths.ts";
+import { DockerSandbox } from "./docker-sandbox.ts";
+import { readLogTail } from "./log-tail.ts";
+import { containerName } from "./name.ts";
+import { planIsolation } from "./plan-isolation.ts";
+import { Readiness } from "./readiness.ts";
+import { removeContainer } from "./remove.ts";
+import { EndedEarly, startFailure } from "./start-failure.ts";
+
+/** What an error shows of a failed sandbox's output. */
+const LOG_TAIL_BYTES = 4096;
+/** How long a failed start may take to say why and to leave nothing behind before its caller is told all the same. */
+const TIDY_MS = 10_000;
+/** An engine that did not answer a create may still carry it out: when to look for what came of it. */
+const LATE_CREATE_MS = [0, 1000, 5000, 20_000] as const;
+
+/** As `SandboxDriver.start` promises. */
+export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+  signal.throwIfAborted();
+  planIsolation(spec.task);
+  return await world.pool.duringStart(async () => {
+    const first = world.pool.take(spec.image.digest);
+    try {
+      return await new Start(world, spec, first).run(signal);
+    } catch (thrown) {
+      const isSuspect = thrown instanceof NetworkSuspect;
+      if (!isSuspect || signal.aborted) throw isSuspect ? thrown.failure : thrown;
+    }
+    // What an earlier task left in its network (such as a port in TIME_WAIT), or a network that died, is not this one's fault.
+    try {
+      return await new Start(world, spec, undefined).run(signal);
+    } catch (thrown) {
+      throw thrown instanceof NetworkSuspect ? thrown.failure : thrown;
+    }
+  });
+}
+
+/** A start failed in a network sandbox that may be the reason. */
+class NetworkSuspect extends Error {
+  readonly failure: ExecutorError;
+
+  constructor(failure: ExecutorError) {
+    super("the network sandbox may be at fault", { cause: failure });
+    this.failure = failure;
+  }
+}
+
+/** One try at making one sandbox: create, start, wait until it is ready; or tidy all of it up. */
+class Start {
+  readonly #world: World;
+  readonly #spec: SandboxSpec;
+  readonly #name: string;
+  #taken: Taken | undefined;
+  #created: Promise<string> | undefined;
+  #started: Promise<void> | undefined;
+  #containerId: string | undefined;
+  #watch: Watch | undefined;
+
+  constructor(world: World, spec: SandboxSpec, taken: Taken | undefined) {
+    this.#world = world;
+    this.#spec = spec;
+    this.#taken = taken;
+    this.#name = containerName(spec);
+  }
+
+  async run(signal: AbortSignal): Promise<Sandbox> {
+    const { startTimeoutMs: ms, task } = this.#spec;
+    const facts = { image: task.image, reason: `it did not accept connections within ${ms} ms` };
+    try {
+      return await withDeadline({ ms, code: "START_TIMEOUT", facts, parent: signal }, (within) =>
+        this.#make(within),
+      );
+    } catch (thrown) {
+      if (signal.aborted) {
+        this.#world.inBackground(() => this.#tidy());
+        throw signal.reason;
+      }
+      throw await this.#fail(thrown);
+    }
+  }
+
+  async #make(signal: AbortSignal): Promise<Sandbox> {
+    const { engine, deaths, owner, seccomp, known } = this.#world;
+    const beganMs = systemClock.nowMs();
+    const place = await this.#place(signal);
+    const body = taskBody(this.#spec, owner, place, { nowMs: systemClock.wallMs(), seccomp });
+    this.#created = engine.containers.create(this.#name, body);
+    const containerId = await orAbort(this.#created, signal);
+    this.#containerId = containerId;
+    known.add(containerId);
+    this.#watch = deaths.watch(containerId, this.#spec.task.resources.memoryBytes);
+    const createdMs = systemClock.nowMs();
+    const readiness = new Readiness(engine, containerId, this.#watch, this.#world.reach.type === "published");
+    const sandboxEndpoint = this.#joinedEndpoint();
+    this.#started = engine.containers.start(containerId);
+    // An address that exists already answers a connect at once; one that does not yet would cost a whole second.
+    const isReady =
+      sandboxEndpoint === undefined ? undefined : readiness.until(sandboxEndpoint, this.#started, signal);
+    isReady?.catch(() => undefined); // told below, after the start itself
+    await orAbort(this.#started, signal);
+    const startedMs = systemClock.nowMs();
+    const endpoint = sandboxEndpoint ?? (await this.#ownEndpoint(containerId));
+    const warnings = await (isReady ?? readiness.until(endpoint, this.#started, signal));
+    const readyMs = systemClock.nowMs();
+    return this.#sandbox(containerId, this.#watch, endpoint, warnings, {
+      createMs: createdMs - beganMs,
+      startMs: startedMs - createdMs,
+      readyMs: readyMs - startedMs,
+    });
+  }
+
+  #sandbox(
+    containerId: string,
+    watch: Watch,
+    endpoint: Endpoint,
+    warnings: readonly string[],
+    phases: Sandbox["phases"],
+  ): Sandbox {
+    const { sandboxId: id, taskKey, task, image } = this.#spec;
+    return new DockerSandbox(this.#world.engine, {
+      id,
+      taskKey,
+      task,
+      imageDigest: image.digest,
+      containerId,
+      label: this.#name,
+      isolation: "container",
+      endpoint,
+      phases,
+      warnings,
+      watch,
+      isFrozen: false,
+      onRemoved: () => {
+        this.#world.known.delete(containerId);
+        this.#letGo(true);
+      },
+    });
+  }
+
+  /** A sandbox made ahead, a bare network made ahead, or a network made now. */
+  async #place(signal: AbortSignal): Promise<NetworkPlace> {
+    if (this.#taken === undefined) {
+      const made = this.#world.maker.makeNetwork();
+      const network = await orAbort(made, signal, (late) =>
+        this.#world.pool.discard({ type: "network", network: late }),
+      );
+      this.#taken = { type: "network", network };
+    }
+    if (this.#taken.type === "network") return this.#world.maker.place(this.#taken.network);
+    return { type: "join", containerId: this.#taken.sandbox.containerId };
+  }
+
+  #joinedEndpoint(): Endpoint | undefined {
+    return this.#taken?.type === "sandbox" ? this.#taken.sandbox.endpoint : undefined;
+  }
+
+  async #ownEndpoint(containerId: string): Promise<Endpoint> {
+    if (this.#taken?.type !== "network") return { host: "", port: TASK_PORT };
+    return await this.#world.maker.endpointOf(containerId, this.#taken.network);
+  }
+
+  /** Says why, and leaves nothing behind. */
+  async #fail(thrown: unknown): Promise<Error> {
+    const scene = await this.#scene(thrown);
+    const failure = startFailure(this.#spec, thrown, scene);
+    const isSuspect = this.#isNetworkSuspect(thrown, failure);
+    const tidied = this.#tidy(isSuspect);
+    this.#world.inBackground(() => tidied);
+    await Promise.race([tidied.catch(() => undefined), sleep(TIDY_MS)]);
+    return isSuspect ? new NetworkSuspect(failure) : failure;
+  }
+
+  #isNetworkSuspect(thrown: unknown, failure: ExecutorError): boolean {
+    if (this.#taken?.type !== "sandbox") return false;
+    if (thrown instanceof EndedEarly)
+      return this.#taken.sandbox.usedBy !== undefined && failure.code === "SANDBOX_EXITED_EARLY";
+    return /cannot join network|network of a non running container|No such container/i.test(failure.message);
+  }
+
+  async #scene(thrown: unknown): Promise<{ logTail: string; foreignArchitecture: string | undefined }> {
+    const { engine } = this.#world;
+    const isTold =
+      thrown instanceof EndedEarly || (thrown instanceof ExecutorError && thrown.code === "START_TIMEOUT");
+    if (!isTold || this.#containerId === undefined) return { logTail: "", foreignArchitecture: undefined };
+    try {
+      const options = { deadlineMs: 2000 };
+      const { text } = await readLogTail(engine, this.#containerId, LOG_TAIL_BYTES, options);
+      const { architecture } = await engine.images.inspect(this.#spec.image.digest, options);
+      return {
+        logTail: text,
+        foreignArchitecture: architecture === engine.architecture ? undefined : architecture,
+      };
+    } catch {
+      // The log is a kindness; the failure is told without it.
+      return { logTail: "", foreignArchitecture: undefined };
+    }
+  }
+
+  /** Removes whatever came of this try, also what an engine made after we had stopped waiting. */
+  async #tidy(isNetworkSuspect = false): Promise<void> {
+    this.#watch?.forget();
+    // Removing during a start only makes the two wait for each other.
+    await this.#started?.catch(() => undefined);
+    const made = await this.#created?.then(
+      (id) => id,
+      (thrown: unknown) => (thrown instanceof ExecutorError ? "unknown" : undefined),
+    );
+    if (made === "unknown") await this.#removeLate();
+    else if (made !== undefined) await removeContainer(this.#world.engine, made);
+    if (made !== undefined) this.#world.known.delete(made);
+    this.#letGo(!isNetworkSuspect);
+  }
+
+  async #removeLate(): Promise<void> {
+    for (const waitMs of LATE_CREATE_MS) {
+      await sleep(waitMs);
+      try {
+        await this.#world.engine.containers.inspect(this.#name);
+        return await removeContainer(this.#world.engine, this.#name);
+      } catch (thrown) {
+        if (!isMissing(thrown) && waitMs === LATE_CREATE_MS.at(-1)) throw thrown;
+      }
+    }
+  }
+
+  /** Gives the network back, once. */
+  #letGo(isReusable: boolean): void {
+    const taken = this.#taken;
+    this.#taken = undefined;
+    if (taken === undefined) return;
+    if (taken.type === "sandbox" && isReusable)
+      this.#world.pool.giveBack(taken.sandbox, this.#spec.image.digest);
+    else this.#world.pool.discard(taken);
+  }
+}

@@ -1,0 +1,201 @@
+import type { Readable } from "node:stream";
+import type Docker from "dockerode";
+import type { ContainerBody } from "../container/body.ts";
+import type { CallOptions, EngineCaller } from "./caller.ts";
+import { HEAVY_VERB_DEADLINE_MS } from "./caller.ts";
+import { EngineError } from "./engine-error.ts";
+
+/** What we need to know about one container. */
+export interface ContainerFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly isRunning: boolean;
+  readonly isPaused: boolean;
+  readonly exitCode: number;
+  readonly wasOutOfMemory: boolean;
+  /** The engine's own words about a start that failed. */
+  readonly error: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `container:<id>` or a network's name. */
+  readonly networkMode: string;
+  /** IPv4 address per network name. */
+  readonly addresses: Readonly<Record<string, string>>;
+  /** Host port that the task's port is published on, if any. */
+  readonly publishedPort: number | undefined;
+}
+
+/** One row of the engine's list. */
+export interface ContainerRow {
+  readonly id: string;
+  readonly name: string;
+  readonly state: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly networkMode: string;
+}
+
+export interface LogQuery {
+  readonly follow: boolean;
+  readonly timestamps?: boolean;
+  /** Seconds since the epoch with a nanosecond fraction. */
+  readonly since?: string;
+}
+
+/** Containers, in our words. A body for `create` comes from `container/body.ts` and from nowhere else. */
+export class ContainerClient {
+  readonly #docker: Docker;
+  readonly #caller: EngineCaller;
+
+  constructor(docker: Docker, caller: EngineCaller) {
+    this.#docker = docker;
+    this.#caller = caller;
+  }
+
+  /** @returns the new container's id. */
+  async create(name: string, body: ContainerBody, options: CallOptions = {}): Promise<string> {
+    return await this.#caller.call(
+      "create",
+      async (abortSignal) => {
+        // Without `_query` and `_body` the library writes the whole body into the URL as well; its types do not know them.
+        const request = { _query: { name }, _body: body, abortSignal } as Docker.ContainerCreateOptions;
+        return (await this.#docker.createContainer(request)).id;
+      },
+      { deadlineMs: HEAVY_VERB_DEADLINE_MS, ...options },
+    );
+  }
+
+  async start(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call("start", (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }), {
+      deadlineMs: HEAVY_VERB_DEADLINE_MS,
+      ...options,
+    });
+  }
+
+  async inspect(id: string, options: CallOptions = {}): Promise<ContainerFacts> {
+    const info = await this.#caller.call(
+      "inspect",
+      (abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }),
+      options,
+    );
+    return toFacts(info);
+  }
+
+  /** @param labels `name=value` pairs that all must be there. Containers in any state are listed. */
+  async list(labels: readonly string[], options: CallOptions = {}): Promise<readonly ContainerRow[]> {
+    const rows = await this.#caller.call(
+      "list",
+      (abortSignal) =>
+        this.#docker.listContainers({ all: true, filters: { label: [...labels] }, abortSignal }),
+      options,
+    );
+    return rows.map((row) => ({
+      id: row.Id,
+      name: (row.Names[0] ?? "").replace(/^\//, ""),
+      state: row.State,
+      labels: row.Labels,
+      networkMode: row.HostConfig.NetworkMode,
+    }));
+  }
+
+  async pause(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call(
+      "pause",
+      (abortSignal) => this.#docker.getContainer(id).pause({ abortSignal }),
+      options,
+    );
+  }
+
+  async unpause(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call(
+      "unpause",
+      (abortSignal) => this.#docker.getContainer(id).unpause({ abortSignal }),
+      options,
+    );
+  }
+
+  async kill(id: string, signalName: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call(
+      "kill",
+      (abortSignal) => this.#docker.getContainer(id).kill({ signal: signalName, abortSignal }),
+      options,
+    );
+  }
+
+  /** Kills it if it runs, and removes it with its anonymous volumes. */
+  async remove(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#caller.call(
+      "remove",
+      () => this.#docker.getContainer(id).remove({ force: true, v: true }),
+      options,
+    );
+  }
+
+  /** The whole log as the engine frames it; bounded by the log's own cap. */
+  async readLog(id: string, query: Omit<LogQuery, "follow">, options: CallOptions = {}): Promise<Buffer> {
+    const read = await this.#caller.call(
+      "logs",
+      (abortSignal) =>
+        this.#docker.getContainer(id).logs({ ...logOptions(query), follow: false, abortSignal }),
+      options,
+    );
+    return Buffer.isBuffer(read) ? read : Buffer.from(read);
+  }
+
+  /** The log as a stream that ends with the container; destroy it to stop. The deadline covers its opening only. */
+  async openLog(id: string, query: Omit<LogQuery, "follow">, options: CallOptions = {}): Promise<Readable> {
+    const stream = await this.#caller.call(
+      "logs",
+      () => this.#docker.getContainer(id).logs({ ...logOptions(query), follow: true }),
+      options,
+    );
+    // The library hands out node's own response here; its types promise less.
+    return stream as Readable;
+  }
+
+  /** One sample, without the second that the engine waits by default to measure a rate. */
+  async stats(id: string, options: CallOptions = {}): Promise<Docker.ContainerStats> {
+    return await this.#caller.call("stats", () => this.#docker.getContainer(id).stats(ONE_SHOT), options);
+  }
+}
+
+/** Known to the engine since 1.41 and not to the library's types. */
+const ONE_SHOT = { stream: false, "one-shot": true } as const;
+
+function logOptions(query: Omit<LogQuery, "follow">): {
+  stdout: true;
+  stderr: true;
+  since?: string;
+  timestamps?: true;
+} {
+  return {
+    stdout: true,
+    stderr: true,
+    ...(query.since === undefined ? {} : { since: query.since }),
+    ...(query.timestamps === true ? { timestamps: true as const } : {}),
+  };
+}
+
+function toFacts(info: Docker.ContainerInspectInfo): ContainerFacts {
+  const { State: state, NetworkSettings: net } = info;
+  if (typeof info.Id !== "string")
+    throw new EngineError("inspect", 500, "the engine's answer has no id", info);
+  const addresses: Record<string, string> = {};
+  for (const [name, end] of Object.entries(net.Networks)) {
+    if (end.IPAddress !== "") addresses[name] = end.IPAddress;
+  }
+  const published = Object.values(net.Ports).flatMap((ports) => ports ?? [])[0]?.HostPort;
+  return {
+    id: info.Id,
+    name: info.Name.replace(/^\//, ""),
+    status: state.Status,
+    isRunning: state.Running,
+    isPaused: state.Paused,
+    exitCode: state.ExitCode,
+    wasOutOfMemory: state.OOMKilled,
+    error: state.Error,
+    labels: info.Config.Labels,
+    networkMode: info.HostConfig.NetworkMode ?? "",
+    addresses,
+    publishedPort: published === undefined ? undefined : Number(published),
+  };
+}

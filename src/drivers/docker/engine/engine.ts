@@ -1,0 +1,100 @@
+import { hostname } from "node:os";
+import type { Readable } from "node:stream";
+import type Docker from "dockerode";
+import { ExecutorError } from "../../../core/index.ts";
+import type { DockerDriverOptions } from "../options.ts";
+import { EngineCaller } from "./caller.ts";
+import { connectLibrary } from "./connection.ts";
+import { ContainerClient } from "./containers.ts";
+import { ImageClient } from "./images.ts";
+import type { EngineVersions } from "./negotiate.ts";
+import { negotiateApi } from "./negotiate.ts";
+import { NetworkClient } from "./networks.ts";
+
+/** One engine, at one API version. No type of the Docker library leaves the `engine` folder but the create body's. */
+export interface Engine {
+  readonly versions: EngineVersions;
+  readonly api: string;
+  readonly architecture: string;
+  /** Whether engine and daemon share a kernel, as far as their host names tell. */
+  readonly isLocal: boolean;
+  readonly isSeccompOn: boolean;
+  readonly containers: ContainerClient;
+  readonly images: ImageClient;
+  readonly networks: NetworkClient;
+  /** Asks for a sign of life within 2 s, whatever else is going on. */
+  ping(signal?: AbortSignal): Promise<void>;
+  /** The engine's events for what carries the label, one JSON object a line, until it is destroyed or the engine ends. */
+  openEvents(label: string, signal: AbortSignal): Promise<Readable>;
+}
+
+/**
+ * Connects to the engine and agrees on an API version.
+ *
+ * @throws {@link ExecutorError} ENGINE_UNAVAILABLE if nothing answers or no version fits; CONFIG_INVALID for a bad address.
+ */
+export async function openEngine(
+  options: Pick<DockerDriverOptions, "host" | "socketPath" | "tls">,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const asking = await connectLibrary(options, undefined);
+  const first = new EngineCaller((abortSignal) => ping(asking, abortSignal));
+  const version = await first.call("version", () => asking.version(), { signal });
+  const versions = {
+    engine: version.Version,
+    api: version.ApiVersion,
+    oldestApi: version.MinAPIVersion ?? version.ApiVersion,
+  };
+  if (typeof version.ApiVersion !== "string") {
+    throw new ExecutorError("ENGINE_UNAVAILABLE", { reason: "what answers there is no Docker engine" });
+  }
+  const api = negotiateApi(versions);
+  const docker = await connectLibrary(options, api);
+  const caller = new EngineCaller((abortSignal) => ping(docker, abortSignal));
+  const info: unknown = await caller.call("info", () => docker.info(), { signal });
+  return {
+    versions,
+    api,
+    architecture: version.Arch,
+    isLocal: readText(info, "Name") === hostname(),
+    isSeccompOn: readList(info, "SecurityOptions").some((option) => option.startsWith("name=seccomp")),
+    containers: new ContainerClient(docker, caller),
+    images: new ImageClient(docker, caller),
+    networks: new NetworkClient(docker, caller),
+    ping: (pingSignal) => caller.look((abortSignal) => ping(docker, abortSignal), pingSignal),
+    openEvents: (label, eventSignal) => openEvents(docker, caller, label, eventSignal),
+  };
+}
+
+/** The library takes options here; its types know a callback only. */
+function ping(docker: object, abortSignal: AbortSignal): Promise<unknown> {
+  return (docker as { ping(options: { abortSignal: AbortSignal }): Promise<unknown> }).ping({ abortSignal });
+}
+
+async function openEvents(
+  docker: Docker,
+  caller: EngineCaller,
+  label: string,
+  signal: AbortSignal,
+): Promise<Readable> {
+  const filters = { type: ["container"], label: [label], event: ["die", "oom", "destroy"] };
+  const stream = await caller.call(
+    "events",
+    // The library writes objects in a query as JSON, which is what the engine wants here; its types want a string.
+    () => docker.getEvents({ filters: JSON.stringify(filters) }),
+    { signal },
+  );
+  return stream as Readable;
+}
+
+function readText(info: unknown, key: string): string {
+  const value =
+    typeof info === "object" && info !== null ? (info as Record<string, unknown>)[key] : undefined;
+  return typeof value === "string" ? value : "";
+}
+
+function readList(info: unknown, key: string): readonly string[] {
+  const value =
+    typeof info === "object" && info !== null ? (info as Record<string, unknown>)[key] : undefined;
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}

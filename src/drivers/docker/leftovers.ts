@@ -1,0 +1,185 @@
+import type { Leftover, Sandbox } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import { DockerSandbox } from "./container/docker-sandbox.ts";
+import type { SandboxLabels } from "./container/labels.ts";
+import { LABEL, ownerLabel, readSandboxLabels } from "./container/labels.ts";
+import { accepts } from "./container/port-probe.ts";
+import { removeContainer } from "./container/remove.ts";
+import type { ContainerRow } from "./engine/containers.ts";
+import { EngineError, isMissing, toExecutorError } from "./engine/engine-error.ts";
+import type { NetworkRow } from "./engine/networks.ts";
+import { parseRange } from "./network/ipv4.ts";
+import { NETWORK_NAME_PREFIX } from "./network/make-network.ts";
+import type { TaskNetwork } from "./network/network-sandbox.ts";
+import { subnetOf } from "./network/subnets.ts";
+import type { World } from "./world.ts";
+
+const TASK_NAME_PREFIX = "mecanywhere_";
+
+/** A sandbox of an earlier life with the network it runs in. */
+interface Found {
+  readonly row: ContainerRow;
+  readonly labels: SandboxLabels;
+  /** The sleeping container it has joined; `undefined` when it is in a network by itself. */
+  readonly pause: ContainerRow | undefined;
+  readonly network: TaskNetwork | undefined;
+}
+
+/**
+ * Looks for what earlier lives of this owner left in the engine. Sandboxes that run are handed out; all else of ours is
+ * removed behind the caller's back, when no start is under way. What this life knows is left alone.
+ */
+export async function findLeftovers(world: World, signal: AbortSignal): Promise<readonly Leftover[]> {
+  const { engine, owner, known } = world;
+  try {
+    const rows = await engine.containers.list([ownerLabel(owner.ownerId)], { signal });
+    const networks = (await engine.networks.list({ signal })).filter((network) =>
+      isEarlier(world, network.labels),
+    );
+    const earlier = rows.filter((row) => !known.has(row.id) && isOurs(row) && isEarlier(world, row.labels));
+    const found = earlier.flatMap((row) => describe(row, rows, networks) ?? []);
+    sweep(world, earlier, networks, found);
+    return found.map((one) => toLeftover(world, one));
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw toExecutorError(thrown);
+  }
+}
+
+/** An image may bring labels of its own into a stranger's container; it cannot bring our kind of name as well. */
+function isOurs(row: ContainerRow): boolean {
+  const prefix = row.labels[LABEL.KIND] === "network" ? NETWORK_NAME_PREFIX : TASK_NAME_PREFIX;
+  return row.name.startsWith(prefix);
+}
+
+function isEarlier({ owner }: World, labels: Readonly<Record<string, string>>): boolean {
+  return labels[LABEL.OWNER] === owner.ownerId && labels[LABEL.INSTANCE] !== owner.instanceId;
+}
+
+/** What there is to take over; `undefined` for anything that does not run or does not say what it is. */
+function describe(
+  row: ContainerRow,
+  rows: readonly ContainerRow[],
+  networks: readonly NetworkRow[],
+): Found | undefined {
+  const labels = readSandboxLabels(row.labels);
+  if (labels === undefined || (row.state !== "running" && row.state !== "paused")) return undefined;
+  const joined = row.networkMode.startsWith("container:")
+    ? row.networkMode.slice("container:".length)
+    : undefined;
+  const pause = joined === undefined ? undefined : rows.find(({ id }) => id === joined);
+  const networkRow = networks.find(({ name }) => name === (pause?.name ?? row.networkMode));
+  return { row, labels, pause, network: networkRow === undefined ? undefined : toNetwork(networkRow) };
+}
+
+function toNetwork({ id, name, subnets }: NetworkRow): TaskNetwork | undefined {
+  const range = parseRange(subnets[0] ?? "");
+  return range === undefined ? undefined : { id, name, subnet: subnetOf(range) };
+}
+
+/** Removes containers first: a network with somebody in it cannot go. */
+function sweep(
+  world: World,
+  earlier: readonly ContainerRow[],
+  networks: readonly NetworkRow[],
+  found: readonly Found[],
+): void {
+  const { engine, maker, pool, log } = world;
+  const kept = new Set(found.flatMap(({ row, pause, network }) => [row.id, pause?.id, network?.id]));
+  const orphans = earlier.filter(({ id }) => !kept.has(id));
+  const empty = networks.filter(({ id }) => !kept.has(id)).flatMap((row) => toNetwork(row) ?? []);
+  for (const orphan of orphans) pool.later(() => removeContainer(engine, orphan.id));
+  for (const network of empty) pool.later(() => maker.removeNetwork(network));
+  if (orphans.length + empty.length > 0) {
+    log?.log("info", "network.swept", { containers: orphans.length, networks: empty.length });
+  }
+}
+
+function toLeftover(world: World, found: Found): Leftover {
+  const { sandboxId, task, imageDigest } = found.labels;
+  return {
+    sandboxId,
+    task,
+    imageDigest,
+    isFrozen: found.row.state === "paused",
+    adopt: (signal) => adopt(world, found, signal),
+    reap: (signal) => reap(world, found, signal),
+  };
+}
+
+async function adopt(world: World, found: Found, signal: AbortSignal): Promise<Sandbox> {
+  const { row, labels, network } = found;
+  const { engine, reach } = world;
+  signal.throwIfAborted();
+  if (
+    network === undefined ||
+    (row.networkMode.startsWith("container:") && found.pause?.state !== "running")
+  ) {
+    throw notWhole("its task network is gone");
+  }
+  const watch = world.deaths.watch(row.id, labels.task.resources.memoryBytes);
+  try {
+    const facts = await engine.containers.inspect(row.id, { signal });
+    if (!facts.isRunning) throw notWhole("it does not run any more");
+    if (reach.type === "member") await joinAgain(world, network, reach.containerId);
+    const endpoint = await world.maker.endpointOf(found.pause?.id ?? row.id, network);
+    if (!(await accepts(endpoint, { isProxied: reach.type === "published" })))
+      throw notWhole("its port does not accept");
+    signal.throwIfAborted();
+    world.known.add(row.id);
+    if (found.pause !== undefined) world.known.add(found.pause.id);
+    return new DockerSandbox(engine, {
+      id: labels.sandboxId,
+      taskKey: labels.taskKey,
+      task: labels.task,
+      imageDigest: labels.imageDigest,
+      containerId: row.id,
+      label: row.name,
+      isolation: "container",
+      endpoint,
+      phases: { createMs: 0, startMs: 0, readyMs: 0 },
+      warnings: [],
+      watch,
+      isFrozen: facts.isPaused,
+      // Its network was made by another life, perhaps by other rules: it serves nobody else.
+      onRemoved: () => removeNetworkOf(world, found),
+    });
+  } catch (thrown) {
+    watch.forget();
+    signal.throwIfAborted();
+    throw toExecutorError(thrown);
+  }
+}
+
+async function reap(world: World, found: Found, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  try {
+    await removeContainer(world.engine, found.row.id);
+    removeNetworkOf(world, found);
+  } catch (thrown) {
+    throw toExecutorError(thrown);
+  }
+}
+
+function removeNetworkOf({ engine, maker, pool, known }: World, { row, pause, network }: Found): void {
+  known.delete(row.id);
+  pool.later(async () => {
+    if (pause !== undefined) await removeContainer(engine, pause.id);
+    if (network !== undefined) await maker.removeNetwork(network);
+    if (pause !== undefined) known.delete(pause.id);
+  });
+}
+
+/** The daemon's own container may be a new one, or may never have left. */
+async function joinAgain(world: World, network: TaskNetwork, ownContainerId: string): Promise<void> {
+  try {
+    await world.engine.networks.connect(network.id, ownContainerId, network.subnet.daemonAddress);
+  } catch (thrown) {
+    if (!(thrown instanceof EngineError) || isMissing(thrown)) throw thrown;
+    // Already a member: then the port tells whether that is true.
+  }
+}
+
+function notWhole(reason: string): ExecutorError {
+  return new ExecutorError("SANDBOX_LOST", { reason });
+}

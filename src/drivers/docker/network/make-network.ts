@@ -1,0 +1,227 @@
+import { randomBytes } from "node:crypto";
+import { networkInterfaces } from "node:os";
+import type { Endpoint } from "../../../core/index.ts";
+import { retry, systemClock } from "../../../std/index.ts";
+import type { NetworkPlace } from "../container/body.ts";
+import { pauseBody } from "../container/body.ts";
+import type { Labels, Owner } from "../container/labels.ts";
+import { baseLabels, LABEL } from "../container/labels.ts";
+import { removeContainer } from "../container/remove.ts";
+import type { Engine } from "../engine/engine.ts";
+import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
+import type { NetworkPolicy } from "../options.ts";
+import { TASK_PORT } from "../options.ts";
+import type { Range } from "./ipv4.ts";
+import { parseRange } from "./ipv4.ts";
+import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
+import { ensurePauseImage } from "./pause-image.ts";
+import type { ReachPlan } from "./reach.ts";
+import type { Subnet, Subnets } from "./subnets.ts";
+
+/** What names of ours begin with; never the tasks' own prefix. */
+export const NETWORK_NAME_PREFIX = "hearth_net_";
+/** A range that others cut from at the same time; more collisions in a row than this mean something else. */
+const MAX_COLLISIONS = 16;
+
+export interface MakerOptions {
+  readonly owner: Owner;
+  readonly policy: NetworkPolicy;
+  readonly reach: ReachPlan;
+  readonly subnets: Subnets;
+  readonly seccomp: string | undefined;
+  readonly pauseImage: string;
+}
+
+/** Makes and removes task networks and network sandboxes. What it made halfway when it failed, it has removed again. */
+export class NetworkMaker {
+  readonly #engine: Engine;
+  readonly #options: MakerOptions;
+
+  constructor(engine: Engine, options: MakerOptions) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  /** @throws EngineError; {@link ExecutorError} ENGINE_FAILED when the range is used up, ENGINE_UNAVAILABLE. */
+  async makeNetwork(): Promise<TaskNetwork> {
+    const { reach, subnets } = this.#options;
+    for (let collisions = 0; ; collisions += 1) {
+      const subnet = subnets.take();
+      try {
+        const network = await this.#create(subnet);
+        if (reach.type !== "member") return network;
+        await this.#join(network, reach.containerId);
+        return network;
+      } catch (thrown) {
+        if (!isCollision(thrown) || collisions >= MAX_COLLISIONS) {
+          subnets.release(subnet.range);
+          throw thrown;
+        }
+        // Somebody else has it: it stays taken until the next look at what others use.
+        await this.refreshForeign();
+      }
+    }
+  }
+
+  /** A network with its sleeping container. */
+  async makeSandbox(bare?: TaskNetwork): Promise<NetworkSandbox> {
+    const network = bare ?? (await this.makeNetwork());
+    try {
+      return await this.#fill(network);
+    } catch (thrown) {
+      await this.removeNetwork(network);
+      throw thrown;
+    }
+  }
+
+  /** Where a task that needs no sleeping container goes. */
+  place(network: TaskNetwork): NetworkPlace & { readonly type: "own" } {
+    const isPublished = this.#options.reach.type === "published";
+    return { type: "own", networkName: network.name, address: network.subnet.taskAddress, isPublished };
+  }
+
+  /** Where the server inside a running container of ours answers. */
+  async endpointOf(containerId: string, network: TaskNetwork): Promise<Endpoint> {
+    if (this.#options.reach.type !== "published")
+      return { host: network.subnet.taskAddress, port: TASK_PORT };
+    const { publishedPort } = await this.#engine.containers.inspect(containerId);
+    return { host: "127.0.0.1", port: publishedPort ?? 0 };
+  }
+
+  async removeSandbox(sandbox: Pick<NetworkSandbox, "containerId" | "network">): Promise<void> {
+    await removeContainer(this.#engine, sandbox.containerId);
+    if (sandbox.network !== undefined) await this.removeNetwork(sandbox.network);
+  }
+
+  async removeNetwork(network: TaskNetwork): Promise<void> {
+    const { reach, subnets } = this.#options;
+    if (reach.type === "member")
+      await ignoreMissing(this.#engine.networks.disconnect(network.id, reach.containerId));
+    // The last container's end is told before its place in the network is given up.
+    await retry(
+      {
+        tries: 8,
+        firstMs: 25,
+        maxMs: 1000,
+        signal: new AbortController().signal,
+        isWorthRetrying: isStillUsed,
+      },
+      () => ignoreMissing(this.#engine.networks.remove(network.id)),
+    );
+    subnets.release(network.subnet.range);
+  }
+
+  /** Looks at what others use of the host's addresses. */
+  async refreshForeign(): Promise<void> {
+    const { owner, subnets } = this.#options;
+    const ranges: Range[] = [];
+    for (const row of await this.#engine.networks.list()) {
+      if (row.labels[LABEL.OWNER] === owner.ownerId && row.labels[LABEL.INSTANCE] === owner.instanceId)
+        continue;
+      for (const text of row.subnets) {
+        const range = parseRange(text);
+        if (range !== undefined) ranges.push(range);
+      }
+    }
+    subnets.setForeign([...ranges, ...(this.#engine.isLocal ? hostRanges(subnets) : [])]);
+  }
+
+  async #create(subnet: Subnet): Promise<TaskNetwork> {
+    const { policy, reach } = this.#options;
+    const name = `${NETWORK_NAME_PREFIX}${unique()}`;
+    const isInternal = policy === "internal" && reach.type !== "published";
+    const id = await this.#engine.networks.create({
+      name,
+      subnet: subnet.cidr,
+      gateway: subnet.gateway,
+      isInternal,
+      bridge: bridgeOptions(policy, reach),
+      labels: this.#labels(subnet),
+    });
+    return { id, name, subnet };
+  }
+
+  async #join(network: TaskNetwork, ownContainerId: string): Promise<void> {
+    try {
+      await this.#engine.networks.connect(network.id, ownContainerId, network.subnet.daemonAddress);
+    } catch (thrown) {
+      await this.removeNetwork(network);
+      throw thrown;
+    }
+  }
+
+  async #fill(network: TaskNetwork): Promise<NetworkSandbox> {
+    const { containers } = this.#engine;
+    const { pauseImage, seccomp } = this.#options;
+    const body = pauseBody(pauseImage, this.#labels(network.subnet), this.place(network), seccomp);
+    try {
+      const containerId = await this.#createPause(network.name, body);
+      await containers.start(containerId);
+      const endpoint = await this.endpointOf(containerId, network);
+      return { containerId, name: network.name, network, endpoint, usedBy: undefined };
+    } catch (thrown) {
+      await removeContainer(this.#engine, network.name);
+      throw thrown;
+    }
+  }
+
+  async #createPause(name: string, body: ReturnType<typeof pauseBody>): Promise<string> {
+    try {
+      return await this.#engine.containers.create(name, body);
+    } catch (thrown) {
+      if (!isMissing(thrown)) throw thrown;
+      // Somebody has tidied our image away.
+      await ensurePauseImage(this.#engine, new AbortController().signal);
+      return await this.#engine.containers.create(name, body);
+    }
+  }
+
+  #labels(subnet: Subnet): Labels {
+    return {
+      ...baseLabels(this.#options.owner, "network", systemClock.wallMs()),
+      [LABEL.SUBNET]: subnet.cidr,
+    };
+  }
+}
+
+/** What a bridge is told beside its addresses. */
+function bridgeOptions(policy: NetworkPolicy, reach: ReachPlan): Readonly<Record<string, string>> {
+  // A daemon that is a member needs no way through the host: then the host keeps no address that a task could reach.
+  if (policy === "internal" && reach.type === "member")
+    return { "com.docker.network.bridge.inhibit_ipv4": "true" };
+  // Nothing can be published on an internal network; without translation no answer finds its way back from outside.
+  if (policy === "internal" && reach.type === "published") {
+    return { "com.docker.network.bridge.enable_ip_masquerade": "false" };
+  }
+  return {};
+}
+
+function isCollision(thrown: unknown): boolean {
+  return thrown instanceof EngineError && /overlap|conflicts with network/i.test(thrown.reason);
+}
+
+function isStillUsed(thrown: unknown): boolean {
+  return isBusy(thrown) || (thrown instanceof EngineError && /active endpoints/.test(thrown.reason));
+}
+
+async function ignoreMissing(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (thrown) {
+    if (!isMissing(thrown)) throw thrown;
+  }
+}
+
+/** The addresses of this machine's interfaces, but not those of our own bridges. */
+function hostRanges(subnets: Subnets): readonly Range[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .flatMap((face) => {
+      const range = face?.cidr == null ? undefined : parseRange(face.cidr);
+      return range === undefined || subnets.isTaken(range) ? [] : [range];
+    });
+}
+
+function unique(): string {
+  return randomBytes(6).toString("hex");
+}

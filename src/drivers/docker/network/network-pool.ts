@@ -1,0 +1,175 @@
+import type { Log } from "../../../core/index.ts";
+import { backoffMs, Scope, sleep } from "../../../std/index.ts";
+import type { NetworkMaker } from "./make-network.ts";
+import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
+
+/** Networks without a container kept beside the sandboxes: a start that finds no sandbox saves a third with one. */
+const BARE_NETWORKS_AHEAD = 4;
+/** Nothing is made until this long after the last start: making one takes the engine's time from a start. */
+const QUIET_MS = 250;
+const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
+
+export interface PoolOptions {
+  /** Network sandboxes to keep ready. */
+  readonly ahead: number;
+  readonly log: Log | undefined;
+  readonly nowMs: () => number;
+}
+
+/** What a start took, and what it gives back. */
+export type Taken =
+  | { readonly type: "sandbox"; readonly sandbox: NetworkSandbox }
+  | { readonly type: "network"; readonly network: TaskNetwork };
+
+/**
+ * Keeps network sandboxes ready:
+ *
+ *     (refill, when quiet) ──► fresh ──take──► in use ──give back──► used, for the same image only ──take──► in use
+ *                                                            └─(enough already)──► removed, when quiet
+ *
+ * Nothing is made or removed while a start is under way.
+ */
+export class NetworkPool implements AsyncDisposable {
+  readonly #maker: NetworkMaker;
+  readonly #options: PoolOptions;
+  readonly #fresh: NetworkSandbox[] = [];
+  readonly #used: NetworkSandbox[] = [];
+  readonly #bare: TaskNetwork[] = [];
+  /** Removals that wait for a quiet moment. */
+  readonly #surplus: (() => Promise<void>)[] = [];
+  readonly #scope = new Scope();
+  #starts = 0;
+  #lastStartMs = Number.NEGATIVE_INFINITY;
+  #wake: () => void = () => undefined;
+
+  constructor(maker: NetworkMaker, options: PoolOptions) {
+    this.#maker = maker;
+    this.#options = options;
+  }
+
+  /** Begins to keep the pool filled. */
+  open(): void {
+    this.#scope.spawn((signal) => this.#keep(signal));
+  }
+
+  /** How many sandboxes wait for a task. */
+  get ready(): number {
+    return this.#fresh.length + this.#used.length;
+  }
+
+  /** Runs a start; the pool keeps still meanwhile. */
+  async duringStart<T>(start: () => Promise<T>): Promise<T> {
+    this.#starts += 1;
+    try {
+      return await start();
+    } finally {
+      this.#starts -= 1;
+      this.#lastStartMs = this.#options.nowMs();
+      this.#wake();
+    }
+  }
+
+  /** The best that is ready for an image: a sandbox that it has run in, a fresh one, a bare network; or nothing. Never waits. */
+  take(imageDigest: string): Taken | undefined {
+    const used = this.#used.findIndex((sandbox) => sandbox.usedBy === imageDigest);
+    const sandbox = used >= 0 ? this.#used.splice(used, 1)[0] : this.#fresh.shift();
+    if (sandbox !== undefined) return { type: "sandbox", sandbox };
+    const network = this.#bare.shift();
+    return network === undefined ? undefined : { type: "network", network };
+  }
+
+  /** Takes a sandbox back that this image has run in, or removes it if there are enough. */
+  giveBack(sandbox: NetworkSandbox, imageDigest: string): void {
+    const isWelcome = sandbox.network !== undefined && !this.#scope.signal.aborted && this.#options.ahead > 0;
+    if (!isWelcome) {
+      this.discard({ type: "sandbox", sandbox });
+      return;
+    }
+    this.#used.push({ ...sandbox, usedBy: imageDigest });
+    const oldest = this.#used.length > this.#options.ahead / 2 ? this.#used.shift() : undefined;
+    if (oldest !== undefined) this.discard({ type: "sandbox", sandbox: oldest });
+  }
+
+  /** Removes it at a quiet moment. */
+  discard(taken: Taken): void {
+    this.later(() =>
+      taken.type === "sandbox"
+        ? this.#maker.removeSandbox(taken.sandbox)
+        : this.#maker.removeNetwork(taken.network),
+    );
+  }
+
+  /** Runs some tidying when no start is under way, and before the pool closes at the latest. Its failure is logged. */
+  later(removal: () => Promise<void>): void {
+    this.#surplus.push(removal);
+    this.#wake();
+  }
+
+  /** Forgets what the engine has lost; the next refill makes new ones. */
+  dropAll(): void {
+    for (const sandbox of [...this.#fresh.splice(0), ...this.#used.splice(0)]) {
+      this.discard({ type: "sandbox", sandbox });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope[Symbol.asyncDispose]();
+    this.dropAll();
+    for (const network of this.#bare.splice(0)) this.discard({ type: "network", network });
+    // Four at a time: the engine takes its network lock one by one anyhow.
+    const work = async (): Promise<void> => {
+      for (let removal = this.#surplus.shift(); removal !== undefined; removal = this.#surplus.shift()) {
+        await this.#attempt(removal);
+      }
+    };
+    await Promise.all([work(), work(), work(), work()]);
+  }
+
+  async #keep(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
+    let failures = 0;
+    while (!signal.aborted) {
+      const quietInMs = this.#starts > 0 ? QUIET_MS : this.#lastStartMs + QUIET_MS - this.#options.nowMs();
+      if (quietInMs > 0) {
+        await sleep(quietInMs, signal);
+        continue;
+      }
+      const step = this.#nextStep();
+      if (step === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      failures = (await this.#attempt(step)) ? 0 : failures + 1;
+      if (failures > 0) await sleep(backoffMs(RETRY, failures, Math.random()), signal);
+    }
+  }
+
+  /** Takes the next piece of work; the caller does it. Tidying first: it gives addresses back. */
+  #nextStep(): (() => Promise<void>) | undefined {
+    const removal = this.#surplus.shift();
+    if (removal !== undefined) return removal;
+    if (this.ready < this.#options.ahead) return () => this.#refill();
+    if (this.#bare.length < BARE_NETWORKS_AHEAD) {
+      return async () => {
+        this.#bare.push(await this.#maker.makeNetwork());
+      };
+    }
+    return undefined;
+  }
+
+  async #refill(): Promise<void> {
+    this.#fresh.push(await this.#maker.makeSandbox());
+  }
+
+  async #attempt(step: () => Promise<void>): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      this.#options.log?.log("warn", "network.failed", { error });
+      return false;
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import type { Endpoint } from "../../../core/index.ts";
+import type { Subnet } from "./subnets.ts";
+
+/** A bridge network of ours with nothing in it yet. */
+export interface TaskNetwork {
+  readonly id: string;
+  readonly name: string;
+  readonly subnet: Subnet;
+}
+
+/** A task network with a sleeping container in it, whose network a task joins at its start. */
+export interface NetworkSandbox {
+  /** The sleeping container's. */
+  readonly containerId: string;
+  readonly name: string;
+  /** `undefined` for one of an earlier life whose network could not be found. */
+  readonly network: TaskNetwork | undefined;
+  /** Where the task's server will answer. */
+  readonly endpoint: Endpoint;
+  /** The image that has run in it; only the same one may run in it again. */
+  readonly usedBy: string | undefined;
+}

@@ -1,0 +1,86 @@
+import { ExecutorError } from "../../../core/index.ts";
+import type { Range } from "./ipv4.ts";
+import { formatAddress, formatRange, overlap, sizeOf } from "./ipv4.ts";
+
+/** One task network's addresses: a /29 with the gateway, the task and, if it has to join, the daemon. */
+export interface Subnet {
+  readonly range: Range;
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly taskAddress: string;
+  readonly daemonAddress: string;
+}
+
+const SUBNET_BITS = 29;
+
+/**
+ * Cuts a range into task networks. Synchronous, so that two makers at once never get the same; goes round the range before
+ * it hands one out again, so that nothing on the host still remembers its last user.
+ */
+export class Subnets {
+  readonly #whole: Range;
+  readonly #slots: number;
+  readonly #taken = new Set<number>();
+  #foreign: readonly Range[] = [];
+  #cursor: number;
+
+  /** @param random 0 up to, not including, 1: where the round begins, so that two daemons seldom meet. */
+  constructor(whole: Range, random: number) {
+    this.#whole = whole;
+    this.#slots = Math.max(1, sizeOf(whole) / 2 ** (32 - SUBNET_BITS));
+    this.#cursor = Math.floor(random * this.#slots);
+  }
+
+  /** What others use of the host's address space: their networks and its interfaces. Replaces what was known. */
+  setForeign(ranges: readonly Range[]): void {
+    this.#foreign = ranges.filter((range) => overlap(range, this.#whole));
+  }
+
+  /** @throws {@link ExecutorError} ENGINE_FAILED when the range has no free subnet left. */
+  take(): Subnet {
+    for (let tries = 0; tries < this.#slots; tries += 1) {
+      const slot = this.#cursor;
+      this.#cursor = (this.#cursor + 1) % this.#slots;
+      const subnet = this.#at(slot);
+      if (this.#taken.has(slot) || this.#foreign.some((range) => overlap(range, subnet.range))) continue;
+      this.#taken.add(slot);
+      return subnet;
+    }
+    const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(this.#whole)} is in use`;
+    throw new ExecutorError("ENGINE_FAILED", { reason });
+  }
+
+  /** Marks a subnet of an earlier life as in use. */
+  hold(range: Range): void {
+    this.#taken.add(this.#slotOf(range));
+  }
+
+  /** Whether a range lies in a subnet that is handed out. */
+  isTaken(range: Range): boolean {
+    return this.#taken.has(this.#slotOf(range));
+  }
+
+  release(range: Range): void {
+    this.#taken.delete(this.#slotOf(range));
+  }
+
+  #slotOf(range: Range): number {
+    return Math.floor((range.base - this.#whole.base) / 2 ** (32 - SUBNET_BITS));
+  }
+
+  #at(slot: number): Subnet {
+    const base = this.#whole.base + slot * 2 ** (32 - SUBNET_BITS);
+    const range = { base, bits: SUBNET_BITS };
+    return subnetOf(range);
+  }
+}
+
+export function subnetOf(range: Range): Subnet {
+  return {
+    range,
+    cidr: formatRange(range),
+    gateway: formatAddress(range.base + 1),
+    taskAddress: formatAddress(range.base + 2),
+    daemonAddress: formatAddress(range.base + 3),
+  };
+}

@@ -1,0 +1,134 @@
+import type { DriverHealth, PeerAddress, SandboxDriver } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import { Scope, systemClock } from "../../std/index.ts";
+import { Deaths } from "./container/deaths.ts";
+import type { Owner } from "./container/labels.ts";
+import { ownerLabel } from "./container/labels.ts";
+import { REACHED_CLASSES } from "./container/plan-isolation.ts";
+import { startSandbox } from "./container/start-sandbox.ts";
+import type { Engine } from "./engine/engine.ts";
+import { openEngine } from "./engine/engine.ts";
+import { toExecutorError } from "./engine/engine-error.ts";
+import { ImageResolver } from "./image/resolve-image.ts";
+import { findLeftovers } from "./leftovers.ts";
+import type { Range } from "./network/ipv4.ts";
+import { contains, parseAddress, parseRange } from "./network/ipv4.ts";
+import { NetworkMaker } from "./network/make-network.ts";
+import { NetworkPool } from "./network/network-pool.ts";
+import { ensurePauseImage } from "./network/pause-image.ts";
+import { planReach } from "./network/reach.ts";
+import { Subnets } from "./network/subnets.ts";
+import type { DockerDriverOptions } from "./options.ts";
+import {
+  DEFAULT_NETWORK_RANGE,
+  DEFAULT_NETWORKS_AHEAD,
+  DEFAULT_PULL_STALL_MS,
+  DEFAULT_PULL_TIMEOUT_MS,
+} from "./options.ts";
+import type { World } from "./world.ts";
+
+/**
+ * Connects to a Docker engine and begins to keep network sandboxes ready. Disposing the driver removes those and leaves the
+ * tasks' sandboxes to the next life of the same owner.
+ *
+ * @throws {@link ExecutorError} ENGINE_UNAVAILABLE if no engine answers or it is too old or new; ENGINE_FAILED if it cannot
+ * run network sandboxes or has seccomp switched off; CONFIG_INVALID for a bad address or range; the signal's reason.
+ */
+export async function openDockerDriver(
+  options: DockerDriverOptions,
+  signal: AbortSignal,
+): Promise<SandboxDriver> {
+  const range = parseNetworkRange(options.networkRange ?? DEFAULT_NETWORK_RANGE);
+  const scope = new Scope();
+  try {
+    const engine = await openEngine(options, signal);
+    if (!engine.isSeccompOn) {
+      throw new ExecutorError("ENGINE_FAILED", { reason: "the engine runs without seccomp; tasks need it" });
+    }
+    const world = await openWorld(engine, range, options, scope, signal);
+    scope.spawn((within) => world.deaths.follow(within));
+    world.pool.open();
+    return toDriver(world, range, options, scope);
+  } catch (thrown) {
+    await scope[Symbol.asyncDispose]();
+    signal.throwIfAborted();
+    throw toExecutorError(thrown);
+  }
+}
+
+async function openWorld(
+  engine: Engine,
+  range: Range,
+  options: DockerDriverOptions,
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<World> {
+  const { ownerId, instanceId, log } = options;
+  const owner: Owner = { ownerId, instanceId };
+  const [reach, pauseImage] = await Promise.all([
+    planReach(options.reach ?? "auto", engine, signal),
+    ensurePauseImage(engine, signal),
+  ]);
+  if (options.reach === "member" && reach.type !== "member") {
+    throw new ExecutorError("CONFIG_INVALID", {
+      reason: "reach: member, but the daemon runs in no container of this engine",
+    });
+  }
+  const seccomp = undefined;
+  const subnets = new Subnets(range, Math.random());
+  const policy = options.network ?? "internal";
+  const maker = new NetworkMaker(engine, { owner, policy, reach, subnets, seccomp, pauseImage });
+  await maker.refreshForeign();
+  const ahead = options.networksAhead ?? DEFAULT_NETWORKS_AHEAD;
+  const pool = scope.use(new NetworkPool(maker, { ahead, log, nowMs: systemClock.nowMs }));
+  const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => pool.dropAll());
+  const inBackground = (work: () => Promise<void>): void => {
+    scope.spawn(async () => {
+      try {
+        await work();
+      } catch (error) {
+        log?.log("warn", "sandbox.leaked", { error });
+      }
+    });
+  };
+  return { engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
+}
+
+function toDriver(world: World, range: Range, options: DockerDriverOptions, scope: Scope): SandboxDriver {
+  const resolver = new ImageResolver(world.engine, {
+    registryConfigPath: options.registryConfigPath,
+    timeoutMs: options.pullTimeoutMs ?? DEFAULT_PULL_TIMEOUT_MS,
+    stallMs: options.pullStallMs ?? DEFAULT_PULL_STALL_MS,
+    log: options.log,
+  });
+  return {
+    name: "docker",
+    capabilities: { isolation: REACHED_CLASSES, canFreeze: true, canAdopt: true },
+    resolve: (image, resolveOptions, signal) => resolver.resolve(image, resolveOptions, signal),
+    start: (spec, signal) => startSandbox(world, spec, signal),
+    leftovers: (signal) => findLeftovers(world, signal),
+    health: (signal) => health(world.engine, signal),
+    isTaskAddress: ({ remoteAddress }: PeerAddress) => {
+      const address = parseAddress(remoteAddress);
+      return address !== undefined && contains(range, address);
+    },
+    [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+  };
+}
+
+async function health(engine: Engine, signal: AbortSignal): Promise<DriverHealth> {
+  try {
+    await engine.ping(signal);
+    return { isHealthy: true, detail: `Docker Engine ${engine.versions.engine}, API ${engine.api}` };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return { isHealthy: false, reason: toExecutorError(thrown).message };
+  }
+}
+
+function parseNetworkRange(text: string): Range {
+  const range = parseRange(text);
+  if (range !== undefined && range.bits <= 29 && range.bits >= 8) return range;
+  const reason = "the task network range must be an IPv4 range between /8 and /29, such as 10.213.0.0/16";
+  throw new ExecutorError("CONFIG_INVALID", { networkRange: JSON.stringify(text), reason });
+}

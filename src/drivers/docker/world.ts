@@ -1,0 +1,23 @@
+import type { Log } from "../../core/index.ts";
+import type { Deaths } from "./container/deaths.ts";
+import type { Owner } from "./container/labels.ts";
+import type { Engine } from "./engine/engine.ts";
+import type { NetworkMaker } from "./network/make-network.ts";
+import type { NetworkPool } from "./network/network-pool.ts";
+import type { ReachPlan } from "./network/reach.ts";
+
+/** What the parts of one open driver share. */
+export interface World {
+  readonly engine: Engine;
+  readonly owner: Owner;
+  readonly reach: ReachPlan;
+  readonly seccomp: string | undefined;
+  readonly deaths: Deaths;
+  readonly maker: NetworkMaker;
+  readonly pool: NetworkPool;
+  readonly log: Log | undefined;
+  /** Ids of the containers that this life knows; they are no leftovers. */
+  readonly known: Set<string>;
+  /** Carries tidying to its end behind a caller's back; its failure is logged, and disposing the driver waits for it. */
+  inBackground(work: () => Promise<void>): void;
+}

@@ -1,0 +1,178 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, openSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { poll } from "./poll.ts";
+
+export interface PrivateEngineOptions {
+  /** Isolation tests need it; otherwise two engines of one host would rewrite each other's chains. Default: off. */
+  readonly iptables?: boolean;
+  /** Containers survive the engine's stop. Default: off. */
+  readonly liveRestore?: boolean;
+}
+
+/** A Docker engine of a test's own: own data, own socket, no default bridge, loopback registries only. */
+export interface PrivateEngine extends AsyncDisposable {
+  readonly socketPath: string;
+  /** Of the running engine. */
+  readonly pid: number;
+  start(): Promise<void>;
+  /** SIGTERM, and waits for its end. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits for its end. */
+  kill(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+}
+
+/** Why no private engine can run here; `undefined` if one can. With `REQUIRE_DOCKER=1` a reason is a failure. */
+export function whyNoEngine(): string | undefined {
+  const reason = findReason();
+  if (reason !== undefined && process.env["REQUIRE_DOCKER"] === "1") throw new Error(reason);
+  return reason;
+}
+
+function findReason(): string | undefined {
+  if (process.getuid?.() !== 0) return "a private Docker engine needs root";
+  if (!["/usr/sbin/dockerd", "/usr/bin/dockerd"].some((path) => existsSync(path)))
+    return "dockerd is not installed";
+  if (!existsSync("/bin/busybox")) return "busybox-static is not installed";
+  return undefined;
+}
+
+/** Starts an engine and waits until it answers. Disposing ends it with all that it runs, and removes its data. */
+export async function openPrivateEngine(options: PrivateEngineOptions = {}): Promise<PrivateEngine> {
+  // Short: a Unix socket's path has room for 107 bytes.
+  const root = await mkdtemp(join(tmpdir(), "he-"));
+  const engine = new Dockerd(root, options);
+  try {
+    await engine.start();
+    return engine;
+  } catch (error) {
+    await engine[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class Dockerd implements PrivateEngine {
+  readonly socketPath: string;
+  readonly #root: string;
+  readonly #options: PrivateEngineOptions;
+  #child: ChildProcess | undefined;
+
+  constructor(root: string, options: PrivateEngineOptions) {
+    this.#root = root;
+    this.#options = options;
+    this.socketPath = join(root, "s");
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("the private engine does not run");
+    return pid;
+  }
+
+  async start(): Promise<void> {
+    const log = openSync(join(this.#root, "log"), "a");
+    const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log] });
+    this.#child = child;
+    await poll(
+      "the private engine answers",
+      async () => {
+        if (child.exitCode !== null) throw new Error(`dockerd ended: ${await this.#logTail()}`);
+        return (await ping(this.socketPath)) ? true : await this.#logTail();
+      },
+      60_000,
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  signal(name: NodeJS.Signals): void {
+    process.kill(this.pid, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child !== undefined) {
+      process.kill(this.pid, "SIGCONT");
+      await this.#end("SIGTERM", 20_000);
+    }
+    await this.#endContainerd();
+    await unmountBelow(this.#root);
+    await rm(this.#root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
+  #arguments(): readonly string[] {
+    const { iptables = false, liveRestore = false } = this.#options;
+    return [
+      `--data-root=${this.#root}/d`,
+      `--exec-root=${this.#root}/x`,
+      `--pidfile=${this.#root}/p`,
+      `--host=unix://${this.socketPath}`,
+      "--bridge=none",
+      `--iptables=${iptables}`,
+      "--ip6tables=false",
+      "--ip-masq=false",
+      `--live-restore=${liveRestore}`,
+    ];
+  }
+
+  async #end(name: NodeJS.Signals, patienceMs = 30_000): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    this.#child = undefined;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(name);
+    const escalate = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+    await exited;
+    clearTimeout(escalate);
+  }
+
+  /** An engine that was killed leaves its containerd behind; the next one takes it over, the last one has to end it. */
+  async #endContainerd(): Promise<void> {
+    const path = join(this.#root, "x", "containerd", "containerd.pid");
+    const pid = Number(await readFile(path, "utf8").catch(() => ""));
+    if (!Number.isInteger(pid) || pid <= 1) return;
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (command.includes(this.#root)) process.kill(pid, "SIGTERM");
+  }
+
+  async #logTail(): Promise<string> {
+    return (await readFile(join(this.#root, "log"), "utf8").catch(() => "")).slice(-1000);
+  }
+}
+
+function ping(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath, path: "/_ping", timeout: 2000 }, (reply) => {
+      reply.resume();
+      reply.on("end", () => resolve(reply.statusCode === 200));
+    });
+    call.on("error", () => resolve(false));
+    call.on("timeout", () => call.destroy());
+    call.end();
+  });
+}
+
+/** What a killed engine left mounted would keep its folder from being removed. */
+async function unmountBelow(root: string): Promise<void> {
+  const mounts = await readFile("/proc/self/mounts", "utf8");
+  const below = mounts
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((path) => path.startsWith(`${root}/`));
+  for (const path of below.reverse()) {
+    const child = spawn("umount", ["-l", path], { stdio: "ignore" });
+    await once(child, "exit");
+  }
+}
