@@ -6,8 +6,8 @@ import * as z from "zod";
  */
 export const updateConfigBody = z.object({
   timeout: z.number().int().min(1).max(525_600).optional(),
-  cpu: z.number().positive().max(4096),
-  mem: z.number().int().positive().max(1e9),
+  cpu: z.number().positive().max(4096).optional(),
+  mem: z.number().int().positive().max(1e9).optional(),
   has_gpu: z
     .union([z.boolean(), z.number().int().min(0)])
     .transform((value) => value === true || (typeof value === "number" && value > 0))

@@ -1,0 +1,213 @@
+import {
+  ExecutionRequestReader,
+  encodeLegacyAnswer,
+  legacyAnswerPieces,
+  plainLegacyAnswer,
+  SMALL_ANSWER_BYTES,
+} from "../../../contract/legacy/index.ts";
+import {
+  type AnswerHead,
+  type CallRequest,
+  type Exchange,
+  ExecutorError,
+  outcomeOf,
+  type RunId,
+  type TaskSpec,
+} from "../../../core/index.ts";
+import type { CallSink, Executor, Placement } from "../../../engine/executor.ts";
+import { ByteBudget } from "../body/byte-budget.ts";
+import { nextRunId } from "../run-id.ts";
+import { AnswerCollector } from "./collect-answer.ts";
+import { JSON_TYPE, type LegacyAnswer } from "./legacy-answer.ts";
+
+export interface LegacyCallerOptions {
+  readonly executor: Executor;
+  /** The longest answer of a task. */
+  readonly answerLimitBytes: number;
+  /** All answers above 64 KiB that are held at once. */
+  readonly answersLimitBytes: number;
+}
+
+/** `POST /` without its transport, so that every way in gives the same bytes. */
+export interface LegacyCaller {
+  /**
+   * Runs one execution request. `onAnswer` is called exactly once, maybe before this returns, and never after `cancel`.
+   *
+   * @param body of the request; it must stay as it is until the answer.
+   * @param runId what the answer's `Hearth-Run-Id` says; a new one by default.
+   */
+  call(body: Buffer, onAnswer: (answer: LegacyAnswer) => void, runId?: RunId): LegacyExchange;
+}
+
+export interface LegacyExchange {
+  /** The caller went away. Safe at any time. */
+  cancel(): void;
+}
+
+const REMOTE_ATTESTATION = "SGXRAREQUEST";
+const NOTHING_TO_CANCEL: LegacyExchange = { cancel: () => undefined };
+const NOTHING_TO_RELEASE = (): void => undefined;
+
+export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
+  const { executor } = options;
+  const reader = new ExecutionRequestReader();
+  const budget = new ByteBudget(options.answersLimitBytes);
+  return {
+    call(body, onAnswer, runId = nextRunId()) {
+      const parsed = reader.parse(body);
+      if (parsed.type === "bad") {
+        onAnswer(badRequest(parsed.message, runId));
+        return NOTHING_TO_CANCEL;
+      }
+      const collector = new AnswerCollector(options.answerLimitBytes, budget);
+      const call = new LegacyCall(runId, collector, onAnswer);
+      if (parsed.type === "refused") call.onError(parsed.error);
+      else call.start(executor, parsed.task, toRequest(parsed.task, parsed.input));
+      return call;
+    },
+  };
+}
+
+/** One request until its answer, in the executor's terms. Nothing here waits: each step is a step of the executor's. */
+class LegacyCall implements CallSink, LegacyExchange {
+  readonly #runId: RunId;
+  readonly #collector: AnswerCollector;
+  readonly #onAnswer: (answer: LegacyAnswer) => void;
+  /** Read by the executor when the call is cancelled. */
+  readonly #options = { door: "http" as const, closeOnCancel: false };
+  #exchange: Exchange | undefined;
+  #placement: Placement | undefined;
+  #isSuccess = false;
+  #length: number | undefined;
+  /** The answer's text, when all of it came in one chunk and needs no escape. */
+  #plain: string | undefined;
+  #isOver = false;
+
+  constructor(runId: RunId, collector: AnswerCollector, onAnswer: (answer: LegacyAnswer) => void) {
+    this.#runId = runId;
+    this.#collector = collector;
+    this.#onAnswer = onAnswer;
+  }
+
+  start(executor: Executor, task: TaskSpec, request: CallRequest): void {
+    this.#exchange = executor.call(task, request, this.#options, this);
+  }
+
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#collector.drop();
+    this.#exchange?.cancel();
+  }
+
+  onPlaced(placement: Placement): void {
+    this.#placement = placement;
+  }
+
+  onHead(head: AnswerHead): void {
+    this.#isSuccess = outcomeOf(head.status).isSuccess;
+    this.#length = head.contentLength;
+    this.#within(() => this.#collector.expect(head));
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#isOver) return;
+    if (
+      chunk.byteLength === this.#length &&
+      chunk.byteLength <= SMALL_ANSWER_BYTES &&
+      Buffer.isBuffer(chunk)
+    ) {
+      this.#plain = plainLegacyAnswer(this.#isSuccess, chunk);
+      if (this.#plain !== undefined) return;
+    }
+    this.#within(() => this.#collector.add(chunk));
+  }
+
+  onEnd(): void {
+    if (this.#isOver) return;
+    if (this.#plain !== undefined) {
+      this.#settle(this.#plain, this.#plain.length);
+      return;
+    }
+    const answer = this.#collector.take();
+    if (answer.length <= SMALL_ANSWER_BYTES) this.#settleEncoded(answer);
+    else this.#encodeInSteps(legacyAnswerPieces(this.#isSuccess, answer), [], 0);
+  }
+
+  onError(error: Error): void {
+    if (this.#isOver) return;
+    this.#isSuccess = false;
+    this.#collector.drop();
+    const ours = ExecutorError.from(error);
+    this.#settleEncoded(Buffer.from(ours.message), ["Hearth-Error", ours.code]);
+  }
+
+  /** Runs what may find the answer too large; then the rest of it is not wanted. */
+  #within(act: () => void): void {
+    if (this.#isOver) return;
+    try {
+      act();
+    } catch (error) {
+      this.#options.closeOnCancel = true;
+      this.#exchange?.cancel();
+      this.onError(ExecutorError.from(error));
+    }
+  }
+
+  #encodeInSteps(steps: Generator<Buffer, void, undefined>, pieces: Buffer[], length: number): void {
+    if (this.#isOver) return;
+    const step = steps.next();
+    if (step.done === true) {
+      this.#settle(pieces, length);
+      return;
+    }
+    pieces.push(step.value);
+    setImmediate(() => this.#encodeInSteps(steps, pieces, length + step.value.length));
+  }
+
+  #settleEncoded(answer: Buffer, more?: readonly string[]): void {
+    const body = encodeLegacyAnswer(this.#isSuccess, answer);
+    this.#settle([body], body.length, more);
+  }
+
+  #settle(body: LegacyAnswer["body"], length: number, more: readonly string[] = []): void {
+    this.#isOver = true;
+    const placement = this.#placement;
+    const headers = ["Content-Type", JSON_TYPE, "Hearth-Run-Id", this.#runId, ...more];
+    if (placement !== undefined) {
+      headers.push("Hearth-Sandbox-Id", placement.sandboxId);
+      headers.push("Hearth-Isolation", placement.isolation);
+      headers.push("Hearth-Start", placement.start);
+    }
+    const collector = this.#collector;
+    this.#onAnswer({ status: 200, headers, body, length, release: () => collector.drop() });
+  }
+}
+
+/** What goes to the task: the input as it came (`contracts/meca.md` section 4, SGX tasks included). */
+function toRequest(task: TaskSpec, input: Buffer): CallRequest {
+  const isAttestation =
+    task.sgx && input.length === REMOTE_ATTESTATION.length && input.equals(ATTESTATION_BYTES);
+  return {
+    method: isAttestation ? "GET" : "POST",
+    path: isAttestation ? "/ra" : task.sgx ? "/run" : "/",
+    contentType: isAttestation ? "" : "application/json",
+    headers: NO_HEADERS,
+    body: isAttestation ? NO_BODY : input,
+  };
+}
+
+const ATTESTATION_BYTES = Buffer.from(REMOTE_ATTESTATION);
+const NO_HEADERS: CallRequest["headers"] = [];
+const NO_BODY = Buffer.alloc(0);
+
+function badRequest(message: string, runId: RunId): LegacyAnswer {
+  const body = Buffer.from(JSON.stringify(message));
+  return {
+    status: 400,
+    headers: ["Content-Type", JSON_TYPE, "Hearth-Run-Id", runId],
+    body: [body],
+    length: body.length,
+    release: NOTHING_TO_RELEASE,
+  };
+}
