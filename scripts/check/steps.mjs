@@ -26,7 +26,7 @@ export const STEPS = [
   command("docs", [node, "--import", "tsx", "scripts/write-docs.ts", "--check"], {
     onlyWith: "scripts/write-docs.ts",
   }),
-  suite("unit", ["src", "test/docs"], { isParallel: true, minutes: 10 }),
+  suite("unit", ["src", "test/docs", "test/checks"], { isParallel: true, minutes: 10 }),
   suite("conformance", ["test/conformance"], { minutes: 15 }),
   suite("integration", ["test/integration"], { minutes: 20 }),
   suite("faults", ["test/faults"], { minutes: 20 }),
