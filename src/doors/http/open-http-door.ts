@@ -1,3 +1,4 @@
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type {
   FastifyInstance,
@@ -7,28 +8,22 @@ import type {
   LightMyRequestResponse,
 } from "fastify";
 import fastify from "fastify";
-import { asId, ExecutorError } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import { sleep } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
 import { ByteBudget } from "./body/byte-budget.ts";
-import { dispatch } from "./dispatch.ts";
+import { buildApp } from "./build-app.ts";
 import type { HttpDoorOptions } from "./door-options.ts";
 import type { ServedConnections } from "./fast-path/serve-connections.ts";
 import { serveConnections } from "./fast-path/serve-connections.ts";
 import { Guard } from "./guards/guard.ts";
-import type { BoundedServer } from "./http-server.ts";
-import { boundedServer } from "./http-server.ts";
 import { openLegacyCaller } from "./legacy/call-legacy.ts";
-import { registerLegacy } from "./legacy/register-legacy.ts";
+import { legacyRoutes } from "./legacy/legacy-routes.ts";
 import { DEFAULT_HTTP_LIMITS } from "./limits.ts";
-import { notFound } from "./not-found.ts";
 import type { DoorParts } from "./parts.ts";
-import { RequestContext } from "./request-context.ts";
-import { nextRunId } from "./run-id.ts";
 import { RunDesk } from "./runs/run-desk.ts";
-import type { Enter } from "./v1/register-v1.ts";
-import { registerV1 } from "./v1/register-v1.ts";
+import { v1Routes } from "./v1/v1-routes.ts";
 
 /** How often a closing door looks for connections that have fallen idle. */
 const CLOSE_POLL_MS = 50;
@@ -77,10 +72,7 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
     answerLimitBytes: limits.answerBytes,
     answersLimitBytes: limits.heldBytes,
   });
-  const { app, server } = buildApp(parts, guard, (enter, instance) => {
-    registerLegacy(instance, parts, enter, legacy);
-    registerV1(instance, parts, enter);
-  });
+  const { app, server } = buildApp(parts, guard, [...legacyRoutes(parts, legacy), ...v1Routes(parts)]);
   await app.ready();
   const served = serveConnections({
     httpServer: server,
@@ -98,7 +90,11 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
       writeTimeoutMs: limits.writeTimeoutMs,
     },
   });
-  const { address, port } = await listen(app, options);
+  const { address, port } = await listen(app, options).catch(async (error: unknown) => {
+    await served[Symbol.asyncDispose]();
+    await app.close();
+    throw error;
+  });
   options.log.log("info", "door.opened", { door: "http", host: address, port });
   let closing: Promise<void> | undefined;
   return {
@@ -115,48 +111,6 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
   };
 }
 
-function buildApp(
-  parts: DoorParts,
-  guard: Guard,
-  register: (enter: Enter, app: FastifyInstance) => void,
-): { readonly app: FastifyInstance; readonly server: BoundedServer["server"] } {
-  let bounded: BoundedServer | undefined;
-  const app = fastify({
-    logger: false,
-    genReqId: nextRunId,
-    // Streams that never end by themselves are ended by us; idle connections by fastify; answers under way go on.
-    forceCloseConnections: "idle",
-    return503OnClosing: false,
-    serverFactory: (handler) => {
-      bounded = boundedServer(parts.limits, handler);
-      return bounded.server;
-    },
-    clientErrorHandler: (error, socket) => bounded?.onClientError(error, socket),
-    frameworkErrors: (error, request, reply) => {
-      enter(request, reply, [], () => {
-        throw new ExecutorError("INPUT_INVALID", { reason: "the path is malformed" }, { cause: error });
-      });
-    },
-  });
-  const enter: Enter = (request, reply, scopes, answer) => {
-    const context = contextOf(request, reply);
-    // Never rejects: what goes wrong has become an answer.
-    void dispatch(parts, guard, context, scopes, () => answer(context));
-  };
-  // Each route reads its own body, if it wants one, with this door's limits.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request, _payload, done) => done(null, undefined));
-  app.setNotFoundHandler((request, reply) => enter(request, reply, [], notFound));
-  register(enter, app);
-  if (bounded === undefined) throw new ExecutorError("INTERNAL");
-  return { app, server: bounded.server };
-}
-
-function contextOf(request: FastifyRequest, reply: FastifyReply): RequestContext {
-  reply.hijack();
-  return new RequestContext(asId<"run">(request.id), request.raw, reply.raw);
-}
-
 async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Promise<AddressInfo> {
   try {
     await app.listen({ host, port });
@@ -171,7 +125,7 @@ async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Pr
 
 async function close(
   app: FastifyInstance,
-  server: BoundedServer["server"],
+  server: Server,
   served: ServedConnections,
   { streams, limits, runs, options }: DoorParts,
 ): Promise<void> {

@@ -1,4 +1,3 @@
-import type { FastifyInstance } from "fastify";
 import * as z from "zod";
 import type { Route } from "../../../contract/v1/route.ts";
 import type { RouteName } from "../../../contract/v1/routes.ts";
@@ -8,6 +7,7 @@ import { check, parseJson } from "../body/parse-json.ts";
 import { readBody } from "../body/read-body.ts";
 import type { DoorParts } from "../parts.ts";
 import type { RequestContext } from "../request-context.ts";
+import type { RouteEntry } from "../route-entry.ts";
 import { call } from "./call.ts";
 import { getConfig, patchConfig } from "./config.ts";
 import { drain, pause, unpause } from "./control.ts";
@@ -47,34 +47,25 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
 
 const ANSWERS_THAT_GO_ON = new Set<RouteName>(["followRun", "readLogs"]);
 
-/** How the door enters a request into its common path: guards, errors, the answer's end. */
-export type Enter = (
-  request: import("fastify").FastifyRequest,
-  reply: import("fastify").FastifyReply,
-  scopes: Route["scopes"],
-  answer: (context: RequestContext) => Promise<void> | void,
-) => void;
-
-/** Puts every row of the route table on the server. */
-export function registerV1(app: FastifyInstance, parts: DoorParts, enter: Enter): void {
-  for (const name of Object.keys(ROUTES) as RouteName[]) {
+/** Every row of the route table, with its handler behind its schemas. */
+export function v1Routes(parts: DoorParts): RouteEntry[] {
+  return (Object.keys(ROUTES) as RouteName[]).map((name) => {
     const route: Route = ROUTES[name];
     // The table pairs each handler with its own route's schemas; only here are all of them one type.
     const handler = HANDLERS[name] as Handler<RouteName>;
-    app.route({
+    return {
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ":$1"),
-      exposeHeadRoute: route.method === "GET" && !ANSWERS_THAT_GO_ON.has(name),
-      handler: (request, reply) => {
-        enter(request, reply, route.scopes, async (context) => {
-          const params = route.params && check(route.params, request.params);
-          const query = route.query && check(route.query, request.query);
-          const body = await bodyOf(parts, context, route);
-          await handler(parts, context, { params, query, body } as RouteInput<RouteName>);
-        });
+      scopes: route.scopes,
+      hasHead: route.method === "GET" && !ANSWERS_THAT_GO_ON.has(name),
+      answer: async (context, target) => {
+        const params = route.params && check(route.params, target.params);
+        const query = route.query && check(route.query, target.query);
+        const body = await bodyOf(parts, context, route);
+        await handler(parts, context, { params, query, body } as RouteInput<RouteName>);
       },
-    });
-  }
+    };
+  });
 }
 
 async function bodyOf(parts: DoorParts, context: RequestContext, { body }: Route): Promise<unknown> {

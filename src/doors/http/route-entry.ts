@@ -1,0 +1,19 @@
+import type { Scope } from "../../contract/v1/route.ts";
+import type { RequestContext } from "./request-context.ts";
+
+/** What the router found in a request's target. */
+export interface Target {
+  readonly params: unknown;
+  readonly query: unknown;
+}
+
+/** One route of the door, whichever API it belongs to. */
+export interface RouteEntry {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** Parameters as the router writes them: `:name`. */
+  readonly url: string;
+  readonly scopes: readonly Scope[];
+  /** Whether `HEAD` is the same without a body; not for answers that go on until the client leaves. */
+  readonly hasHead: boolean;
+  answer(context: RequestContext, target: Target): Promise<void> | void;
+}
