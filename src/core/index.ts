@@ -56,6 +56,8 @@ export { advance, idleSince, isExpired, isIdle, isServing, slotsUsed } from "./s
 export { Secret } from "./secret.ts";
 export type { DoorName, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES } from "./settings.ts";
+export type { ImagePolicy } from "./task/image-policy.ts";
+export { imagePolicy } from "./task/image-policy.ts";
 export type { ImageReference } from "./task/image-reference.ts";
 export { formatImageReference, parseImageReference } from "./task/image-reference.ts";
 export type { IsolationClass } from "./task/isolation.ts";

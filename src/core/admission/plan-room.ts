@@ -67,10 +67,24 @@ export function planRoom(
   );
   if (quiet === undefined) return undefined;
 
+  const victims: Victim[] = [
+    ...evict.map((holding) => ({ holding, isEvicted: true })),
+    ...quiet.map((holding) => ({ holding, isEvicted: !holding.canFreeze })),
+  ];
+  const needed = spareDearest(victims, (left) => fits(need, plus(free, sum(left.map(whatComesBack)))));
   return {
-    freeze: quiet.filter((holding) => holding.canFreeze).map((holding) => holding.sandboxId),
-    evict: [...evict, ...quiet.filter((holding) => !holding.canFreeze)].map((holding) => holding.sandboxId),
+    freeze: needed.filter((one) => !one.isEvicted).map((one) => one.holding.sandboxId),
+    evict: needed.filter((one) => one.isEvicted).map((one) => one.holding.sandboxId),
   };
+}
+
+interface Victim {
+  readonly holding: Holding;
+  readonly isEvicted: boolean;
+}
+
+function whatComesBack({ holding, isEvicted }: Victim): { readonly held: Resources } {
+  return isEvicted ? holding : { held: { ...NO_RESOURCES, cpuMillis: holding.held.cpuMillis } };
 }
 
 /** The shortest prefix that is enough, without those of its members that are not needed in it. */
@@ -78,17 +92,22 @@ function justEnough(
   candidates: readonly Holding[],
   isEnough: (chosen: readonly Holding[]) => boolean,
 ): Holding[] | undefined {
-  let chosen: Holding[] = [];
+  const chosen: Holding[] = [];
   for (const candidate of candidates) {
     if (isEnough(chosen)) break;
     chosen.push(candidate);
   }
-  if (!isEnough(chosen)) return undefined;
-  for (const dearest of [...chosen].reverse()) {
-    const without = chosen.filter((one) => one !== dearest);
-    if (isEnough(without)) chosen = without;
+  return isEnough(chosen) ? spareDearest(chosen, isEnough) : undefined;
+}
+
+/** Drops, from the end on, whatever is not needed. */
+function spareDearest<T>(victims: readonly T[], isEnough: (left: readonly T[]) => boolean): T[] {
+  let left = [...victims];
+  for (const dearest of [...victims].reverse()) {
+    const without = left.filter((one) => one !== dearest);
+    if (isEnough(without)) left = without;
   }
-  return chosen;
+  return left;
 }
 
 function cheapestFirst(options: PlanRoomOptions): (a: Holding, b: Holding) => number {
@@ -103,6 +122,6 @@ function lossOf(holding: Holding, nowMs: number): number {
   return holding.startCostMs / (Math.max(1, holding.held.memoryBytes) * ageMs);
 }
 
-function sum(holdings: readonly Holding[]): Resources {
+function sum(holdings: readonly { readonly held: Resources }[]): Resources {
   return holdings.reduce((total, holding) => plus(total, holding.held), NO_RESOURCES);
 }

@@ -1,0 +1,87 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { asId } from "../ids.ts";
+import type { DoorName } from "../settings.ts";
+import { NO_RESOURCES } from "../task/resources.ts";
+import type { AdmitPolicy, AdmitView, Demand } from "./admit.ts";
+import { admit } from "./admit.ts";
+
+const NO_SHARE = { cpuMillis: 0, memoryBytes: 0 };
+const policy: AdmitPolicy = {
+  order: "recency",
+  passOverMs: 1_000,
+  shares: { http: NO_SHARE, stream: NO_SHARE, indexify: NO_SHARE },
+};
+
+function demand(id: string, cpuMillis: number, enqueuedAtMs: number, door: DoorName = "http"): Demand {
+  const need = { cpuMillis, memoryBytes: 1, gpuCount: 0 };
+  return { id: asId<"demand">(id), door, need, keep: undefined, enqueuedAtMs };
+}
+
+function view(demands: Demand[], cpuMillis: number, nowMs = 500, held: Partial<AdmitView> = {}): AdmitView {
+  const free = { cpuMillis, memoryBytes: 1_000, gpuCount: 0 };
+  return { demands, free, holdings: [], heldByDoor: () => NO_RESOURCES, nowMs, ...held };
+}
+
+test("first come, first served", () => {
+  const first = demand("a", 100, 0);
+  expect(admit(view([first, demand("b", 50, 1)], 100), policy)).toMatchObject({
+    type: "grant",
+    demand: first,
+  });
+});
+
+test("a small one passes a big one that has not waited its time, and not one that has", () => {
+  const [big, small] = [demand("big", 1000, 0), demand("small", 50, 400)];
+  expect(admit(view([big, small], 100, 500), policy)).toMatchObject({ type: "grant", demand: small });
+  expect(admit(view([big, small], 100, 1_000), policy)).toMatchObject({ type: "hold", demand: big });
+});
+
+test("what holds the big one up is held, idle sandboxes being counted first", () => {
+  const holding = (id: string, isIdle: boolean, cpuMillis: number) => ({
+    sandboxId: asId<"sandbox">(id),
+    held: { cpuMillis, memoryBytes: 1, gpuCount: 0 },
+    isIdle,
+    canFreeze: true,
+    lastUsedMs: 0,
+    startCostMs: 1,
+  });
+  const holdings = [holding("busy-1", false, 500), holding("idle", true, 400), holding("busy-2", false, 500)];
+  const admission = admit(view([demand("big", 1_000, 0)], 100, 2_000, { holdings }), policy);
+  expect(admission).toMatchObject({ type: "hold", sandboxIds: ["busy-1"] });
+});
+
+test("a door within its share goes before those that live on lent room", () => {
+  const shares = { ...policy.shares, stream: { cpuMillis: 500, memoryBytes: 500 } };
+  const [lent, sure] = [demand("lent", 100, 0), demand("sure", 100, 400, "stream")];
+  expect(admit(view([lent, sure], 100), { ...policy, shares })).toMatchObject({ demand: sure });
+  const heldByDoor = () => ({ cpuMillis: 450, memoryBytes: 0, gpuCount: 0 });
+  expect(admit(view([lent, sure], 100, 500, { heldByDoor }), { ...policy, shares })).toMatchObject({
+    demand: lent,
+  });
+});
+
+test("whatever waits, a demand that fits is granted unless one that has waited its time is before it", () => {
+  const any = fc.array(fc.tuple(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 0, max: 2_000 })), {
+    minLength: 1,
+    maxLength: 10,
+  });
+  fc.assert(
+    fc.property(any, fc.integer({ min: 0, max: 200 }), (raw, free) => {
+      const demands = raw.map(([cpu, at], index) => demand(`d${index}`, cpu, at));
+      const admission = admit(view(demands, free, 2_000), policy);
+      const isAged = (one: Demand): boolean => 2_000 - one.enqueuedAtMs >= policy.passOverMs;
+      if (admission.type === "grant") {
+        expect(admission.demand.need.cpuMillis).toBeLessThanOrEqual(free);
+        const passed = demands.filter(
+          (one) =>
+            isAged(one) && one.enqueuedAtMs < admission.demand.enqueuedAtMs && one !== admission.demand,
+        );
+        expect(passed.every((one) => one.need.cpuMillis <= free)).toBe(passed.length === 0);
+      } else if (admission.type === "wait") {
+        expect(demands.every((one) => one.need.cpuMillis > free && !isAged(one))).toBe(true);
+      } else expect(isAged(admission.demand) && admission.demand.need.cpuMillis > free).toBe(true);
+    }),
+    { numRuns: 3_000 },
+  );
+});
