@@ -1,0 +1,118 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { poll } from "./poll.ts";
+import { outputOf } from "./run-program.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const program = join(root, "dist/hearth.mjs");
+
+export interface DaemonOptions {
+  /** Text of the configuration file. */
+  readonly config?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where state is kept; a folder of its own that goes with the daemon unless given. */
+  readonly stateDir?: string;
+  /** 0, the default, finds a free one. */
+  readonly port?: number;
+  /** Whether to wait until `/health` says ok. Default: yes. */
+  readonly waits?: boolean;
+}
+
+/** The built daemon as a process of its own, on loopback. Disposing it ends it, by force if need be. */
+export interface Daemon extends AsyncDisposable {
+  readonly baseUrl: string;
+  readonly stateDir: string;
+  readonly child: ChildProcess;
+  /** Its exit status, or the signal that ended it. */
+  readonly ended: Promise<number | string>;
+  log(): string;
+  /** Runs the command line against it. @throws when it ends with anything but 0. */
+  cli(...args: string[]): Promise<string>;
+  /** Sends a signal and waits for the end. */
+  end(signal: NodeJS.Signals): Promise<number | string>;
+}
+
+export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
+  // `npm run check` has built it; a single test run by hand may be the first to want it.
+  if (!existsSync(program))
+    await outputOf(process.execPath, ["scripts/build.mjs", "--no-types"], { cwd: root });
+  const folder = await mkdtemp(join(tmpdir(), "hearth-daemon-"));
+  const stateDir = options.stateDir ?? join(folder, "state");
+  const port = options.port ?? (await freePort());
+  const config = join(folder, "hearth.yaml");
+  const logFile = join(folder, "log");
+  writeFileSync(config, options.config ?? "");
+  const env = {
+    ...process.env,
+    HEARTH_HTTP_HOST: "127.0.0.1",
+    HEARTH_HTTP_PORT: String(port),
+    HEARTH_MONITOR_PORT: String(await freePort()),
+    HEARTH_STATE_DIR: stateDir,
+    ...options.env,
+  };
+  const output = openSync(logFile, "a");
+  const child = spawn(process.execPath, [program, "serve", "--config", config], {
+    env,
+    cwd: folder,
+    stdio: ["ignore", output, output],
+  });
+  const ended = new Promise<number | string>((resolve) => {
+    child.once("exit", (status, signal) => resolve(status ?? signal ?? 1));
+  });
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const daemon: Daemon = {
+    baseUrl,
+    stateDir,
+    child,
+    ended,
+    log: () => readFileSync(logFile, "utf8"),
+    cli: (...args) =>
+      outputOf(process.execPath, [program, ...args], { env: { ...env, HEARTH_HOST: baseUrl }, cwd: folder }),
+    async end(signal) {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return await ended;
+    },
+    async [Symbol.asyncDispose]() {
+      const escalate = setTimeout(() => child.kill("SIGKILL"), 15_000);
+      await daemon.end("SIGTERM");
+      clearTimeout(escalate);
+      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+  if (options.waits !== false) await untilWell(daemon);
+  return daemon;
+}
+
+async function untilWell(daemon: Daemon): Promise<void> {
+  try {
+    await poll(
+      "the daemon is well",
+      async () => {
+        if (daemon.child.exitCode !== null) throw new Error(`the daemon ended: ${daemon.log().slice(-2000)}`);
+        const answer = await fetch(`${daemon.baseUrl}/health`, { signal: AbortSignal.timeout(2000) }).catch(
+          () => undefined,
+        );
+        return answer?.status === 200 || daemon.log().slice(-2000);
+      },
+      30_000,
+    );
+  } catch (error) {
+    await daemon[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
