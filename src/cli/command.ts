@@ -34,7 +34,7 @@ export interface Context {
   readonly isJson: boolean;
   readonly isQuiet: boolean;
   /** The daemon that `--host` or the environment names. */
-  connect(): HearthClient;
+  readonly connect: () => HearthClient;
 }
 
 /** One verb of the command line. */

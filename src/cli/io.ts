@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { styleText } from "node:util";
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow";
@@ -12,7 +13,7 @@ export interface Io {
   /** Whether standard output, or standard error, is a terminal. */
   readonly isOutTty: boolean;
   readonly isErrTty: boolean;
-  readonly stdin: NodeJS.ReadableStream;
+  readonly stdin: Readable;
   /** Colours for standard output, where it takes them. */
   style(style: Style, text: string): string;
 }
@@ -27,8 +28,8 @@ export function processIo(env: Readonly<Record<string, string | undefined>>): Io
       process.exit(0);
     });
   }
-  const isOutTty = process.stdout.isTTY === true;
-  const isErrTty = process.stderr.isTTY === true;
+  const isOutTty = process.stdout.isTTY;
+  const isErrTty = process.stderr.isTTY;
   const isColoured = takesColour(env, isOutTty);
   let hasStatus = false;
   const clear = (): void => {
@@ -52,7 +53,7 @@ export function processIo(env: Readonly<Record<string, string | undefined>>): Io
       if (!isErrTty || env["TERM"] === "dumb") return;
       clear();
       if (text === "") return;
-      process.stderr.write(text.slice(0, Math.max(10, (process.stderr.columns ?? 80) - 1)));
+      process.stderr.write(text.slice(0, Math.max(10, process.stderr.columns - 1)));
       hasStatus = true;
     },
     style: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),

@@ -13,7 +13,7 @@ type Body = string | Uint8Array | Blob | ReadableStream<Uint8Array>;
 export function nodeFetch(socketPath?: string): typeof fetch {
   return (input, init = {}) =>
     new Promise<Response>((resolve, reject) => {
-      const url = new URL(String(input));
+      const url = new URL(input instanceof Request ? input.url : input);
       const open = url.protocol === "https:" ? requestHttps : requestHttp;
       const request = open(url, {
         method: init.method ?? "GET",

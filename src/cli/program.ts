@@ -11,8 +11,8 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 export interface ProgramOptions {
   readonly version: string;
   readonly commands: readonly (Command | CommandGroup)[];
-  out(text: string): void;
-  err(text: string): void;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
   /** Carries a command out; its code is the program's. */
   perform(command: Command, invocation: Invocation): Promise<void>;
 }

@@ -25,12 +25,14 @@ export async function runCli(options: CliOptions): Promise<number> {
   const { io, parts } = options;
   const argv = normalise(options.argv);
   let code: number = EXIT.usage.code;
+  let help = "";
   const settings = argv.includes("serve") ? (await parts.settings()).flags : [];
   const program = buildProgram({
     version: parts.version,
     commands: commandTable(settings),
-    // Help is short: nobody has to wait until it is read.
-    out: (text) => io.out(text).catch(() => undefined),
+    out: (text) => {
+      help += text;
+    },
     err: (text) => io.err(text),
     perform: async (command, invocation) => {
       code = await perform(command, invocation, options);
@@ -41,6 +43,7 @@ export async function runCli(options: CliOptions): Promise<number> {
     return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) return await report(error, options);
+    if (help !== "") await io.out(help);
     // Its own codes are 0 for help and version that were asked for, and 1 for everything else.
     return error.exitCode === 0 ? EXIT.done.code : EXIT.usage.code;
   }

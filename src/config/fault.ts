@@ -39,7 +39,8 @@ export function printValue(value: unknown): string {
   if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a group of keys";
-  const text = JSON.stringify(value) ?? String(value);
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

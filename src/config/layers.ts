@@ -41,7 +41,7 @@ export function readLayers(options: LayerOptions): Layered {
     };
   }
   const file = opened.path === undefined ? NO_FILE : readYaml(opened.path, opened.source);
-  const values: Values = structuredClone(file.values) as Values;
+  const values: Values = structuredClone(file.values);
   const origins = new Map<string, Origin>();
   for (const row of TABLE.rows) {
     const inFile = valueAt(values, row.path);

@@ -10,7 +10,7 @@ export interface FileLayer {
   /** Syntax errors and keys given twice. */
   readonly faults: readonly Fault[];
   /** The place of a key or of its value, or of the nearest thing around it that the file has. */
-  locate(path: readonly PropertyKey[], wanted: "key" | "value"): Origin;
+  readonly locate: (path: readonly PropertyKey[], wanted: "key" | "value") => Origin;
 }
 
 /** Reads YAML and keeps every position. Nothing in it is executed, and a tag we do not know is a fault. */

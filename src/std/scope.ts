@@ -53,11 +53,9 @@ export class Scope implements AsyncDisposable {
   /** Runs a child alongside. One that fails stops the scope, and dispose throws its failure; one that ends is forgotten. */
   spawn(child: Child): void {
     if (this.#closed !== undefined) throw new Error("the scope is closed");
-    const ended = this.#run(child);
     const close = (): Promise<void> => ended;
     this.#closes.add(close);
-    // `#run` never rejects, so neither does this.
-    ended.then(() => this.#closes.delete(close));
+    const ended = this.#run(child).finally(() => this.#closes.delete(close));
   }
 
   /** Begins to stop. Later calls change nothing. */

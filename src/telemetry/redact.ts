@@ -10,18 +10,32 @@ const SECRET_NAME = /token|secret|password|passwd|authorization|cookie|credentia
 
 /** What a log line may carry of any value: bounded in depth, number and length, and without secrets. */
 export function printable(value: unknown, depth = 0): unknown {
-  if (typeof value === "string") return text(value);
-  if (value === null || typeof value === "number" || typeof value === "boolean") return value;
-  if (typeof value === "bigint") return value.toString();
+  switch (typeof value) {
+    case "string":
+      return text(value);
+    case "number":
+    case "boolean":
+      return value;
+    case "bigint":
+      return value.toString();
+    case "object":
+      return value === null ? null : printableObject(value, depth);
+    default:
+      return undefined;
+  }
+}
+
+function printableObject(value: object, depth: number): unknown {
   if (value instanceof Secret) return REDACTED;
   if (value instanceof Error) return describeError(value, depth);
   if (value instanceof Date) return value.toISOString();
-  if (typeof value !== "object") return undefined;
   if (depth >= DEEPEST) return "[deep]";
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  const items = value instanceof Set ? [...value] : value instanceof Map ? Object.fromEntries(value) : value;
-  if (Array.isArray(items)) return items.slice(0, MOST_ITEMS).map((item) => printable(item, depth + 1));
-  return printableFields(items as Record<string, unknown>, depth + 1);
+  if (Array.isArray(value) || value instanceof Set) {
+    return [...value].slice(0, MOST_ITEMS).map((item: unknown) => printable(item, depth + 1));
+  }
+  const entries = value instanceof Map ? (Object.fromEntries(value) as object) : value;
+  return printableFields(entries as Record<string, unknown>, depth + 1);
 }
 
 /** The same for the fields of one line. */

@@ -85,9 +85,8 @@ function openInput(context: Context, file: string): ReadableStream<Uint8Array> {
   if (file !== "-" && statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
     throw new UsageError(`there is no file ${file}`);
   }
-  const readable = file === "-" ? (context.io.stdin as Readable) : createReadStream(file);
-  // Node's and the platform's stream types are the same thing under two names.
-  return Readable.toWeb(readable) as unknown as ReadableStream<Uint8Array>;
+  const readable = file === "-" ? context.io.stdin : createReadStream(file);
+  return Readable.toWeb(readable);
 }
 
 function toMs(seconds: number | undefined): number | undefined {

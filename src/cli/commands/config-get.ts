@@ -2,6 +2,7 @@ import type { ConfigEntry } from "../../client/index.ts";
 import type { Command } from "../command.ts";
 import { textArgs, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
+import type { SettingEntry } from "../parts.ts";
 import { printJson } from "../print.ts";
 
 export const configGet: Command = {
@@ -28,7 +29,7 @@ function entryOf(settings: readonly ConfigEntry[], key: string): ConfigEntry {
   return entry;
 }
 
-export function printValue(value: unknown): string {
+export function printValue(value: SettingEntry["value"] | undefined): string {
   if (Array.isArray(value)) return value.join(", ");
   return value === null || value === undefined ? "" : String(value);
 }
