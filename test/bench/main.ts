@@ -1,0 +1,22 @@
+// `npm run bench [-- [--quick] NAME…]`: the parts of performance that the project promises, measured on this machine.
+import type { Bench } from "./lib/bench.ts";
+import { printRows } from "./lib/table.ts";
+
+/** Each is loaded only when it is asked for, so that one that cannot run here does not stop the others. */
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  warm: async () => (await import("./warm.ts")).warm,
+};
+
+const names = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const unknown = names.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `there is no benchmark ${unknown.join(", ")}; there are: ${Object.keys(BENCHES).join(", ")}\n`,
+  );
+  process.exit(2);
+}
+for (const [name, open] of Object.entries(BENCHES)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  const bench = await open();
+  printRows(bench, await bench.run({ isQuick: process.argv.includes("--quick") }));
+}
