@@ -2,9 +2,11 @@ import type { HostCapacity, Settings } from "../core/index.ts";
 import type { Entry } from "./describe.ts";
 import { describeConfig } from "./describe.ts";
 import type { Fault } from "./fault.ts";
+import { valueAt } from "./layers.ts";
 import type { Loaded } from "./load.ts";
-import { applyPatch } from "./patch.ts";
+import { applyPatch, withLive } from "./patch.ts";
 import type { Config } from "./schema.ts";
+import { TABLE } from "./table.ts";
 import { toSettings } from "./to-settings.ts";
 
 export type Change =
@@ -37,5 +39,23 @@ export class LiveConfig {
     this.#loaded = result.loaded;
     this.#apply(settings, result.loaded.config);
     return { isApplied: true, notes, changed: result.changed };
+  }
+
+  /**
+   * Takes over a configuration that was read anew: what may change while running comes into force at once, as a whole.
+   *
+   * @returns the keys whose new value waits for a restart.
+   */
+  replace(fresh: Loaded): { readonly notes: readonly string[]; readonly needRestart: readonly string[] } {
+    const isChanged = (path: readonly string[]): boolean =>
+      JSON.stringify(valueAt(fresh.config, path)) !== JSON.stringify(valueAt(this.#loaded.config, path));
+    const needRestart = TABLE.rows
+      .filter((row) => row.isLive !== true && isChanged(row.path))
+      .map((row) => row.key);
+    const config = withLive(this.#loaded.config, fresh.config);
+    const { settings, notes } = toSettings(config, this.#host);
+    this.#loaded = { ...fresh, config };
+    this.#apply(settings, config);
+    return { notes, needRestart };
   }
 }

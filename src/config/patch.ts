@@ -71,7 +71,7 @@ function fault(key: string, message: string): Fault {
 }
 
 /** The new values of what may change; all else as it was, with the defaults of this host. */
-function withLive(current: Config, next: Config): Config {
+export function withLive(current: Config, next: Config): Config {
   const merged = copyGroups(current);
   for (const row of TABLE.rows) {
     if (row.isLive !== true) continue;

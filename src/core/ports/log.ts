@@ -43,6 +43,7 @@ export const LOG_EVENTS = {
   "call.failed": "call failed for a defect of ours",
   "run.recorded": "run recorded",
   "run.lost": "a run of an earlier life ended with it",
+  "state.dumped": "what the executor holds and what waits, for whoever asked by signal",
   "state.failed": "the state directory could not be used",
   "network.swept": "unused task networks removed",
   "network.failed": "a task network could not be made or removed",
