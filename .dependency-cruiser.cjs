@@ -24,7 +24,7 @@ const HOMES = {
   commander: ["cli"],
   pino: ["telemetry"],
   yaml: ["config", "cli"],
-  zod: ["contract", "config", "doors"],
+  zod: ["contract", "config", "doors", "drivers"],
   libsql: ["drivers"],
   koffi: ["drivers"],
 };

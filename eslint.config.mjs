@@ -41,7 +41,10 @@ export default tseslint.config(
     rules: {
       "@typescript-eslint/no-floating-promises": ["error", { ignoreVoid: false }],
       "@typescript-eslint/no-misused-promises": "error",
-      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-confusing-void-expression": [
+        "error",
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
+      ],
       "@typescript-eslint/restrict-template-expressions": [
         "error",
         { allowNumber: true, allowBoolean: true },
@@ -55,6 +58,10 @@ export default tseslint.config(
       // The index signature is closed in tsconfig, so `["name"]` is how the compiler wants it.
       "@typescript-eslint/dot-notation": "off",
       "@typescript-eslint/no-implied-eval": "error",
+      "@typescript-eslint/restrict-plus-operands": ["error", { allowNumberAndString: true }],
+      // A port's method may be async for its other implementations, and is declared as a method so that docs read well.
+      "@typescript-eslint/require-await": "off",
+      "@typescript-eslint/unbound-method": "off",
       "no-restricted-syntax": ["error", ...BANNED_EVERYWHERE],
       "no-restricted-imports": [
         "error",
@@ -114,8 +121,6 @@ export default tseslint.config(
       "@typescript-eslint/no-non-null-assertion": "off",
       "@typescript-eslint/no-unsafe-assignment": "off",
       "@typescript-eslint/no-unsafe-member-access": "off",
-      "@typescript-eslint/require-await": "off",
-      "@typescript-eslint/unbound-method": "off",
     },
   },
   // Test runners and tools read their settings from a default export.

@@ -109,7 +109,8 @@ function readExport(statement, module, own) {
   if (statement.exportClause === undefined || !ts.isNamedExports(statement.exportClause)) return;
   for (const element of statement.exportClause.elements) {
     const name = (element.propertyName ?? element.name).text;
-    module.exports.add(element.name.text);
+    // A folder's index names the types of its interface whether or not somebody has had to write them down yet.
+    if (!statement.isTypeOnly) module.exports.add(element.name.text);
     if (from === undefined) continue;
     module.reexports.set(element.name.text, { from, name });
     // A file is reached through whoever hands its names on.

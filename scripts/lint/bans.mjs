@@ -5,7 +5,8 @@ export const BANNED_EVERYWHERE = [
     message: "A loop is a spawned child that awaits its own sleep.",
   },
   {
-    selector: "Property[key.name='shell']:not([value.value=false])",
+    selector:
+      "CallExpression[callee.name=/^(spawn|spawnSync|execFile|execFileSync)$/] Property[key.name='shell']:not([value.value=false])",
     message: "No shell: pass an argument array.",
   },
   {
