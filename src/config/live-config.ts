@@ -2,11 +2,9 @@ import type { HostCapacity, Settings } from "../core/index.ts";
 import type { Entry } from "./describe.ts";
 import { describeConfig } from "./describe.ts";
 import type { Fault } from "./fault.ts";
-import { valueAt } from "./layers.ts";
 import type { Loaded } from "./load.ts";
-import { applyPatch, withLive } from "./patch.ts";
+import { applyPatch, takeLive } from "./patch.ts";
 import type { Config } from "./schema.ts";
-import { TABLE } from "./table.ts";
 import { toSettings } from "./to-settings.ts";
 
 export type Change =
@@ -42,20 +40,15 @@ export class LiveConfig {
   }
 
   /**
-   * Takes over a configuration that was read anew: what may change while running comes into force at once, as a whole.
+   * Brings into force what the file, the environment and the flags say now; changes made over the API end with it.
    *
-   * @returns the keys whose new value waits for a restart.
+   * @returns the settings that differ and wait for the next start.
    */
   replace(fresh: Loaded): { readonly notes: readonly string[]; readonly needRestart: readonly string[] } {
-    const isChanged = (path: readonly string[]): boolean =>
-      JSON.stringify(valueAt(fresh.config, path)) !== JSON.stringify(valueAt(this.#loaded.config, path));
-    const needRestart = TABLE.rows
-      .filter((row) => row.isLive !== true && isChanged(row.path))
-      .map((row) => row.key);
-    const config = withLive(this.#loaded.config, fresh.config);
-    const { settings, notes } = toSettings(config, this.#host);
-    this.#loaded = { ...fresh, config };
-    this.#apply(settings, config);
+    const { loaded, needRestart } = takeLive(this.#loaded, fresh);
+    const { settings, notes } = toSettings(loaded.config, this.#host);
+    this.#loaded = loaded;
+    this.#apply(settings, loaded.config);
     return { notes, needRestart };
   }
 }

@@ -1,8 +1,9 @@
-import type { Fault } from "./fault.ts";
+import { Secret } from "../core/index.ts";
+import type { Fault, Origin } from "./fault.ts";
 import { nearest } from "./fault.ts";
 import { judge } from "./judge.ts";
 import type { Values } from "./layers.ts";
-import { putAt } from "./layers.ts";
+import { putAt, valueAt } from "./layers.ts";
 import type { Loaded } from "./load.ts";
 import type { Config } from "./schema.ts";
 import type { Row } from "./table.ts";
@@ -38,6 +39,33 @@ export function applyPatch(current: Loaded, patch: unknown): PatchResult {
   return { loaded: { ...current, config, values, origins }, changed, faults: [] };
 }
 
+/** What may change comes from `fresh`, all else stays; names what would have to change with a new start. */
+export function takeLive(
+  current: Loaded,
+  fresh: Loaded,
+): { readonly loaded: Loaded; readonly needRestart: readonly string[] } {
+  const origins = new Map<string, Origin>();
+  const needRestart: string[] = [];
+  for (const { key, path, isLive } of TABLE.rows) {
+    const origin = (isLive === true ? fresh : current).origins.get(key);
+    if (origin !== undefined) origins.set(key, origin);
+    const isSame = sameText(valueAt(current.config, path)) === sameText(valueAt(fresh.config, path));
+    if (isLive !== true && !isSame) needRestart.push(key);
+  }
+  const config = withLive(current.config, fresh.config);
+  return { loaded: { ...fresh, config, origins, tokens: current.tokens }, needRestart };
+}
+
+/** Two values are the same if this is. It shows secrets, so it goes nowhere. */
+function sameText(value: unknown): string {
+  if (value instanceof Secret) return value.reveal();
+  if (Array.isArray(value)) return value.map(sameText).join("\n");
+  if (!isGroup(value)) return String(value);
+  return Object.entries(value)
+    .map(([name, inner]: [string, unknown]) => `${name}=${sameText(inner)}`)
+    .join("\n");
+}
+
 function collect(
   patch: unknown,
   prefix: string,
@@ -71,7 +99,7 @@ function fault(key: string, message: string): Fault {
 }
 
 /** The new values of what may change; all else as it was, with the defaults of this host. */
-export function withLive(current: Config, next: Config): Config {
+function withLive(current: Config, next: Config): Config {
   const merged = copyGroups(current);
   for (const row of TABLE.rows) {
     if (row.isLive !== true) continue;

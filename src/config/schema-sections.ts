@@ -140,7 +140,12 @@ export const docker = section("The docker driver.", {
     },
     { pattern: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/, expects: "an IPv4 range such as 10.213.0.0/16" },
   ),
-  networks_ahead: whole({ default: 10, min: 0, max: 64, about: "Task networks that are made ahead of need." }),
+  networks_ahead: whole({
+    default: 10,
+    min: 0,
+    max: 64,
+    about: "Task networks that are made ahead of need.",
+  }),
   reach: choice(["auto", "direct", "member", "published"], "auto", {
     about:
       "How the daemon reaches tasks: by their address, as a member of their networks (in a container), or by a port published on loopback.",
