@@ -28,7 +28,7 @@ export function testAdoption(openHarness: () => Promise<SandboxDriverHarness>): 
     await using _ = life;
     const leftover = only(found);
     const sandbox = await scene.wait(leftover.adopt(neverAborted()));
-    expect(sandbox.taskKey).toBe(leftover.taskKey);
+    expect(sandbox.task).toEqual(leftover.task);
     expect(await scene.post(sandbox, "still here")).toEqual({ status: 200, body: "still here" });
     await scene.wait(sandbox.stop(2000));
     expect(await scene.wait(sandbox.ended)).toEqual({ type: "stopped" });

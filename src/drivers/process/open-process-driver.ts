@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { SandboxDriver } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import { openCgroups } from "./cgroup/open-cgroups.ts";
+import { findConfinement } from "./confinement.ts";
+import { FolderDigests } from "./folder-digest.ts";
+import { findLeftovers } from "./leftovers.ts";
+import { PortLeases } from "./ports.ts";
+import type { ProcessReach } from "./reach.ts";
+import { describeReach } from "./reach.ts";
+import { SandboxRecords } from "./record.ts";
+import { startSandbox } from "./start-sandbox.ts";
+import { findTaskFolder } from "./task-folders.ts";
+import { TaskPeers } from "./task-peers.ts";
+import { openTaskUids } from "./task-uids.ts";
+import type { ProcessWorld } from "./world.ts";
+
+export interface ProcessDriverOptions {
+  /** Names this daemon among others on the host: letters, digits and `. _ -`, at most 64. Names its cgroups and records. */
+  readonly owner: string;
+  /** Where task folders are looked for, in this order. */
+  readonly taskDirectories: readonly string[];
+  /** A folder of ours alone, which is made if need be. */
+  readonly stateDirectory: string;
+  /** Further folders of the host that every task may read, such as an interpreter outside of `/usr`. */
+  readonly readOnlyPaths?: readonly string[];
+  /** What a task may write under `/tmp`, in bytes, where it has a private one; it counts as its memory. */
+  readonly scratchBytes?: number;
+}
+
+/** The process driver, with what it found that it can do. */
+export interface ProcessDriver extends SandboxDriver {
+  readonly reach: ProcessReach;
+}
+
+const DEFAULT_SCRATCH_BYTES = 64 * 1_048_576;
+
+/**
+ * Opens the driver for hosts without a container engine: a task is a program in a task folder, run as processes of the host
+ * in a cgroup and in bubblewrap where these are to be had. It finds out what they can do here by trying it, and never
+ * claims a class above `process`.
+ *
+ * @throws {@link ExecutorError} CONFIG_INVALID, ENGINE_UNAVAILABLE.
+ */
+export async function openProcessDriver(
+  options: ProcessDriverOptions,
+  signal: AbortSignal,
+): Promise<ProcessDriver> {
+  const { owner, taskDirectories, stateDirectory } = options;
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(owner))
+    throw new ExecutorError("CONFIG_INVALID", { reason: `"${owner}" cannot name the owner of cgroups` });
+  const wantedUids =
+    process.getuid?.() === 0 ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
+  const { confinement, remarks } = await findConfinement(wantedUids?.take(), signal);
+  const uids = confinement.changesUid ? wantedUids : undefined;
+  const cgroups = openCgroups(owner);
+  const reach = describeReach(cgroups, confinement, uids, remarks);
+  const world: ProcessWorld = {
+    owner,
+    taskDirectories: taskDirectories.map((directory) => resolve(directory)),
+    readOnlyPaths: options.readOnlyPaths ?? [],
+    scratchBytes: options.scratchBytes ?? DEFAULT_SCRATCH_BYTES,
+    confinement,
+    cgroups,
+    uids,
+    records: new SandboxRecords(join(resolve(stateDirectory), "sandboxes"), owner),
+    homes: join(resolve(stateDirectory), "homes"),
+    ports: new PortLeases(),
+    digests: new FolderDigests(),
+    live: new Map(),
+    warnings: reach.warnings,
+  };
+  return processDriver(world, reach);
+}
+
+function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver {
+  const peers = new TaskPeers(world.uids);
+  return {
+    name: "process",
+    reach,
+    capabilities: { isolation: ["process"], canFreeze: true, canAdopt: false },
+    async resolve(image, _options, signal) {
+      signal.throwIfAborted();
+      const { folder } = await findTaskFolder(world.taskDirectories, image);
+      const { digest } = await world.digests.digest(folder, signal);
+      return { digest, wasPulled: false };
+    },
+    start: (spec, signal) => startSandbox(world, spec, signal),
+    async leftovers(signal) {
+      signal.throwIfAborted();
+      return await findLeftovers(world);
+    },
+    async health(signal) {
+      signal.throwIfAborted();
+      return { isHealthy: true, detail: reach.detail };
+    },
+    isTaskAddress: (peer) => peers.isTask(peer),
+    async [Symbol.asyncDispose]() {
+      for (const running of world.live.values()) running.unref();
+      world.cgroups?.close();
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import type { CgroupRoot, LimitName } from "./cgroup/cgroup.ts";
+import type { Confinement } from "./confinement.ts";
+import type { TaskUids } from "./task-uids.ts";
+
+/** What this host lets the driver do, for `doctor` and for the warnings of each sandbox. */
+export interface ProcessReach {
+  readonly cgroup: "v1" | "v2" | "none";
+  readonly limits: readonly LimitName[];
+  readonly freezer: "cgroup" | "signals";
+  readonly bubblewrap: boolean;
+  /** `own`: each sandbox has a uid to itself. `shared`: all of them have one. `daemon`: they run as the daemon does. */
+  readonly uids: "own" | "shared" | "daemon";
+  /** Whether a task's processes die with a daemon that is killed. */
+  readonly endsWithDaemon: "all" | "first process" | "no";
+  /** One line that says all of this. */
+  readonly detail: string;
+  /** What is weaker here than it could be, each with why. */
+  readonly warnings: readonly string[];
+}
+
+const LIMITS: readonly LimitName[] = ["cpu", "memory", "pids"];
+const LIMIT_WORDS: Record<LimitName, string> = { cpu: "CPU", memory: "memory", pids: "number of processes" };
+
+export function describeReach(
+  cgroups: CgroupRoot | undefined,
+  confinement: Confinement,
+  uids: TaskUids | undefined,
+  remarks: readonly string[],
+): ProcessReach {
+  const limits = LIMITS.filter((limit) => cgroups !== undefined && !cgroups.missing.includes(limit));
+  const reach = {
+    cgroup: cgroups?.version ?? "none",
+    limits,
+    freezer: cgroups?.canFreeze === true ? "cgroup" : "signals",
+    bubblewrap: confinement.bubblewrap !== undefined,
+    uids: uids === undefined ? "daemon" : uids.isOwn ? "own" : "shared",
+    endsWithDaemon:
+      confinement.bubblewrap !== undefined
+        ? "all"
+        : confinement.setpriv !== undefined
+          ? "first process"
+          : "no",
+  } as const;
+  return { ...reach, detail: detailOf(reach), warnings: [...warningsOf(reach), ...remarks] };
+}
+
+type Facts = Omit<ProcessReach, "detail" | "warnings">;
+
+function detailOf({ cgroup, limits, freezer, bubblewrap, uids }: Facts): string {
+  const limited = limits.map((limit) => LIMIT_WORDS[limit]).join(", ");
+  return [
+    "tasks are processes of this host",
+    cgroup === "none" ? "no cgroup" : `cgroup ${cgroup} limits ${limited || "nothing"}`,
+    `frozen by ${freezer === "cgroup" ? "the cgroup" : "SIGSTOP"}`,
+    bubblewrap ? "own file system view, process ids and IPC (bubblewrap)" : "no own file system view",
+    { own: "a uid for each sandbox", shared: "one uid for all tasks", daemon: "the daemon's own uid" }[uids],
+    "the host's network",
+  ].join("; ");
+}
+
+function warningsOf({ cgroup, limits, bubblewrap, uids, endsWithDaemon }: Facts): readonly string[] {
+  const warnings: string[] = [];
+  const missing = LIMITS.filter((limit) => !limits.includes(limit)).map((limit) => LIMIT_WORDS[limit]);
+  if (cgroup === "none")
+    warnings.push("no cgroup can be made here: CPU, memory and processes are not limited");
+  else if (missing.length > 0) warnings.push(`the cgroups here do not limit ${missing.join(" and ")}`);
+  if (!bubblewrap) warnings.push("tasks see the host's file system and processes");
+  if (uids === "daemon")
+    warnings.push("tasks run under the daemon's own uid: the API cannot tell them from other local callers");
+  if (uids === "shared") warnings.push("all tasks share one uid");
+  if (endsWithDaemon === "first process")
+    warnings.push("what a task's first process started may outlive a killed daemon until its next start");
+  if (endsWithDaemon === "no") warnings.push("tasks may outlive a killed daemon until its next start");
+  return warnings;
+}

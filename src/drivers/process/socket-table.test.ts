@@ -1,0 +1,45 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
+import { describe, expect, test } from "vitest";
+import { kernelForms, listenersOn, parseTcpTable, tcpSockets } from "./socket-table.ts";
+
+const TABLE = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  2000000001        0 4711 1 0 100 0 0 10 0
+   1: 0100007F:A1B2 0100007F:0A1F 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4 30 10 -1
+`;
+
+describe("the kernel's table of sockets", () => {
+  test("a recorded table is read", () => {
+    const sockets = parseTcpTable(TABLE);
+    expect(sockets).toHaveLength(2);
+    expect(listenersOn(8080, sockets)).toEqual([
+      { local: "0100007F:1F90", remote: "00000000:0000", isListening: true, uid: 2_000_000_001, inode: 4711 },
+    ]);
+  });
+
+  test.each([
+    ["127.0.0.1", ["0100007F:1F90", "0000000000000000FFFF00000100007F:1F90"]],
+    ["::ffff:127.0.0.1", ["0100007F:1F90", "0000000000000000FFFF00000100007F:1F90"]],
+    ["::1", ["00000000000000000000000001000000:1F90"]],
+    ["2001:db8::7", ["B80D0120000000000000000007000000:1F90"]],
+    ["nonsense", []],
+  ])("%s is printed as the kernel does", (address, forms) => {
+    expect(kernelForms(address, 8080)).toEqual(forms);
+  });
+
+  test("both ends of a real connection are found, with the uid that opened them", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const client = connect(port, "127.0.0.1");
+    await once(client, "connect");
+    const forms = kernelForms("127.0.0.1", client.localPort ?? 0);
+    const row = tcpSockets().find(({ local, isListening }) => !isListening && forms.includes(local));
+    expect(row?.uid).toBe(process.getuid?.());
+    expect(kernelForms("127.0.0.1", port)).toContain(row?.remote);
+    expect(listenersOn(port)).toHaveLength(1);
+    client.destroy();
+    server.close();
+  });
+});

@@ -1,0 +1,130 @@
+import { chownSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { SandboxSpec } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import type { Cgroup } from "./cgroup/cgroup.ts";
+import { commandLine } from "./command-line.ts";
+import type { LaunchedTask } from "./launch.ts";
+import { launch } from "./launch.ts";
+import { factsOf, socketInodesOf } from "./process-table.ts";
+import { RunningTask } from "./running-task.ts";
+import { listenersOn } from "./socket-table.ts";
+import type { FoundTask } from "./task-folders.ts";
+import { TaskProcesses } from "./task-processes.ts";
+import { taskPath } from "./tools.ts";
+import type { ProcessWorld } from "./world.ts";
+import { MOST_PROCESSES } from "./world.ts";
+
+export interface SpawnedTask {
+  readonly launched: LaunchedTask;
+  readonly running: RunningTask;
+  readonly port: number;
+  readonly launchedAtMs: number;
+  /** Whether the one who listens on `port` is this task. */
+  isListener(): boolean;
+}
+
+/** Makes everything that a task needs and starts its process. After a rejection nothing is left. */
+export async function spawnTask(
+  world: ProcessWorld,
+  spec: SandboxSpec,
+  found: FoundTask,
+): Promise<SpawnedTask> {
+  const undo: (() => void)[] = [];
+  const release = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) step();
+  };
+  try {
+    const port = await world.ports.take();
+    undo.push(() => world.ports.giveBack(port));
+    const uid = world.uids?.take();
+    if (uid !== undefined) undo.push(() => world.uids?.giveBack(uid));
+    const home = makeHome(world, spec, uid, undo);
+    const cgroup = makeCgroup(world, spec);
+    if (cgroup !== undefined) undo.push(() => cgroup.remove());
+    const launchedAtMs = performance.now();
+    const launched = await launch({
+      argv: commandLine(world.confinement, {
+        folder: found.folder,
+        command: found.task.command,
+        environment: { ...found.task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
+        joinFiles: cgroup?.joinFiles ?? [],
+        uid,
+        scratchBytes: world.scratchBytes,
+        readOnlyPaths: world.readOnlyPaths,
+      }),
+      folder: found.folder,
+      usesBubblewrap: world.confinement.bubblewrap !== undefined,
+      uid: uid ?? process.getuid?.() ?? 0,
+    });
+    const processes = new TaskProcesses({
+      leader: launched.leader,
+      group: () => launched.group,
+      cgroup,
+      freezesByCgroup: world.cgroups?.canFreeze ?? false,
+    });
+    undo.push(() => {
+      world.live.delete(spec.sandboxId);
+      world.records.remove(spec.sandboxId);
+    });
+    const { memoryBytes } = spec.task.resources;
+    const running = new RunningTask({ launched, processes, memoryBytes, release });
+    world.live.set(spec.sandboxId, running);
+    await recordOrStop(world, spec, launched.leader, running);
+    const hasOwnUid = world.uids?.isOwn === true;
+    const isListener = (): boolean => listens(port, hasOwnUid ? uid : undefined, processes);
+    return { launched, running, port, launchedAtMs, isListener };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function recordOrStop(
+  world: ProcessWorld,
+  { sandboxId }: SandboxSpec,
+  leader: number,
+  running: RunningTask,
+): Promise<void> {
+  try {
+    world.records.write({ sandboxId, leader, startTicks: factsOf(leader)?.startTicks ?? 0 });
+  } catch (error) {
+    await running.stop(0);
+    throw error;
+  }
+}
+
+/** Inside bubblewrap, the private `/tmp`; without it, a folder of the host that goes with the sandbox. */
+function makeHome(
+  world: ProcessWorld,
+  { sandboxId }: SandboxSpec,
+  uid: number | undefined,
+  undo: (() => void)[],
+): string {
+  if (world.confinement.bubblewrap !== undefined) return "/tmp";
+  const home = join(world.homes, sandboxId);
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  undo.push(() => rmSync(home, { recursive: true, force: true }));
+  if (uid !== undefined) chownSync(home, uid, uid);
+  return home;
+}
+
+function makeCgroup(world: ProcessWorld, { sandboxId, task }: SandboxSpec): Cgroup | undefined {
+  const { cpuMillis, memoryBytes } = task.resources;
+  try {
+    return world.cgroups?.create(sandboxId, { cpuMillis, memoryBytes, processes: MOST_PROCESSES });
+  } catch (error) {
+    throw new ExecutorError("ENGINE_FAILED", { reason: "its cgroup could not be made" }, { cause: error });
+  }
+}
+
+/**
+ * A port that accepts proves nothing by itself: any program of the host may have taken it. The socket's uid tells where each
+ * sandbox has its own; otherwise the socket must be held by one of its processes, where we may look at them.
+ */
+function listens(port: number, uid: number | undefined, processes: TaskProcesses): boolean {
+  const listeners = listenersOn(port);
+  if (uid !== undefined) return listeners.some((listener) => listener.uid === uid);
+  const held = new Set(processes.list().flatMap(socketInodesOf));
+  return held.size === 0 || listeners.some(({ inode }) => held.has(inode));
+}

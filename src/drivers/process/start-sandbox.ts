@@ -1,0 +1,154 @@
+import type { Sandbox, SandboxSpec } from "../../core/index.ts";
+import { ExecutorError, MEBIBYTE } from "../../core/index.ts";
+import { withDeadline } from "../../std/index.ts";
+import type { TaskExit } from "./launch.ts";
+import { processSandbox } from "./process-sandbox.ts";
+import { ExitedEarly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
+import { READY_MARK, watchForMark } from "./ready-mark.ts";
+import { listenersOn } from "./socket-table.ts";
+import type { SpawnedTask } from "./spawn-task.ts";
+import { spawnTask } from "./spawn-task.ts";
+import type { FoundTask } from "./task-folders.ts";
+import { findTaskFolder } from "./task-folders.ts";
+import { canExecute, taskPath } from "./tools.ts";
+import type { ProcessWorld } from "./world.ts";
+import { TASK_HOST } from "./world.ts";
+
+/** How often a start is tried anew because somebody else took the port that was free a moment ago. */
+const PORT_TRIES = 3;
+/** How much of its log an error about a failed start quotes. */
+const TAIL_BYTES = 4096;
+
+/** Starts one sandbox; see `SandboxDriver.start` for what it promises. */
+export async function startSandbox(
+  world: ProcessWorld,
+  spec: SandboxSpec,
+  signal: AbortSignal,
+): Promise<Sandbox> {
+  signal.throwIfAborted();
+  refuseWhatIsNotHere(spec);
+  const createdAtMs = performance.now();
+  const deadline = { ms: spec.startTimeoutMs, code: "START_TIMEOUT", parent: signal } as const;
+  return await withDeadline(deadline, async (limited) => {
+    const found = await findPinned(world, spec, limited);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await startOnce(world, spec, found, createdAtMs, limited);
+      } catch (error) {
+        if (!(error instanceof PortTaken)) throw error;
+        if (attempt < PORT_TRIES) continue;
+        const reason = `other programs took its port ${attempt} times`;
+        throw new ExecutorError("SANDBOX_START_FAILED", { image: spec.task.image, reason }, { cause: error });
+      }
+    }
+  });
+}
+
+/** A class is a floor: asked for by name, anything above plain processes is not here. */
+function refuseWhatIsNotHere({ task }: SandboxSpec): void {
+  if (task.isolation !== "default" && task.isolation !== "process") {
+    const reason = "this driver runs tasks as processes of the host";
+    throw new ExecutorError("ISOLATION_UNAVAILABLE", {
+      isolation: task.isolation,
+      offered: ["process"],
+      reason,
+    });
+  }
+  if (task.sgx)
+    throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the process driver does not offer SGX" });
+  if (task.resources.gpuCount > 0)
+    throw new ExecutorError("GPU_UNAVAILABLE", { reason: "the process driver does not hand out GPUs" });
+}
+
+/** The folder as it was resolved, checked for what would fail later and less clearly. */
+async function findPinned(world: ProcessWorld, spec: SandboxSpec, signal: AbortSignal): Promise<FoundTask> {
+  const { image } = spec.task;
+  const found = await findTaskFolder(world.taskDirectories, image);
+  const content = await world.digests.digest(found.folder, signal);
+  if (content.digest !== spec.image.digest) {
+    const reason = "its folder has changed since it was looked up";
+    throw new ExecutorError("SANDBOX_START_FAILED", { image, reason });
+  }
+  if (world.uids !== undefined && content.unreadable !== undefined) {
+    const reason = `tasks run under a uid of their own here, which may not read "${content.unreadable}" in its folder: run chmod -R a+rX`;
+    throw new ExecutorError("IMAGE_UNUSABLE", { image, reason });
+  }
+  const [program = ""] = found.task.command;
+  if (program.includes("=") || !canExecute(program, found.folder, taskPath())) {
+    const reason = `its command "${program}" is no program that can be executed`;
+    throw new ExecutorError("IMAGE_UNUSABLE", { image, reason });
+  }
+  return found;
+}
+
+async function startOnce(
+  world: ProcessWorld,
+  spec: SandboxSpec,
+  found: FoundTask,
+  createdAtMs: number,
+  signal: AbortSignal,
+): Promise<Sandbox> {
+  const spawned = await spawnTask(world, spec, found);
+  const { launched, port } = spawned;
+  const spawnedAtMs = performance.now();
+  const mark = watchForMark(launched.ring);
+  try {
+    const rule = found.task.ready;
+    const ready = { host: TASK_HOST, port, rule, mark, exited: launched.exited, isOurs: spawned.isListener };
+    const how = await untilReady(ready, signal);
+    const readyAtMs = performance.now();
+    return processSandbox(spec, spawned, {
+      phases: {
+        createMs: spawned.launchedAtMs - createdAtMs,
+        startMs: spawnedAtMs - spawned.launchedAtMs,
+        readyMs: readyAtMs - spawnedAtMs,
+      },
+      warnings: [...world.warnings, ...remarks(spec, found, how)],
+    });
+  } catch (error) {
+    // Asked before the processes are gone: afterwards only a stranger can be listening.
+    await spawned.running.stop(0);
+    throw explain(error, spec, spawned, signal);
+  } finally {
+    mark.close();
+  }
+}
+
+function remarks(spec: SandboxSpec, { task }: FoundTask, how: "marked" | "unmarked"): readonly string[] {
+  const all: string[] = [];
+  if (how === "unmarked")
+    all.push(
+      `it never printed ${READY_MARK}; its port accepted for ${UNMARKED_READY_MS} ms and that was taken for ready`,
+    );
+  const { cpu = 0, mem = 0 } = task.resources ?? {};
+  const { cpuMillis, memoryBytes } = spec.task.resources;
+  if (cpuMillis < cpu * 1000) all.push(`it was given ${cpuMillis / 1000} CPU; its task.json asks for ${cpu}`);
+  if (memoryBytes < mem * MEBIBYTE)
+    all.push(`it was given ${Math.floor(memoryBytes / MEBIBYTE)} MB; its task.json asks for ${mem}`);
+  return all;
+}
+
+/** Turns what went wrong into the error that the caller gets; everything of the sandbox is gone by now. */
+function explain(error: unknown, spec: SandboxSpec, spawned: SpawnedTask, signal: AbortSignal): unknown {
+  const { image } = spec.task;
+  const logTail = spawned.launched.ring.tail(TAIL_BYTES).text;
+  if (error instanceof ExitedEarly) {
+    // Whoever listens there now took the port from under the task.
+    if (listenersOn(spawned.port).length > 0) return new PortTaken();
+    if (spawned.launched.group === undefined)
+      return new ExecutorError("SANDBOX_START_FAILED", {
+        image,
+        reason: "its sandbox could not be made",
+        logTail,
+      });
+    return new ExecutorError("SANDBOX_EXITED_EARLY", { image, ...exitFacts(error.exit), logTail });
+  }
+  const isOurDeadline = signal.aborted && error instanceof ExecutorError && error.code === "START_TIMEOUT";
+  return isOurDeadline
+    ? new ExecutorError("START_TIMEOUT", { image, afterMs: spec.startTimeoutMs, logTail }, { cause: error })
+    : error;
+}
+
+function exitFacts(exit: TaskExit): { readonly exitCode?: number; readonly signal?: string } {
+  return exit.type === "exited" ? { exitCode: exit.exitCode } : { signal: exit.signal };
+}

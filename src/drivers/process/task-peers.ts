@@ -1,0 +1,46 @@
+import { networkInterfaces } from "node:os";
+import type { PeerAddress } from "../../core/index.ts";
+import { kernelForms, tcpSockets } from "./socket-table.ts";
+import type { TaskUids } from "./task-uids.ts";
+
+/** How long the list of this host's own addresses is taken for true. */
+const ADDRESSES_FOR_MS = 10_000;
+
+/**
+ * Tells tasks from other callers. Both share the host's network, so an address says nothing; but the other end of the
+ * connection is a socket of this host, and the kernel knows the uid that opened it. One look at its table is a read of
+ * `/proc/net/tcp`, so this is for accepted connections, not for each request.
+ */
+export class TaskPeers {
+  readonly #uids: TaskUids | undefined;
+  #ownAddresses: ReadonlySet<string> = new Set();
+  #ownAddressesUntilMs = 0;
+
+  constructor(uids: TaskUids | undefined) {
+    this.#uids = uids;
+  }
+
+  /** `false` where tasks have no uid of their own: then nothing can be told. */
+  isTask({ remoteAddress, remotePort, localAddress, localPort }: PeerAddress): boolean {
+    const uids = this.#uids;
+    if (uids === undefined || !this.#isOwnAddress(remoteAddress)) return false;
+    // Seen from the other end, local and remote change places.
+    const theirs = kernelForms(remoteAddress, remotePort);
+    const ours = kernelForms(localAddress, localPort);
+    return tcpSockets().some(
+      ({ local, remote, uid }) => theirs.includes(local) && ours.includes(remote) && uids.isTask(uid),
+    );
+  }
+
+  #isOwnAddress(address: string): boolean {
+    const plain = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
+    if (plain.startsWith("127.") || plain === "::1") return true;
+    const nowMs = performance.now();
+    if (nowMs >= this.#ownAddressesUntilMs) {
+      const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+      this.#ownAddresses = new Set(all.map((one) => one.address));
+      this.#ownAddressesUntilMs = nowMs + ADDRESSES_FOR_MS;
+    }
+    return this.#ownAddresses.has(plain);
+  }
+}

@@ -1,0 +1,34 @@
+import type { SandboxId } from "../../core/index.ts";
+import type { CgroupRoot } from "./cgroup/cgroup.ts";
+import type { Confinement } from "./confinement.ts";
+import type { FolderDigests } from "./folder-digest.ts";
+import type { PortLeases } from "./ports.ts";
+import type { SandboxRecords } from "./record.ts";
+import type { RunningTask } from "./running-task.ts";
+import type { TaskUids } from "./task-uids.ts";
+
+/** What a process driver works with once it is open. */
+export interface ProcessWorld {
+  readonly owner: string;
+  readonly taskDirectories: readonly string[];
+  readonly readOnlyPaths: readonly string[];
+  readonly scratchBytes: number;
+  readonly confinement: Confinement;
+  readonly cgroups: CgroupRoot | undefined;
+  readonly uids: TaskUids | undefined;
+  readonly records: SandboxRecords;
+  /** Where tasks without a private `/tmp` get a folder of their own. */
+  readonly homes: string;
+  readonly ports: PortLeases;
+  readonly digests: FolderDigests;
+  /** Sandboxes of this life, from launch to their last trace. */
+  readonly live: Map<SandboxId, RunningTask>;
+  /** What every sandbox's warnings begin with: what this host cannot do for it. */
+  readonly warnings: readonly string[];
+}
+
+/** The daemon calls tasks over loopback; they are told to listen on a port, not on an address. */
+export const TASK_HOST = "127.0.0.1";
+
+/** Processes and threads that one sandbox may have. */
+export const MOST_PROCESSES = 256;
