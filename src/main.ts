@@ -22,9 +22,12 @@ const parts: Parts = {
       return 2;
     }
     const { serve } = await import("./serve.ts");
-    const code = await serve(loaded, () => {
-      const fresh = loadConfig(loadOptions(input));
-      return fresh.loaded ?? fresh.faults.map(printFault);
+    const code = await serve(loaded, {
+      version: version(),
+      reload() {
+        const fresh = loadConfig(loadOptions(input));
+        return fresh.loaded ?? fresh.faults.map(printFault);
+      },
     });
     // A socket or timer that somebody forgot must not keep a stopped daemon alive; what is written still goes out.
     setTimeout(() => process.exit(code), EXIT_GRACE_MS).unref();

@@ -18,7 +18,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
-import { Books, ExecutorError, fits, isExpired, minus, planRoom, taskKey } from "../core/index.ts";
+import { Books, ExecutorError, isExpired, minus, planRoom, taskKey } from "../core/index.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import type { AttemptHost } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
@@ -54,6 +54,8 @@ export interface ExecutorParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: Settings;
+  /** The operator's policy; asked before anything is looked up or booked. */
+  isImageAllowed(image: string): boolean;
   newSandboxId(): SandboxId;
 }
 
@@ -178,6 +180,7 @@ class RunningExecutor implements Executor, AttemptHost {
     options: { onProgress?(progress: PullProgress): void },
     signal: AbortSignal,
   ): Promise<Prefetched> {
+    if (!this.#parts.isImageAllowed(image)) throw new ExecutorError("IMAGE_FORBIDDEN", { image });
     const resolved = await this.#parts.driver.resolve(image, { refresh: "moved", ...options }, signal);
     const outdated = this.#owners().filter(
       (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
@@ -221,13 +224,8 @@ class RunningExecutor implements Executor, AttemptHost {
     this.#settings = settings;
     this.#books.setCapacity(capacityOf(settings));
     for (const line of this.#lines.values()) {
-      const short = !fits(line.task.resources, this.#books.capacity);
-      if (short)
-        line.refuse(
-          () =>
-            checkTask(line.task, this.#books.capacity, this.#parts.driver.capabilities) ??
-            new ExecutorError("RESOURCES_EXCEED_LIMIT"),
-        );
+      const refusal = this.#check(line.task);
+      if (refusal !== undefined) line.refuse(() => refusal);
     }
     this.#shrink();
     this.#desk.pump();
@@ -291,7 +289,7 @@ class RunningExecutor implements Executor, AttemptHost {
     options: CallOptions,
     sink: CallSink,
   ): Exchange {
-    const refusal = this.#refusal() ?? checkTask(task, this.#books.capacity, this.#parts.driver.capabilities);
+    const refusal = this.#refusal() ?? this.#check(task);
     // A refused task is not remembered: nobody may fill the daemon with tasks that it never runs.
     const line =
       refusal === undefined
@@ -310,6 +308,14 @@ class RunningExecutor implements Executor, AttemptHost {
     if (late !== undefined) attempt.fail(late);
     else if (this.#waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
     else line.enqueue(attempt, "back");
+  }
+
+  /** What this host can or may never do. */
+  #check(task: TaskSpec): ExecutorError | undefined {
+    if (!this.#parts.isImageAllowed(task.image)) {
+      return new ExecutorError("IMAGE_FORBIDDEN", { image: task.image });
+    }
+    return checkTask(task, this.#books.capacity, this.#parts.driver.capabilities);
   }
 
   #refusal(): ExecutorError | undefined {

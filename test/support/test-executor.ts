@@ -64,6 +64,7 @@ export async function testExecutor(
       clock,
       log: { log: (_level, event) => events.push(event) },
       settings: { ...TEST_SETTINGS, ...settings },
+      isImageAllowed: (image) => image !== "forbidden",
       newSandboxId: () => asId<"sandbox">(`s${++made}`),
     },
     new AbortController().signal,
