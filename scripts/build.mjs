@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with its chunks beside it), `dist/client.mjs` (the typed client),
+ * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with `part-*.mjs` beside it), `dist/client.mjs` (the typed client),
  * and the client's declarations. Needs no install script to have run.
  *
  * `dist/.stamp` carries the time at which the build began: sources newer than it mean that a build is due.
@@ -67,10 +67,14 @@ async function bundle(entry, name, options) {
     entryPoints: { [name]: entry },
     outdir: dist,
     outExtension: { ".js": ".mjs" },
-    chunkNames: "chunks/[name]-[hash]",
+    // Beside the entry, so that what the sources find relative to themselves is found from every chunk.
+    chunkNames: "part-[name]-[hash]",
     bundle: true,
     format: "esm",
-    minify: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    // Names stay as they are: they are what a stack trace in the log can say.
+    minifyIdentifiers: false,
     legalComments: "none",
     metafile: true,
     write: false,
@@ -94,12 +98,11 @@ async function bundle(entry, name, options) {
 
 /** A daemon that still runs may load a chunk of the build it started from, so old ones stay for a week. */
 function removeStaleChunks(result) {
-  const chunks = join(dist, "chunks");
-  if (!existsSync(chunks)) return;
   const wanted = new Set(result.outputFiles.map((file) => basename(file.path)));
-  for (const name of readdirSync(chunks)) {
-    const path = join(chunks, name);
-    if (!wanted.has(name) && Date.now() - statSync(path).mtimeMs > STALE_CHUNK_MS) rmSync(path);
+  for (const name of readdirSync(dist)) {
+    const path = join(dist, name);
+    const isOld = name.startsWith("part-") && Date.now() - statSync(path).mtimeMs > STALE_CHUNK_MS;
+    if (isOld && !wanted.has(name)) rmSync(path);
   }
 }
 

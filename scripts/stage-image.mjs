@@ -5,7 +5,7 @@
  *
  * Usage: stage-image.mjs FOLDER      an existing folder is replaced
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,7 +18,14 @@ if (target === undefined || !existsSync(join(root, "dist/hearth.mjs"))) {
 
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
-for (const path of ["dist/hearth.mjs", "dist/chunks", "examples", "LICENSE", "NOTICE", "CHANGELOG.md"]) {
+const bundle = readdirSync(join(root, "dist")).filter((name) => /^(hearth|part-.*)\.mjs$/.test(name));
+for (const path of [
+  ...bundle.map((name) => join("dist", name)),
+  "examples",
+  "LICENSE",
+  "NOTICE",
+  "CHANGELOG.md",
+]) {
   if (existsSync(join(root, path))) cpSync(join(root, path), join(target, path), { recursive: true });
 }
 const {
