@@ -7,7 +7,7 @@ export const EXIT = {
   done: { code: 0, about: "done" },
   no: { code: 1, about: "the answer is no: the task said so, or the command could not do its work" },
   usage: { code: 2, about: "wrong use, or a configuration with faults" },
-  unreachable: { code: 3, about: "no daemon answers" },
+  unreachable: { code: 3, about: "no daemon answers; `serve`: running calls were cut off at its end" },
   refused: { code: 4, about: "the daemon is paused or stopping, or has no room for this now or ever" },
   timeout: { code: 124, about: "`call`: the time was over before the task had answered" },
   error: { code: 125, about: "`call`: it failed on this side of the task" },

@@ -98,3 +98,20 @@ test("E4: a running configuration is changed as a whole or stays as it is", () =
   expect(applied).toEqual([2000]);
   expect(live.describe().find(({ key }) => key === "cpu")).toMatchObject({ value: 8, origin: "api" });
 });
+
+test("a file read anew changes what may change, and names what waits for a start", () => {
+  const live = new LiveConfig(
+    loaded({ HEARTH_CPU: "3" }),
+    { cpuMillis: 9000, memoryBytes: 2 ** 33 },
+    () => undefined,
+  );
+  live.change({ cpu: 1, mem: 7 });
+  const fresh = loaded({ HEARTH_CPU: "2", HEARTH_HTTP_PORT: "1", HEARTH_HTTP_TOKEN: "canary" });
+  expect(live.replace(fresh).needRestart).toEqual(["http.port", "http.token"]);
+  const now = new Map(live.describe().map((entry) => [entry.key, entry]));
+  expect(now.get("cpu")).toMatchObject({ value: 2, origin: "HEARTH_CPU" });
+  expect(now.get("mem")).toMatchObject({ value: 4096, origin: "default" });
+  expect(now.get("http.port")).toMatchObject({ value: 2591, origin: "default" });
+  expect(live.change({ mem: 8 })).toMatchObject({ isApplied: true });
+  expect(live.describe().find(({ key }) => key === "http.port")?.value).toBe(2591);
+});
