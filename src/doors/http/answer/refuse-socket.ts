@@ -2,8 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { PROBLEM_TYPE, toProblem } from "../../../contract/problem.ts";
 import type { ExecutorError, RunId } from "../../../core/index.ts";
-
-const LINGER_MS = 1000;
+import { lingerThenClose } from "./linger.ts";
 
 /** Answers on a connection whose bytes are no request that could be answered in the usual way, and ends it. */
 export function refuseSocket(socket: Duplex, error: ExecutorError, requestId: RunId): void {
@@ -13,8 +12,7 @@ export function refuseSocket(socket: Duplex, error: ExecutorError, requestId: Ru
   }
   const problem = toProblem(error, requestId);
   const body = `${JSON.stringify(problem)}\n`;
-  socket.pause();
-  socket.end(
+  socket.write(
     [
       `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ""}`,
       `Content-Type: ${PROBLEM_TYPE}`,
@@ -26,7 +24,5 @@ export function refuseSocket(socket: Duplex, error: ExecutorError, requestId: Ru
       body,
     ].join("\r\n"),
   );
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  timer.unref();
-  socket.once("close", () => clearTimeout(timer));
+  lingerThenClose(socket);
 }
