@@ -21,7 +21,9 @@ const REFUSING: readonly ErrorKind[] = ["refused", "busy", "paused", "draining"]
 /** What any command ends with for an error that the daemon, or the way to it, gave. */
 export function exitCodeOf({ code }: Pick<HearthError, "code">): number {
   if (code === "UNREACHABLE") return EXIT.unreachable.code;
-  return REFUSING.includes(kindOf(code)) ? EXIT.refused.code : EXIT.no.code;
+  const kind = kindOf(code);
+  if (REFUSING.includes(kind)) return EXIT.refused.code;
+  return kind === "invalid" ? EXIT.usage.code : EXIT.no.code;
 }
 
 /** The finer table of `call`, after the custom of `docker run`. */

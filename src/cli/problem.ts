@@ -1,4 +1,5 @@
 import type { HearthError } from "../client/index.ts";
+import { ERRORS } from "../core/index.ts";
 import type { Context } from "./command.ts";
 import { formatDuration, printJson } from "./print.ts";
 
@@ -9,7 +10,8 @@ export async function printProblem(context: Context, error: HearthError): Promis
     await printJson(context.io, { error: { code, message, status, retry, facts, requestId } });
     return;
   }
-  context.io.err(`hearth: ${message}`);
+  // The faults come one on each line below.
+  context.io.err(`hearth: ${code === "CONFIG_INVALID" ? ERRORS[code].text : message}`);
   const advice = adviceFor(error);
   if (advice !== undefined) context.io.err(advice);
 }

@@ -389,7 +389,7 @@ describe("config", () => {
       "PATCH /v1/config": problem("CONFIG_INVALID", { faults: ["cpu: wrong", "mem: wrong"] }),
     });
     const refused = await hearth(["config", "set", "cpu=x", "-H", refusing]);
-    expect(refused).toMatchObject({ code: 1 });
+    expect(refused).toMatchObject({ code: 2 });
     expect(refused.err).toContain("  cpu: wrong\n  mem: wrong\n");
   });
 

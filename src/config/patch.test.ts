@@ -51,10 +51,11 @@ test("a change is laid over what is in force, with the host's defaults and the s
 });
 
 test("E4: one wrong value, unknown key or setting that cannot change refuses the whole change, with every fault", () => {
-  expect(faultsOf({ cpu: 2, http: { port: 1 }, tasks: { slot: 1 }, nothing: 1 })).toEqual([
+  expect(faultsOf({ cpu: 0, http: { port: 1 }, tasks: { slot: 1 }, nothing: 1 })).toEqual([
     "tasks.slot: there is no such setting; did you mean tasks.slots?",
     "nothing: there is no such setting",
     "http.port: this cannot change while the daemon runs",
+    "cpu: expected a number above 0 up to 4096 (cores), found 0",
   ]);
   expect(faultsOf({ cpu: "2", mem: -1 })).toEqual([
     'cpu: expected a number above 0 up to 4096 (cores), found "2"',

@@ -27,11 +27,12 @@ export function applyPatch(current: Loaded, patch: unknown): PatchResult {
   for (const [row] of entries) {
     if (row.isLive !== true) faults.push(fault(row.key, "this cannot change while the daemon runs"));
   }
-  if (faults.length > 0) return { loaded: undefined, faults };
   const values = structuredClone(current.values) as Values;
   for (const [row, value] of entries) putAt(values, row.path, value);
   const judged = judge(values, () => API);
-  if (judged.config === undefined) return { loaded: undefined, faults: judged.faults };
+  if (judged.config === undefined || faults.length > 0) {
+    return { loaded: undefined, faults: [...faults, ...judged.faults] };
+  }
   const origins = new Map(current.origins);
   for (const [row] of entries) origins.set(row.key, API);
   const config = withLive(current.config, judged.config);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { ExecutorError, Secret } from "../core/index.ts";
 import type { OpenLog } from "./log.ts";
 import { openLog } from "./log.ts";
+import { plainLine } from "./plain-line.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -67,4 +68,18 @@ test("a huge, deep or circular field makes a bounded line", async () => {
   circular["self"] = circular;
   const [line] = await written((log) => log.log("error", "executor.failed", { circular }));
   expect(JSON.stringify(line).length).toBeLessThan(100_000);
+});
+
+test("a line for a person shows control characters instead of obeying them", () => {
+  const time = new Date("2026-01-02T03:04:05.678Z");
+  const fields = {
+    image: "a/b:1",
+    reason: "no \u001b[31mroom\u009b\n",
+    startMs: 4,
+    cause: { code: "X" },
+    none: undefined,
+  };
+  expect(plainLine({ level: "warn", event: "sandbox.failed", fields, time })).toBe(
+    '03:04:05 warn  sandbox could not be started image=a/b:1 reason="no \\u001b[31mroom?\\n" startMs=4 cause={"code":"X"}\n',
+  );
 });

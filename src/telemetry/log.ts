@@ -1,6 +1,8 @@
+import { isatty } from "node:tty";
 import { pino } from "pino";
 import type { Log, LogLevel } from "../core/index.ts";
 import { LOG_EVENTS } from "../core/index.ts";
+import { plainLine } from "./plain-line.ts";
 import { printableFields } from "./redact.ts";
 
 /** More than this unwritten, and lines are dropped: a stuck reader must not fill our memory. */
@@ -14,18 +16,25 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** A file descriptor: 1 is standard output, 2 standard error. */
   readonly descriptor?: number;
+  /** Lines for a person instead of JSON. Default: where the descriptor is a terminal. */
+  readonly isPlain?: boolean;
   /** Facts that every line carries. */
   readonly fixed?: Readonly<Record<string, string>>;
 }
 
-/** The daemon's log: one JSON object per line. Disposing it writes out what is still in memory. */
+/** The daemon's log: one JSON object per line, or plain lines on a terminal. Disposing it writes out what is still in memory. */
 export interface OpenLog extends Log, AsyncDisposable {
   /** Takes effect with the next line. */
   setLevel(level: LogLevel): void;
 }
 
 /** Opens the log. Writing never waits for the reader. */
-export function openLog({ level, descriptor = 1, fixed = {} }: LogOptions): OpenLog {
+export function openLog({
+  level,
+  descriptor = 1,
+  isPlain = isatty(descriptor),
+  fixed = {},
+}: LogOptions): OpenLog {
   const destination = pino.destination({
     dest: descriptor,
     sync: false,
@@ -47,7 +56,9 @@ export function openLog({ level, descriptor = 1, fixed = {} }: LogOptions): Open
   return {
     log(lineLevel, event, fields = {}) {
       if (!logger.isLevelEnabled(lineLevel)) return;
-      logger[lineLevel]({ event, ...printableFields(fields) }, LOG_EVENTS[event]);
+      const printed = printableFields(fields);
+      if (!isPlain) logger[lineLevel]({ event, ...printed }, LOG_EVENTS[event]);
+      else destination.write(plainLine({ level: lineLevel, event, fields: printed, time: new Date() }));
     },
     setLevel(next) {
       logger.level = next;
