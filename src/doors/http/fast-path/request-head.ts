@@ -67,7 +67,9 @@ function readHeaders(text: string, isPlainHost: (host: string) => boolean): numb
     const name = rawName.toLowerCase();
     const value = rawValue.trimEnd();
     if (name === "" || NOT_HERE.has(name)) return undefined;
-    if (NOT_HERE_PREFIXES.some((prefix) => name.startsWith(prefix))) return undefined;
+    // Of these only `Sec-Fetch-Site` says where a request comes from; Node's `fetch` sends the mode and nothing else.
+    if (name !== "sec-fetch-mode" && NOT_HERE_PREFIXES.some((prefix) => name.startsWith(prefix)))
+      return undefined;
     if (name === "connection" && value.toLowerCase() !== "keep-alive") return undefined;
     if (name === "host") {
       if (hasHost || !isPlainHost(value)) return undefined;
