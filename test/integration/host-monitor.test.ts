@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+import { expect, test } from "vitest";
+import { openHostMonitor } from "../../src/drivers/host/index.ts";
+import { poll } from "../support/poll.ts";
+import { runProgram } from "../support/run-program.ts";
+
+test("M3: under a CPU burner the CPU's use rises within 3 s", async () => {
+  using monitor = openHostMonitor();
+  const burner = spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" });
+  try {
+    await once(burner, "spawn");
+    const oneCpu = 100 / availableParallelism();
+    await poll(
+      "the use is that of one CPU at least",
+      () => {
+        const { cpuPercent } = monitor.usage();
+        return cpuPercent >= oneCpu * 0.8 || `${cpuPercent} %`;
+      },
+      3000,
+    );
+  } finally {
+    burner.kill("SIGKILL");
+    await once(burner, "exit");
+  }
+});
+
+const NO_LIMITS = {
+  cpuMillis: undefined,
+  memoryBytes: undefined,
+  cpuUsage: undefined,
+  memoryUsage: undefined,
+  memoryStat: undefined,
+};
+
+test("M3: the figures are within 5 points of what top says", async ({ skip }) => {
+  using monitor = openHostMonitor({ cgroup: NO_LIMITS });
+  const differences: { readonly cpu: number; readonly memory: number }[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    // The second of its two screens is the second that has just gone by: the same one that the monitor looks back on.
+    const top = await runProgram("top", ["-b", "-n", "2", "-d", "1.2"], { env: { LC_ALL: "C" } });
+    const usage = monitor.usage();
+    const told = readTop(top.stdout);
+    if (told === undefined) {
+      skip("this host has no top that can be read");
+      return;
+    }
+    differences.push({
+      cpu: Math.abs(usage.cpuPercent - told.cpuPercent),
+      memory: Math.abs(usage.memoryPercent - told.memoryPercent),
+    });
+  }
+  // The middle one: on a busy host two looks a moment apart may see different seconds.
+  const middle = (figures: readonly number[]): number => [...figures].sort((a, b) => a - b)[2] ?? Number.NaN;
+  expect(middle(differences.map(({ cpu }) => cpu))).toBeLessThanOrEqual(5);
+  expect(middle(differences.map(({ memory }) => memory))).toBeLessThanOrEqual(5);
+});
+
+function readTop(text: string): { readonly cpuPercent: number; readonly memoryPercent: number } | undefined {
+  const screen = text.slice(text.lastIndexOf("top - "));
+  const [, idle] = /%Cpu\(s\):.*?([\d.]+) id/.exec(screen) ?? [];
+  const [, waiting] = /%Cpu\(s\):.*?([\d.]+) wa/.exec(screen) ?? [];
+  const [, total, used] = /Mem *: +([\d.]+) total, +[\d.]+ free, +([\d.]+) used/.exec(screen) ?? [];
+  if (idle === undefined || total === undefined || used === undefined) return undefined;
+  return {
+    cpuPercent: 100 - Number(idle) - Number(waiting ?? 0),
+    memoryPercent: (100 * Number(used)) / Number(total),
+  };
+}
