@@ -5,12 +5,15 @@ import { dirname } from "node:path";
 import type { Finding } from "./cli/index.ts";
 import type { Loaded } from "./config/index.ts";
 import { toSettings } from "./config/index.ts";
-import type { HostCapacity, Settings } from "./core/index.ts";
+import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
+import { openHostMonitor } from "./drivers/host/index.ts";
 import { openCgroups } from "./drivers/process/cgroup/open-cgroups.ts";
 import { findConfinement } from "./drivers/process/confinement.ts";
+import { describeReach } from "./drivers/process/reach.ts";
 import { openTaskUids } from "./drivers/process/task-uids.ts";
+import { readTls } from "./open-driver.ts";
 import { withDeadline } from "./std/index.ts";
 
 const ENGINE_MS = 5000;
@@ -29,15 +32,16 @@ export async function diagnose(
 ): Promise<readonly Finding[]> {
   const broken = faults.map((text): Finding => ({ area: "reach", state: "broken", text }));
   if (loaded === undefined) return broken;
-  const driver = loaded.config.driver;
+  const { driver } = loaded.config;
   const docker = driver === "process" ? [] : await engineFindings(loaded, signal);
-  const plain = driver === "docker" ? [] : await processFindings(signal);
+  const processes = driver === "docker" ? [] : await processFindings(driver === "auto", signal);
+  const { findings: measure, capacity } = measureFindings();
   return [
     ...docker,
-    ...plain,
+    ...processes,
     ...LATER,
-    ...measureFindings(),
-    ...bookFindings(loaded),
+    ...measure,
+    ...bookFindings(loaded, capacity),
     ...reachFindings(loaded),
   ];
 }
@@ -51,11 +55,11 @@ const LATER: readonly Finding[] = [
 ];
 
 async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<Finding[]> {
-  const { host } = config.docker;
+  const { host, cert_path: certPath } = config.docker;
   try {
     const engine = await withDeadline(
       { ms: ENGINE_MS, code: "ENGINE_UNAVAILABLE", parent: signal },
-      async (deadline) => await openEngine({ host }, deadline),
+      async (deadline) => await openEngine({ host, tls: readTls(certPath) }, deadline),
     );
     const text = `Docker ${engine.versions.engine} (API ${engine.api}) answers at ${host}: tasks run in containers`;
     const found: Finding[] = [{ area: "isolate", state: "ok", text }];
@@ -73,80 +77,51 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
   }
 }
 
-async function processFindings(signal: AbortSignal): Promise<Finding[]> {
-  const isRoot = process.getuid?.() === 0;
-  const uids = isRoot ? openTaskUids(OWNER, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
+async function processFindings(isFallback: boolean, signal: AbortSignal): Promise<Finding[]> {
+  const uids =
+    process.getuid?.() === 0 ? openTaskUids(OWNER, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
   const { confinement, remarks } = await findConfinement(uids?.take(), signal);
-  const walls = [
-    confinement.bubblewrap === undefined ? undefined : "bubblewrap",
-    confinement.changesUid ? "a user of their own" : undefined,
-  ].filter((wall) => wall !== undefined);
-  const text =
-    walls.length === 0
-      ? "without Docker, tasks run as plain processes of this user: the host's files are open to them"
-      : `without Docker, tasks run as processes with ${walls.join(" and ")}`;
-  const isWhole = confinement.bubblewrap !== undefined && confinement.changesUid;
-  const advice = remarks.join("; ");
+  const cgroups = openCgroups(OWNER);
+  const used = confinement.changesUid ? uids : undefined;
+  const { detail, warnings } = describeReach(cgroups, confinement, used, remarks);
+  cgroups?.close();
+  const state = warnings.length === 0 ? "ok" : "limited";
   return [
-    { area: "isolate", state: isWhole ? "ok" : "limited", text, ...(advice === "" ? {} : { advice }) },
-    cgroupFinding(),
+    { area: "isolate", state, text: `${isFallback ? "where no engine answers, " : ""}${detail}` },
+    ...warnings.map((text): Finding => ({ area: "isolate", state: "limited", text })),
   ];
 }
 
-function cgroupFinding(): Finding {
-  const cgroups = openCgroups(OWNER);
-  if (cgroups === undefined) {
-    return {
-      area: "book",
-      state: "limited",
-      text: "no cgroups can be made here: processes are not held to their CPU and memory",
-      advice: "Run as root, or let systemd hand cgroups down (Delegate=cpu memory pids).",
-    };
+function measureFindings(): { readonly findings: readonly Finding[]; readonly capacity: HostCapacity } {
+  try {
+    using monitor = openHostMonitor();
+    const { cpuMillis, memoryBytes } = monitor.capacity;
+    const { memoryAvailableBytes } = monitor.usage();
+    const text =
+      `${cpuMillis / 1000} cores and ${inMegabytes(memoryBytes)} MB are there, ` +
+      `${inMegabytes(memoryAvailableBytes)} MB of them free`;
+    return { findings: [{ area: "measure", state: "ok", text }], capacity: monitor.capacity };
+  } catch (error) {
+    const text = `this host's load cannot be read: ${ExecutorError.from(error).message}`;
+    const capacity = { cpuMillis: availableParallelism() * 1000, memoryBytes: totalmem() };
+    return { findings: [{ area: "measure", state: "broken", text }], capacity };
   }
-  const { version, missing, canFreeze } = cgroups;
-  cgroups.close();
-  const lacks = [...missing.map((name) => `${name} limits`), ...(canFreeze ? [] : ["freezing"])];
-  if (lacks.length === 0) {
-    return {
-      area: "book",
-      state: "ok",
-      text: `cgroups ${version} hold processes to their CPU, memory and number`,
-    };
-  }
-  return { area: "book", state: "limited", text: `cgroups ${version} without ${lacks.join(", ")}` };
 }
 
-function measureFindings(): Finding[] {
-  const { cpuMillis, memoryBytes } = hostCapacity();
-  const size = `${cpuMillis / 1000} cores and ${Math.floor(memoryBytes / MEBIBYTE)} MB`;
-  const findings: Finding[] = [{ area: "measure", state: "ok", text: `the host has ${size}` }];
-  if (!existsSync("/proc/stat") || !existsSync("/proc/meminfo")) {
-    findings.push({
-      area: "measure",
-      state: "limited",
-      text: "without /proc, the host's load cannot be read",
-    });
-  }
-  return findings;
+function inMegabytes(bytes: number): number {
+  return Math.floor(bytes / MEBIBYTE);
 }
 
-function hostCapacity(): HostCapacity {
-  return { cpuMillis: availableParallelism() * 1000, memoryBytes: totalmem() };
-}
-
-function bookFindings({ config, origins }: Loaded): Finding[] {
-  const { settings, notes } = toSettings(config, hostCapacity());
+function bookFindings({ config, origins }: Loaded, capacity: HostCapacity): Finding[] {
+  const { settings, notes } = toSettings(config, capacity);
+  const { cpuMillis, memoryBytes } = settings;
+  const text = `tasks may use ${cpuMillis / 1000} cores and ${inMegabytes(memoryBytes)} MB together`;
   // That the defaults are more than a small host has is no news.
   const told = origins.has("cpu") || origins.has("mem") ? notes : [];
-  const limits = `tasks may use ${settings.cpuMillis / 1000} cores and ${megabytes(settings)} MB together`;
   return [
-    { area: "book", state: "ok", text: limits },
-    ...told.map((text): Finding => ({ area: "book", state: "limited", text })),
+    { area: "book", state: "ok", text },
+    ...told.map((note): Finding => ({ area: "book", state: "limited", text: note })),
   ];
-}
-
-function megabytes({ memoryBytes }: Settings): number {
-  return memoryBytes / MEBIBYTE;
 }
 
 function reachFindings({ config, file, warnings, tokens }: Loaded): Finding[] {
