@@ -1,0 +1,421 @@
+import type {
+  CallRequest,
+  Capacity,
+  Clock,
+  DoorName,
+  DriverHealth,
+  Exchange,
+  HostMonitor,
+  Log,
+  LogChunk,
+  LogTail,
+  OpenChannel,
+  PullProgress,
+  SandboxDriver,
+  SandboxId,
+  SandboxUsage,
+  Settings,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
+import { Books, ExecutorError, isExpired, taskKey } from "../core/index.ts";
+import type { DeskSandboxes } from "./admission-desk.ts";
+import { AdmissionDesk } from "./admission-desk.ts";
+import type { AttemptHost } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
+import { checkTask } from "./check-task.ts";
+import type { EngineContext } from "./context.ts";
+import type {
+  CallOptions,
+  CallSink,
+  DrainOptions,
+  Executor,
+  ExecutorState,
+  ExecutorView,
+  Prefetched,
+  SandboxView,
+  WaitingView,
+} from "./executor.ts";
+import { recover } from "./recover.ts";
+import { sandboxesForDesk } from "./sandbox-ledger.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import { shrink } from "./shrink.ts";
+import { TaskLine } from "./task-line.ts";
+import { Ticker } from "./ticker.ts";
+import { viewOfSandbox, viewOfWaiting } from "./views.ts";
+import { Watchers } from "./watchers.ts";
+
+/** How late a deadline of the engine may be noticed. */
+const TICK_MS = 250;
+const FORGET_TICK_MS = 60_000;
+/** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
+const END_DEADLINE_MS = 30_000;
+
+export interface ExecutorParts {
+  readonly driver: SandboxDriver;
+  readonly openChannel: OpenChannel;
+  readonly host: HostMonitor;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: Settings;
+  /** The operator's policy; asked before anything is looked up or booked. */
+  isImageAllowed(image: string): boolean;
+  newSandboxId(): SandboxId;
+}
+
+/** The executor: the owner of the books, of every task's line and of every call that runs. */
+export class RunningExecutor implements Executor, AttemptHost {
+  readonly #parts: ExecutorParts;
+  readonly #books: Books;
+  readonly #desk: AdmissionDesk;
+  readonly #context: EngineContext;
+  readonly #lines = new Map<TaskKey, TaskLine>();
+  readonly #running = new Set<Attempt>();
+  readonly #work = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  readonly #watchers: Watchers;
+  readonly #ticker: Ticker;
+  readonly #sandboxes: DeskSandboxes;
+  #settings: Settings;
+  #state: ExecutorState = "running";
+  #keepsWarm = false;
+  #disposed: Promise<void> | undefined;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#settings = parts.settings;
+    this.#books = new Books(capacityOf(parts.settings));
+    const settings = (): Settings => this.#settings;
+    this.#sandboxes = sandboxesForDesk(this.#lines, () => this.#context);
+    this.#desk = new AdmissionDesk(this.#books, parts.clock, this.#sandboxes, settings);
+    this.#watchers = new Watchers(parts.clock);
+    this.#ticker = new Ticker(
+      parts.clock,
+      (nowMs) => this.#nextDueMs(nowMs),
+      (nowMs) => this.#tick(nowMs),
+    );
+    this.#context = {
+      driver: parts.driver,
+      openChannel: parts.openChannel,
+      clock: parts.clock,
+      log: parts.log,
+      books: this.#books,
+      desk: this.#desk,
+      settings,
+      newSandboxId: () => parts.newSandboxId(),
+      ownerChanged: (owner) => this.#ownerChanged(owner),
+      ending: this.#ending.signal,
+      track: (work) => this.track(work),
+      armTick: () => this.#ticker.arm(),
+    };
+  }
+
+  async recover(signal: AbortSignal): Promise<void> {
+    await recover(this.#context, (task, door) => this.#line(taskKey(task), task, door), signal);
+    this.#shrink();
+    this.#ticker.arm();
+  }
+
+  call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange {
+    const key = taskKey(task);
+    const line = this.#lines.get(key);
+    if (line !== undefined && this.#state === "running" && line.waiting.length === 0) {
+      const owner = line.pick();
+      if (owner !== undefined) {
+        const attempt = new Attempt(this, line, request, options, sink);
+        attempt.place(owner, "warm");
+        return attempt;
+      }
+    }
+    return this.#callLater(key, task, request, options, sink);
+  }
+
+  view(): ExecutorView {
+    const { driver, host } = this.#parts;
+    return {
+      state: this.#state,
+      driver: driver.name,
+      capabilities: driver.capabilities,
+      host: host.capacity,
+      usage: host.usage(),
+      capacity: this.#books.capacity,
+      reserved: this.#books.used,
+      gpuModel: "",
+      running: this.#running.size,
+      waiting: this.#waitingCount(),
+      sandboxes: this.#owners().length,
+    };
+  }
+
+  health(signal: AbortSignal): Promise<DriverHealth> {
+    return this.#parts.driver.health(signal);
+  }
+
+  sandboxes(): readonly SandboxView[] {
+    return this.#owners().map((owner) => viewOfSandbox(this.#context, owner));
+  }
+
+  waiting(): readonly WaitingView[] {
+    return [...this.#lines.values()].flatMap((line) => viewOfWaiting(this.#context, line));
+  }
+
+  async usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
+    return await this.#find(sandboxId).sandbox.usage(signal);
+  }
+
+  async evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void> {
+    const owner = this.#find(sandboxId);
+    if (owner.slotsUsed > 0 && !options.isForced) {
+      throw new ExecutorError("SANDBOX_BUSY", { sandboxId, calls: owner.slotsUsed });
+    }
+    owner.stop("asked", options.isForced ? "kill" : "ask");
+    await this.#watchers.until(() => owner.state.type === "gone");
+  }
+
+  async prefetch(
+    image: string,
+    options: { onProgress?(progress: PullProgress): void },
+    signal: AbortSignal,
+  ): Promise<Prefetched> {
+    if (!this.#parts.isImageAllowed(image)) throw new ExecutorError("IMAGE_FORBIDDEN", { image });
+    const resolved = await this.#parts.driver.resolve(image, { refresh: "moved", ...options }, signal);
+    const outdated = this.#owners().filter(
+      (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
+    );
+    for (const owner of outdated) owner.retire("outdated");
+    return { digest: resolved.digest, wasPulled: resolved.wasPulled, retired: outdated.length };
+  }
+
+  async tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    return await this.#find(sandboxId).sandbox.tailLog(maxBytes, signal);
+  }
+
+  async *followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    yield* this.#find(sandboxId).sandbox.followLog(tailBytes, signal);
+  }
+
+  async pause(): Promise<{ readonly running: number }> {
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") {
+      this.#state = "pausing";
+      this.#parts.log.log("info", "executor.paused", { running: this.#running.size });
+      this.#clear("paused", new ExecutorError("PAUSED"));
+    }
+    await this.#watchers.until(() => this.#owners().length === 0, this.#settings.pauseWaitMs);
+    if (this.#state === "pausing" && this.#owners().length === 0) this.#state = "paused";
+    return { running: this.#running.size };
+  }
+
+  unpause(): void {
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") return;
+    this.#state = "running";
+    this.#parts.log.log("info", "executor.unpaused");
+  }
+
+  settings(): Settings {
+    return this.#settings;
+  }
+
+  configure(settings: Settings): void {
+    this.#settings = settings;
+    this.#books.setCapacity(capacityOf(settings));
+    for (const line of this.#lines.values()) {
+      const refusal = this.#check(line.task);
+      if (refusal !== undefined) line.refuse(() => refusal);
+    }
+    this.#shrink();
+    this.#desk.pump();
+    for (const line of this.#lines.values()) line.supply();
+    this.#ticker.arm();
+  }
+
+  async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
+    if (this.#state !== "draining") {
+      this.#state = "draining";
+      this.#keepsWarm = options.keepWarm && this.#parts.driver.capabilities.canAdopt;
+      this.#parts.log.log("info", "executor.draining", { running: this.#running.size });
+      this.#clear("drained", new ExecutorError("DRAINING"));
+    }
+    await this.#watchers.until(() => this.#running.size === 0, options.deadlineMs);
+    const cut = [...this.#running];
+    for (const attempt of cut)
+      attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
+    for (const owner of this.#owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
+    await this.#watchers.until(() => this.#owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
+    return { cut: cut.length };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  // What attempts ask of their host.
+
+  nowMs(): number {
+    return this.#parts.clock.nowMs();
+  }
+
+  onDisconnect(): "finish" | "cancel" {
+    return this.#settings.onDisconnect;
+  }
+
+  started(attempt: Attempt): void {
+    this.#running.add(attempt);
+    this.#ticker.arm();
+  }
+
+  ended(attempt: Attempt): void {
+    this.#running.delete(attempt);
+  }
+
+  track(work: Promise<void>): void {
+    const settled = work.catch((error: unknown) => {
+      this.#parts.log.log("error", "call.failed", { error });
+    });
+    this.#work.add(settled);
+    // `settled` cannot reject, so neither can this.
+    settled.then(() => this.#work.delete(settled));
+  }
+
+  #callLater(
+    key: TaskKey,
+    task: TaskSpec,
+    request: CallRequest,
+    options: CallOptions,
+    sink: CallSink,
+  ): Exchange {
+    const refusal = this.#refusal() ?? this.#check(task);
+    // A refused task is not remembered: nobody may fill the daemon with tasks that it never runs.
+    const line =
+      refusal === undefined
+        ? this.#line(key, task, options.door)
+        : new TaskLine(this.#context, key, task, options.door);
+    const attempt = new Attempt(this, line, request, options, sink);
+    // What can fail at once must not fail before the caller has its handle.
+    this.track(Promise.resolve().then(() => this.#enter(line, attempt, refusal)));
+    return attempt;
+  }
+
+  #enter(line: TaskLine, attempt: Attempt, refusal: ExecutorError | undefined): void {
+    if (attempt.isSettled) return;
+    const limit = this.#settings.queueLimit;
+    const late = refusal ?? this.#refusal();
+    if (late !== undefined) attempt.fail(late);
+    else if (this.#waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
+    else line.enqueue(attempt, "back");
+  }
+
+  /** What this host can or may never do. */
+  #check(task: TaskSpec): ExecutorError | undefined {
+    if (!this.#parts.isImageAllowed(task.image)) {
+      return new ExecutorError("IMAGE_FORBIDDEN", { image: task.image });
+    }
+    return checkTask(task, this.#books.capacity, this.#parts.driver.capabilities);
+  }
+
+  #refusal(): ExecutorError | undefined {
+    if (this.#state === "draining") return new ExecutorError("DRAINING");
+    return this.#state === "running" ? undefined : new ExecutorError("PAUSED");
+  }
+
+  #line(key: TaskKey, task: TaskSpec, door: DoorName): TaskLine {
+    const found = this.#lines.get(key);
+    if (found !== undefined) return found;
+    const line = new TaskLine(this.#context, key, task, door);
+    this.#lines.set(key, line);
+    return line;
+  }
+
+  #owners(): SandboxOwner[] {
+    return [...this.#lines.values()].flatMap((line) => line.owners);
+  }
+
+  #find(sandboxId: SandboxId): SandboxOwner {
+    const owner = this.#owners().find((one) => one.id === sandboxId && one.maybeSandbox !== undefined);
+    if (owner === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId });
+    return owner;
+  }
+
+  #waitingCount(): number {
+    let count = 0;
+    for (const line of this.#lines.values()) count += line.waiting.length;
+    return count;
+  }
+
+  #ownerChanged(owner: SandboxOwner): void {
+    if (this.#state !== "running" && owner.isIdle && !this.#isKept(owner)) {
+      owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
+      return;
+    }
+    // Its own callers first: a sandbox that woke or started for them must not be somebody's victim before they are served.
+    this.#lines.get(owner.taskKey)?.changed(owner);
+    this.#shrink();
+    this.#desk.pump();
+    if (owner.isIdle || owner.state.type === "gone") this.#ticker.arm();
+    this.#watchers.notify();
+  }
+
+  /** Lets go of everything that does not run a call: for a pause or the end. */
+  #clear(cause: "paused" | "drained", error: ExecutorError): void {
+    for (const line of this.#lines.values()) {
+      line.refuse(() => error);
+      for (const start of [...line.starts]) start.abort(error);
+      for (const owner of [...line.owners]) if (!this.#isKept(owner)) owner.retire(cause);
+    }
+  }
+
+  /** Whether the executor's end leaves it warm for the next life. */
+  #isKept(owner: SandboxOwner): boolean {
+    return this.#keepsWarm && (owner.state.type === "hot" || owner.state.type === "frozen");
+  }
+
+  #shrink(): void {
+    shrink(this.#books, this.#sandboxes, this.#settings, this.nowMs());
+  }
+
+  /** Soon while calls run or wait; otherwise when the next idle sandbox expires; never when there is none. */
+  #nextDueMs(nowMs: number): number {
+    if (this.#running.size > 0) return nowMs + TICK_MS;
+    // Even with nothing to expire, lines of tasks that failed are forgotten some time.
+    let dueMs = this.#lines.size > 0 ? nowMs + FORGET_TICK_MS : Number.POSITIVE_INFINITY;
+    for (const line of this.#lines.values()) {
+      if (line.waiting.length > 0) return nowMs + TICK_MS;
+      for (const owner of line.owners) {
+        if (owner.isIdle) dueMs = Math.min(dueMs, owner.lastUsedMs + this.#settings.idleTimeoutMs);
+      }
+    }
+    return dueMs === Number.POSITIVE_INFINITY ? dueMs : Math.max(dueMs, nowMs + 1);
+  }
+
+  #tick(nowMs: number): void {
+    for (const attempt of [...this.#running]) {
+      const limitMs = Math.min(
+        this.#settings.runTimeoutMs,
+        attempt.options.runTimeoutMs ?? Number.POSITIVE_INFINITY,
+      );
+      if (nowMs - attempt.sentAtMs >= limitMs)
+        attempt.expire(new ExecutorError("RUN_TIMEOUT", { afterMs: limitMs }));
+    }
+    for (const line of [...this.#lines.values()]) {
+      line.expire(nowMs);
+      for (const owner of [...line.owners]) {
+        if (isExpired(owner.state, nowMs, this.#settings.idleTimeoutMs)) owner.stop("idle", "ask");
+      }
+      if (line.isForgettable(nowMs)) this.#lines.delete(line.key);
+    }
+    this.#desk.pump();
+  }
+
+  async #dispose(): Promise<void> {
+    await this.drain({ deadlineMs: 0, keepWarm: false });
+    this.#ending.abort(new ExecutorError("DRAINING"));
+    this.#ticker.stop();
+    await Promise.all(this.#work);
+  }
+}
+
+function capacityOf(settings: Settings): Capacity {
+  return { cpuMillis: settings.cpuMillis, memoryBytes: settings.memoryBytes, gpuIds: [] };
+}
