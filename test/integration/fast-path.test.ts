@@ -304,7 +304,8 @@ test("B2: a client that does not read its answer is cut off", async () => {
 
 test("a slow reader gets all of a large answer, and its next request is served after that", async () => {
   await using door = await openTestDoor();
-  door.executor.script = (one) => one.answer(Buffer.alloc(Number(one.request.body.toString()), "é"));
+  door.executor.script = (one) =>
+    one.answer(Buffer.alloc(Number(Buffer.from(one.request.body as Uint8Array).toString()), "é"));
   const socket = await dial(door);
   socket.write(plain(call("8000000")) + plain(call("10")));
   const got = await answers(socket, 2);
@@ -358,9 +359,9 @@ test("a closing door lets answers under way finish and takes no further request"
   const closing = door[Symbol.asyncDispose]();
   await once(idle, "close");
   door.executor.calls[0]?.answer("done");
-  expect((await got).map(({ headers, body }) => [headers["connection"], JSON.parse(body)])).toEqual([
-    ["close", { success: true, msg: "done" }],
-  ]);
+  expect(
+    (await got).map(({ headers, body }) => [headers["connection"], JSON.parse(body) as unknown]),
+  ).toEqual([["close", { success: true, msg: "done" }]]);
   await closing;
 });
 

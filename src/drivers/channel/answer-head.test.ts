@@ -29,7 +29,7 @@ test.each([
   ["a status of two digits", "HTTP/1.1 99 No\r\n\r\n"],
   ["nothing before the empty line", "\r\n\r\n"],
 ])("refuses %s", (_, text) => {
-  expect(() => parseHead(text)).toThrowError(expect.objectContaining({ code: "TASK_PROTOCOL" }));
+  expect(() => parseHead(text)).toThrow(expect.objectContaining({ code: "TASK_PROTOCOL" }));
 });
 
 test("an answer without a body has none, whatever it announces", () => {

@@ -47,40 +47,40 @@ function parseHeader(line: string): readonly [string, string] {
   return [name.toLowerCase(), value];
 }
 
-function frame(
-  status: number,
-  isHttp11: boolean,
-  headers: readonly (readonly [string, string])[],
-): ParsedHead {
-  const lengthText = only(headers, "content-length");
-  const coding = only(headers, "transfer-encoding")?.toLowerCase();
-  if (lengthText !== undefined && !CONTENT_LENGTH.test(lengthText))
-    throw broken("a malformed Content-Length");
-  if (coding !== undefined && coding !== "chunked") throw broken("an unknown Transfer-Encoding");
-  if (coding !== undefined && (lengthText !== undefined || !isHttp11))
-    throw broken("a conflicting body length");
-  const length = lengthText === undefined ? undefined : Number(lengthText);
-  const framing = hasNoBody(status)
-    ? "none"
-    : coding !== undefined
-      ? "chunked"
-      : length !== undefined
-        ? "length"
-        : "close";
+type Headers = AnswerHead["headers"];
+
+function frame(status: number, isHttp11: boolean, headers: Headers): ParsedHead {
+  const declared = only(headers, "content-length");
+  if (declared !== undefined && !CONTENT_LENGTH.test(declared)) throw broken("a malformed Content-Length");
+  const framing = framingOf(status, isHttp11, declared, only(headers, "transfer-encoding")?.toLowerCase());
+  const length = framing === "length" ? Number(declared) : undefined;
   const options = tokens(headers, "connection");
+  const isPersistent = isHttp11 || options.includes("keep-alive");
   return {
     head: {
       status,
       headers,
       contentType: headers.find(([name]) => name === "content-type")?.[1],
-      contentLength: framing === "length" ? length : undefined,
+      contentLength: length,
     },
     framing,
-    length: framing === "length" ? (length ?? 0) : 0,
-    isKeepAlive:
-      framing !== "close" && !options.includes("close") && (isHttp11 || options.includes("keep-alive")),
+    length: length ?? 0,
+    isKeepAlive: framing !== "close" && isPersistent && !options.includes("close"),
     keepAliveMs: keepAliveMs(headers),
   };
+}
+
+function framingOf(
+  status: number,
+  isHttp11: boolean,
+  length: string | undefined,
+  coding: string | undefined,
+): Framing {
+  if (coding !== undefined && coding !== "chunked") throw broken("an unknown Transfer-Encoding");
+  if (coding !== undefined && (length !== undefined || !isHttp11)) throw broken("a conflicting body length");
+  if (hasNoBody(status)) return "none";
+  if (coding !== undefined) return "chunked";
+  return length === undefined ? "close" : "length";
 }
 
 function hasNoBody(status: number): boolean {
@@ -88,13 +88,13 @@ function hasNoBody(status: number): boolean {
 }
 
 /** The value of a header that may occur once only; a repeated one is how two readers come to see two bodies. */
-function only(headers: readonly (readonly [string, string])[], wanted: string): string | undefined {
+function only(headers: Headers, wanted: string): string | undefined {
   const found = headers.filter(([name]) => name === wanted);
   if (found.length > 1) throw broken(`more than one ${wanted} header`);
   return found[0]?.[1];
 }
 
-function tokens(headers: readonly (readonly [string, string])[], wanted: string): readonly string[] {
+function tokens(headers: Headers, wanted: string): readonly string[] {
   return headers
     .filter(([name]) => name === wanted)
     .flatMap(([, value]) => value.toLowerCase().split(","))
@@ -102,7 +102,7 @@ function tokens(headers: readonly (readonly [string, string])[], wanted: string)
 }
 
 /** `Keep-Alive: timeout=5`, as Node, Apache and others announce it. */
-function keepAliveMs(headers: readonly (readonly [string, string])[]): number | undefined {
+function keepAliveMs(headers: Headers): number | undefined {
   const seconds = /(?:^|[,\s])timeout=(\d{1,6})(?:$|[,\s])/i.exec(
     headers.find(([name]) => name === "keep-alive")?.[1] ?? "",
   )?.[1];

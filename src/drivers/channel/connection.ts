@@ -155,15 +155,16 @@ export class Connection implements Carrier {
   }
 
   #onEnd(): void {
+    const exchange = this.#exchange;
     const parser = this.#parser;
-    if (this.#exchange === undefined || parser === undefined) {
+    if (exchange === undefined || parser === undefined) {
       this.#destroy();
       return;
     }
     parser.end();
     this.#settle(parser);
     // The rest can never come: waiting for our own half to be sent would only hide it.
-    if (this.#exchange?.isPaused === false) this.#socket.destroy();
+    if (!exchange.isOver && !exchange.isPaused) this.#socket.destroy();
   }
 
   /** Ends the exchange if its answer is whole, and makes the connection free before the caller hears of it. */

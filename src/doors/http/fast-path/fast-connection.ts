@@ -5,7 +5,7 @@ import { refuseSocket } from "../answer/refuse-socket.ts";
 import type { LegacyCaller, LegacyExchange } from "../legacy/call-legacy.ts";
 import type { LegacyAnswer } from "../legacy/legacy-answer.ts";
 import { nextRunId } from "../run-id.ts";
-import { type FastHead, readFastHead } from "./request-head.ts";
+import { RequestReader } from "./request-reader.ts";
 import { writeAnswer } from "./write-answer.ts";
 
 /** Requests sent ahead are held up to here; then the client has to wait. */
@@ -28,11 +28,11 @@ export interface FastConnectionOptions extends FastTimeouts {
   /** A request begins to be served. */
   onRequest(): void;
   onTimeout(): void;
-  /** The connection is not of this kind: whoever takes it finds it as if these bytes had just come. */
+  /** The connection is not of this kind: whoever takes it is to find it as if these bytes had just come. */
   onOther(socket: Socket, bytes: Buffer): void;
 }
 
-/** `body`: the head is read, the body not whole. `answering`: the call runs. `draining`: the client is behind. */
+/** `head`, `body`: part of it has come. `answering`: the call runs. `draining`: the client is behind with its answer. */
 type State = "idle" | "head" | "body" | "answering" | "draining" | "over";
 
 /**
@@ -44,30 +44,29 @@ type State = "idle" | "head" | "body" | "answering" | "draining" | "over";
 export class FastConnection {
   readonly #socket: Socket;
   readonly #options: FastConnectionOptions;
+  readonly #reader: RequestReader;
   readonly #timer: WheelTimer;
   #state: State = "idle";
-  /** Bytes that are not served yet: part of a head, or requests sent ahead. */
-  #held: Buffer | undefined;
-  #head: FastHead | undefined;
-  #body: Buffer | undefined;
-  #filled = 0;
+  #idleSinceMs = performance.now();
+  /** Requests sent ahead. */
+  #ahead: Buffer | undefined;
   #exchange: LegacyExchange | undefined;
   #unsent: LegacyAnswer | undefined;
-  #idleSinceMs = performance.now();
   #isEnding = false;
   #isReading = false;
 
   constructor(socket: Socket, options: FastConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#reader = new RequestReader(options.isPlainHost);
     this.#timer = options.wheel.timer(() => this.#onTimer());
     this.#timer.set(options.headTimeoutMs);
     socket.on("data", this.#onData);
-    socket.on("end", this.#onEnd);
+    socket.on("end", this.destroy);
     socket.on("drain", this.#onDrain);
-    socket.on("timeout", this.#destroy);
-    socket.on("error", this.#destroy);
-    socket.on("close", this.#onClose);
+    socket.on("timeout", this.destroy);
+    socket.on("error", this.destroy);
+    socket.on("close", this.destroy);
   }
 
   /** Since when it waits for a request; `undefined` while it has one. */
@@ -78,84 +77,59 @@ export class FastConnection {
   /** Ends it now if it is idle, otherwise with its answer. */
   endSoon(): void {
     this.#isEnding = true;
-    if (this.#state === "idle") this.#endNow();
+    if (this.#state === "idle") this.#end();
   }
 
-  destroy(): void {
-    this.#destroy();
-  }
+  /** Ends it now and cancels what runs; as on the slow path, a client that has closed its side has gone. */
+  readonly destroy = (): void => {
+    const exchange = this.#exchange;
+    this.#release();
+    this.#socket.destroy();
+    exchange?.cancel();
+  };
 
   readonly #onData = (chunk: Buffer): void => {
-    const bytes = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = undefined;
-    if (this.#state === "answering" || this.#state === "draining") {
-      this.#held = bytes;
-      if (bytes.length > AHEAD_LIMIT_BYTES) this.#socket.pause();
+    if (!this.#isServing()) {
+      this.#read(chunk);
       return;
     }
-    this.#read(bytes);
+    this.#ahead = this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk]);
+    if (this.#ahead.length > AHEAD_LIMIT_BYTES) this.#socket.pause();
   };
+
+  #isServing(): boolean {
+    return this.#state === "answering" || this.#state === "draining";
+  }
 
   /** Serves what is there, request after request, until one has to wait for something. */
   #read(first: Buffer): void {
     this.#isReading = true;
     let bytes = first;
     while (bytes.length > 0 && this.#state !== "over") {
-      if (this.#state === "answering" || this.#state === "draining") {
-        this.#held = bytes;
+      if (this.#isServing()) {
+        this.#ahead = bytes;
         break;
       }
-      const rest = this.#state === "body" ? this.#readBody(bytes) : this.#readHead(bytes);
-      if (rest === undefined) break;
-      bytes = rest;
+      const result = this.#reader.read(bytes);
+      if (result.type === "other") {
+        this.#handOver(result.bytes);
+        break;
+      }
+      if (result.type !== "request") {
+        this.#await(result.type);
+        break;
+      }
+      this.#serve(result.body);
+      bytes = result.rest;
     }
     this.#isReading = false;
   }
 
-  #readHead(bytes: Buffer): Buffer | undefined {
-    const head = this.#repeatedHead(bytes) ?? readFastHead(bytes, this.#options.isPlainHost);
-    if (head === "other") {
-      this.#handOver(bytes);
-      return undefined;
-    }
-    if (head === "partial") {
-      this.#held = bytes;
-      // The clock runs from the request's first byte.
-      if (this.#state === "idle") this.#timer.set(this.#options.headTimeoutMs);
-      this.#state = "head";
-      return undefined;
-    }
-    this.#head = head;
-    const start = head.bytes.length;
-    const end = start + head.bodyLength;
-    if (bytes.length >= end) {
-      const rest = bytes.subarray(end);
-      this.#serve(bytes.subarray(start, end));
-      return rest;
-    }
-    this.#state = "body";
-    this.#body = Buffer.allocUnsafeSlow(head.bodyLength);
-    this.#filled = 0;
-    this.#timer.set(this.#options.bodyTimeoutMs);
-    return bytes.subarray(start);
-  }
-
-  /** A client mostly sends one and the same head again and again. */
-  #repeatedHead(bytes: Buffer): FastHead | undefined {
-    const last = this.#head;
-    if (last === undefined || bytes.length < last.bytes.length) return undefined;
-    return last.bytes.compare(bytes, 0, last.bytes.length) === 0 ? last : undefined;
-  }
-
-  #readBody(bytes: Buffer): Buffer | undefined {
-    const body = this.#body;
-    if (body === undefined) return undefined;
-    const taken = bytes.copy(body, this.#filled);
-    this.#filled += taken;
-    if (this.#filled < body.length) return undefined;
-    this.#body = undefined;
-    this.#serve(body);
-    return bytes.subarray(taken);
+  /** The clock of each part runs from its first byte, and does not start anew with further ones. */
+  #await(part: "head" | "body"): void {
+    if (this.#state === part) return;
+    this.#state = part;
+    this.#timer.set(part === "head" ? this.#options.headTimeoutMs : this.#options.bodyTimeoutMs);
   }
 
   #serve(body: Buffer): void {
@@ -163,7 +137,8 @@ export class FastConnection {
     this.#state = "answering";
     this.#options.onRequest();
     const exchange = this.#options.legacy.call(body, this.#onAnswer);
-    if (this.#state === "answering") this.#exchange = exchange;
+    // The answer may be there already.
+    if (this.#isServing()) this.#exchange = exchange;
   }
 
   readonly #onAnswer = (answer: LegacyAnswer): void => {
@@ -189,75 +164,53 @@ export class FastConnection {
 
   #next(): void {
     if (this.#isEnding) {
-      this.#endNow();
+      this.#end();
       return;
     }
     this.#state = "idle";
     this.#idleSinceMs = performance.now();
     this.#timer.set(this.#options.keepAliveMs);
-    const held = this.#held;
+    const ahead = this.#ahead;
     // Further down the stack `#read` goes on by itself.
-    if (held === undefined || this.#isReading) return;
-    this.#held = undefined;
+    if (ahead === undefined || this.#isReading) return;
+    this.#ahead = undefined;
     if (this.#socket.isPaused()) this.#socket.resume();
-    this.#read(held);
+    this.#read(ahead);
   }
 
   #handOver(bytes: Buffer): void {
     this.#release();
     this.#socket.off("data", this.#onData);
-    this.#socket.off("end", this.#onEnd);
     this.#socket.off("drain", this.#onDrain);
-    this.#socket.off("timeout", this.#destroy);
-    this.#socket.off("error", this.#destroy);
-    this.#socket.off("close", this.#onClose);
+    for (const event of ["end", "timeout", "error", "close"]) this.#socket.off(event, this.destroy);
     this.#options.onOther(this.#socket, bytes);
   }
 
   #onTimer(): void {
     if (this.#state === "idle") {
-      this.#endNow();
+      this.#end();
       return;
     }
+    const reason = `the request's ${this.#state} came too slowly`;
     this.#options.onTimeout();
-    const part = this.#state === "body" ? "body" : "head";
     this.#release();
     this.#socket.off("data", this.#onData);
-    const reason = `the request's ${part} came too slowly`;
     refuseSocket(this.#socket, new ExecutorError("REQUEST_TIMEOUT", { reason }), nextRunId());
   }
 
-  /** The client closed its side: as on the slow path, it has gone. */
-  readonly #onEnd = (): void => {
-    this.#destroy();
-  };
-
-  #endNow(): void {
+  #end(): void {
     this.#release();
     this.#socket.off("data", this.#onData);
     this.#socket.resume();
     this.#socket.end();
     // A client that leaves its side open must not keep the connection.
-    const timer = this.#options.wheel.after(this.#options.headTimeoutMs, this.#destroy);
-    this.#socket.once("close", timer);
+    this.#socket.once("close", this.#options.wheel.after(this.#options.headTimeoutMs, this.destroy));
   }
-
-  readonly #destroy = (): void => {
-    this.#onClose();
-    this.#socket.destroy();
-  };
-
-  readonly #onClose = (): void => {
-    const exchange = this.#exchange;
-    this.#release();
-    exchange?.cancel();
-  };
 
   #release(): void {
     this.#state = "over";
     this.#timer.clear();
-    this.#held = undefined;
-    this.#body = undefined;
+    this.#ahead = undefined;
     this.#exchange = undefined;
     this.#unsent?.release();
     this.#unsent = undefined;

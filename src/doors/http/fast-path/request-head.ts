@@ -58,27 +58,34 @@ export function readFastHead(bytes: Buffer, isPlainHost: (host: string) => boole
   return { bytes: Buffer.from(bytes.subarray(0, end + HEAD_END.length)), bodyLength };
 }
 
+type Header = readonly [name: string, value: string];
+
 /** The body's length if every header is plain. */
 function readHeaders(text: string, isPlainHost: (host: string) => boolean): number | undefined {
-  let hasHost = false;
-  let length: number | undefined;
+  const headers: Header[] = [];
   for (const line of text.split("\r\n")) {
-    const [, rawName = "", rawValue = ""] = HEADER.exec(line) ?? [];
-    const name = rawName.toLowerCase();
-    const value = rawValue.trimEnd();
-    if (name === "" || NOT_HERE.has(name)) return undefined;
-    // Of these only `Sec-Fetch-Site` says where a request comes from; Node's `fetch` sends the mode and nothing else.
-    if (name !== "sec-fetch-mode" && NOT_HERE_PREFIXES.some((prefix) => name.startsWith(prefix)))
-      return undefined;
-    if (name === "connection" && value.toLowerCase() !== "keep-alive") return undefined;
-    if (name === "host") {
-      if (hasHost || !isPlainHost(value)) return undefined;
-      hasHost = true;
-    }
-    if (name === "content-length") {
-      if (length !== undefined || !CONTENT_LENGTH.test(value)) return undefined;
-      length = Number(value);
-    }
+    const [, name, value = ""] = HEADER.exec(line) ?? [];
+    if (name === undefined) return undefined;
+    headers.push([name.toLowerCase(), value.trimEnd()]);
   }
-  return hasHost && length !== undefined && length <= BODY_LIMIT_BYTES ? length : undefined;
+  if (headers.some(changesMeaning)) return undefined;
+  const host = only(headers, "host");
+  const length = only(headers, "content-length");
+  if (host === undefined || length === undefined) return undefined;
+  if (!isPlainHost(host) || !CONTENT_LENGTH.test(length) || Number(length) > BODY_LIMIT_BYTES)
+    return undefined;
+  return Number(length);
+}
+
+function changesMeaning([name, value]: Header): boolean {
+  if (name === "connection") return value.toLowerCase() !== "keep-alive";
+  // Of these only `Sec-Fetch-Site` says where a request comes from; Node's `fetch` sends the mode and nothing else.
+  if (name === "sec-fetch-mode") return false;
+  return NOT_HERE.has(name) || NOT_HERE_PREFIXES.some((prefix) => name.startsWith(prefix));
+}
+
+/** The value of a header that is there exactly once. */
+function only(headers: readonly Header[], wanted: string): string | undefined {
+  const found = headers.filter(([name]) => name === wanted);
+  return found.length === 1 ? found[0]?.[1] : undefined;
 }

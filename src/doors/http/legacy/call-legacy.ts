@@ -48,6 +48,7 @@ const REMOTE_ATTESTATION = "SGXRAREQUEST";
 const NOTHING_TO_CANCEL: LegacyExchange = { cancel: () => undefined };
 const NOTHING_TO_RELEASE = (): void => undefined;
 
+/** Opens the contract's `POST /` over an executor; it holds nothing that would have to be closed. */
 export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
   const { executor } = options;
   const reader = new ExecutionRequestReader();
