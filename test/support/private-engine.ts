@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -9,13 +10,15 @@ import { join } from "node:path";
 import { poll } from "./poll.ts";
 
 export interface PrivateEngineOptions {
+  /** A bridge that exists already, for containers that name no network. Default: one of its own. */
+  readonly bridge?: string;
   /** Isolation tests need it; otherwise two engines of one host would rewrite each other's chains. Default: off. */
   readonly iptables?: boolean;
   /** Containers survive the engine's stop. Default: off. */
   readonly liveRestore?: boolean;
 }
 
-/** A Docker engine of a test's own: own data, own socket, no default bridge, loopback registries only. */
+/** A Docker engine of a test's own: own data, own socket, own bridge, loopback registries only. */
 export interface PrivateEngine extends AsyncDisposable {
   readonly socketPath: string;
   /** Of the running engine. */
@@ -61,12 +64,14 @@ class Dockerd implements PrivateEngine {
   readonly socketPath: string;
   readonly #root: string;
   readonly #options: PrivateEngineOptions;
+  readonly #bridge: string;
   #child: ChildProcess | undefined;
 
   constructor(root: string, options: PrivateEngineOptions) {
     this.#root = root;
     this.#options = options;
     this.socketPath = join(root, "s");
+    this.#bridge = `hb${randomBytes(4).toString("hex")}`;
   }
 
   get pid(): number {
@@ -76,6 +81,7 @@ class Dockerd implements PrivateEngine {
   }
 
   async start(): Promise<void> {
+    await this.#makeBridge();
     const log = openSync(join(this.#root, "log"), "a");
     const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log] });
     this.#child = child;
@@ -108,22 +114,38 @@ class Dockerd implements PrivateEngine {
     }
     await this.#endContainerd();
     await unmountBelow(this.#root);
+    await command("ip", ["link", "delete", this.#bridge]);
     await rm(this.#root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
   #arguments(): readonly string[] {
-    const { iptables = false, liveRestore = false } = this.#options;
+    const { iptables = false, liveRestore = false, bridge = this.#bridge } = this.#options;
     return [
       `--data-root=${this.#root}/d`,
       `--exec-root=${this.#root}/x`,
       `--pidfile=${this.#root}/p`,
       `--host=unix://${this.socketPath}`,
-      "--bridge=none",
+      // Never "none": an engine without a bridge deletes every `docker0` that it finds, also another engine's.
+      `--bridge=${bridge}`,
       `--iptables=${iptables}`,
       "--ip6tables=false",
       "--ip-masq=false",
       `--live-restore=${liveRestore}`,
     ];
+  }
+
+  async #makeBridge(): Promise<void> {
+    if (this.#options.bridge !== undefined || existsSync(`/sys/class/net/${this.#bridge}`)) return;
+    const [a, b] = randomBytes(2);
+    await command("ip", ["link", "add", this.#bridge, "type", "bridge"]);
+    await command("ip", [
+      "address",
+      "add",
+      `10.${200 + ((a ?? 0) % 10)}.${b ?? 0}.1/24`,
+      "dev",
+      this.#bridge,
+    ]);
+    await command("ip", ["link", "set", this.#bridge, "up"]);
   }
 
   async #end(name: NodeJS.Signals, patienceMs = 30_000): Promise<void> {
@@ -171,8 +193,10 @@ async function unmountBelow(root: string): Promise<void> {
     .split("\n")
     .map((line) => line.split(" ")[1] ?? "")
     .filter((path) => path.startsWith(`${root}/`));
-  for (const path of below.reverse()) {
-    const child = spawn("umount", ["-l", path], { stdio: "ignore" });
-    await once(child, "exit");
-  }
+  for (const path of below.reverse()) await command("umount", ["-l", path]);
+}
+
+async function command(program: string, args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: "ignore" });
+  await once(child, "exit");
 }
