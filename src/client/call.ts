@@ -46,11 +46,13 @@ export interface CallAnswer extends Omit<CallStream, "body"> {
   readonly text: string;
 }
 
+/** A call as query parameters. */
 export function queryOf(call: CallInput): Record<string, string | number | boolean | undefined> {
   const { image, cpu, mem, gpus, isolation, sgx, path, queueTimeoutMs, runTimeoutMs } = call;
   return { image, cpu, mem, gpus, isolation, sgx, path, queueTimeoutMs, runTimeoutMs };
 }
 
+/** A call as request headers. */
 export function headersOf(call: CallInput, prefer?: "respond-async"): Record<string, string> {
   return {
     "content-type": call.contentType ?? "application/json",
@@ -59,6 +61,7 @@ export function headersOf(call: CallInput, prefer?: "respond-async"): Record<str
   };
 }
 
+/** The head of an answer, and its body still to be read. */
 export function streamOf(response: Response): CallStream {
   const { headers, status } = response;
   const waited = headers.get("hearth-waited-ms");
@@ -77,6 +80,7 @@ export function streamOf(response: Response): CallStream {
   };
 }
 
+/** A whole answer. */
 export async function answerOf(response: Response): Promise<CallAnswer> {
   const { body: _, ...head } = streamOf(response);
   const bytes = new Uint8Array(await response.arrayBuffer());

@@ -6,7 +6,7 @@ const MAX_LINE_CHARS = 8 * 1024 * 1024;
 /** Reads a body of one JSON value per line as it comes. Leaving the loop early closes the connection. */
 export async function* readJsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
   if (response.body === null) return;
-  const reader = response.body.getReader();
+  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
   const decoder = new TextDecoder();
   let rest = "";
   try {

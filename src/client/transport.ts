@@ -1,6 +1,7 @@
 import type { Problem } from "../contract/problem.ts";
 import { HearthError } from "./error.ts";
 
+/** Where the daemon is, and how to be let in. */
 export interface ClientOptions {
   /** Such as `http://127.0.0.1:2591`. */
   readonly baseUrl: string;
@@ -13,6 +14,7 @@ export interface ClientOptions {
 /** What `fetch` takes as a body, by the names that Node and browsers share. */
 export type OutgoingBody = string | Uint8Array | Blob | ReadableStream<Uint8Array>;
 
+/** One request. */
 export interface Outgoing {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;

@@ -1,5 +1,7 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
+import { ExecutorError } from "../../src/core/index.ts";
+import type { FakeCall } from "../support/fake-executor.ts";
 import { fakeSandbox } from "../support/fake-executor.ts";
 import { mutatedRequest, oddRequest } from "../support/hostile-requests.ts";
 import type { TestDoor } from "../support/open-test-door.ts";
@@ -20,11 +22,7 @@ test.each([
     await using door = await openTestDoor({
       limits: { headerTimeoutMs: 2000, bodyTimeoutMs: 2000, activeRuns: 10_000 },
     });
-    door.executor.script = (call) =>
-      void call.input().then(
-        () => call.answer("ok"),
-        (error: Error) => call.fail(error),
-      );
+    door.executor.script = answerOnceRead;
     door.executor.list = [fakeSandbox("s1")];
     const dice = random(SEED);
     const statuses = new Map<string, number>();
@@ -68,6 +66,13 @@ test("B4: of a body of 1 GB no more than the limit and the kernel's buffers is e
     expect(client.socket.bytesWritten - client.socket.writableLength).toBeLessThan(limit + 16 * 1024 * 1024);
   }
 });
+
+function answerOnceRead(call: FakeCall): void {
+  call.input().then(
+    () => call.answer("ok"),
+    (error: unknown) => call.fail(ExecutorError.from(error)),
+  );
+}
 
 /** How long a request that may never be complete is left open before its client says that there is no more. */
 const GIVE_UP_MS = 100;

@@ -1,11 +1,18 @@
 import { expect, test } from "vitest";
+import type { Route } from "../../src/contract/v1/route.ts";
+import { ROUTES } from "../../src/contract/v1/routes.ts";
 import { ExecutorError } from "../../src/core/index.ts";
 import { fakeSandbox } from "../support/fake-executor.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
 test("a raw call passes input, type, status and answer through as they are", async () => {
   await using door = await openTestDoor();
-  door.executor.script = (call) => void call.input().then((input) => call.answer(input, 418, "image/png"));
+  door.executor.script = (call) => {
+    call.input().then(
+      (input) => call.answer(input, 418, "image/png"),
+      (error: unknown) => call.fail(ExecutorError.from(error)),
+    );
+  };
   const bytes = Buffer.from([0, 255, 10, 13]);
   const answer = await fetch(`${door.url}/v1/calls?image=a/b:1&cpu=0.5&mem=256`, {
     method: "POST",
@@ -80,7 +87,7 @@ test("an answer is streamed as it comes, and so is a long input", async () => {
     method: "POST",
     body: Buffer.alloc(300_000, "x"),
   });
-  const reader = answer.body?.getReader();
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = answer.body?.getReader();
   expect(new TextDecoder().decode((await reader?.read())?.value)).toBe("data: 1\n\n");
   const call = door.executor.calls[0];
   expect(call?.request.body instanceof Uint8Array).toBe(false);
@@ -170,7 +177,8 @@ test("logs come as text, as JSON, and followed as server-sent events until the c
     headers: { accept: "text/event-stream" },
     signal: gone.signal,
   });
-  const first = await live.body?.getReader().read();
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = live.body?.getReader();
+  const first = await reader?.read();
   expect(new TextDecoder().decode(first?.value)).toBe('data: {"stream":"stdout","text":"first\\n"}\n\n');
   gone.abort();
   await expect.poll(() => door.executor.done).toContain("log closed");
@@ -304,4 +312,33 @@ test("a body that is no JSON by its type, or by its bytes, is refused before the
   expect((await post({ "content-type": "application/json" }, Buffer.from([0x22, 0xff, 0x22]))).status).toBe(
     400,
   );
+});
+
+test("every JSON answer of a looking route fits the schema that describes it", async () => {
+  await using door = await openTestDoor();
+  door.executor.list = [fakeSandbox("a")];
+  door.executor.waits = [
+    {
+      taskKey: fakeSandbox("a").taskKey,
+      task: fakeSandbox("a").task,
+      callers: 1,
+      waitedMs: 5,
+      reason: "no room",
+    },
+  ];
+  const started = await fetch(`${door.url}/v1/calls?image=a`, {
+    method: "POST",
+    headers: { prefer: "respond-async" },
+  });
+  const { id } = (await started.json()) as { id: string };
+  await expect.poll(async () => (await fetch(`${door.url}/v1/runs/${id}/answer`)).status).toBe(200);
+  for (const [name, route] of Object.entries<Route>(ROUTES)) {
+    const schema = route.answers[200]?.content?.["application/json"];
+    if (route.method !== "GET" || schema === undefined) continue;
+    const path = route.path.replace("{runId}", id).replace("{sandboxId}", "a");
+    const answer = await fetch(`${door.url}${path}`, { headers: { accept: "application/json" } });
+    const body: unknown = await answer.json();
+    expect(schema.safeParse(body).error?.issues, name).toBeUndefined();
+    expect(Object.keys(body as object).length, name).toBeGreaterThan(0);
+  }
 });

@@ -16,7 +16,7 @@ import {
 } from "./shared.ts";
 
 /** A number in a query parameter; an empty one is not 0. */
-const inQuery = <S extends z.ZodType<number>>(schema: S) =>
+const inQuery = (schema: z.ZodType<number>) =>
   z
     .string()
     .regex(/^-?\d+(\.\d+)?$/, "must be a number")
@@ -109,7 +109,7 @@ export const run = named(
     placement: placement.optional(),
     answer: z
       .object({
-        status: z.number().int(),
+        status: z.number().int().min(200).max(599),
         isSuccess: z.boolean(),
         contentType: z.string().optional(),
         bytes: count,

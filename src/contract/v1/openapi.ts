@@ -61,10 +61,9 @@ function withParameters(route: Route): Json {
 
 function fieldsOf(fields: z.ZodObject | undefined, place: "path" | "query"): Json[] {
   if (fields === undefined) return [];
-  const { properties = {}, required = [] } = inline(fields) as {
-    properties?: Record<string, Json>;
-    required?: readonly string[];
-  };
+  // What a parameter means is what it becomes: `cpu=0.5` is a number. What may be left out is what is sent.
+  const { properties = {} } = inline(fields, "output") as { properties?: Record<string, Json> };
+  const { required = [] } = inline(fields) as { required?: readonly string[] };
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: place,
@@ -128,8 +127,8 @@ function ref(schema: z.ZodType): Json {
   return name === undefined ? inline(schema) : { $ref: `#/components/schemas/${name}` };
 }
 
-function inline(schema: z.ZodType): Json {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Json;
+function inline(schema: z.ZodType, io: "input" | "output" = "input"): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
   return rest;
 }
 

@@ -54,8 +54,11 @@ export function buildApp(parts: DoorParts, guard: Guard, routes: readonly RouteE
   ): void => {
     reply.hijack();
     const context = new RequestContext(asId<"run">(request.id), request.raw, reply.raw);
-    // Never rejects: whatever goes wrong has become an answer.
-    void dispatch(parts, guard, context, scopes, () => answer(context));
+    dispatch(parts, guard, context, scopes, () => answer(context)).catch((error: unknown) => {
+      // Whatever goes wrong has become an answer; if even that failed, the connection is all that is left to end.
+      parts.options.log.log("error", "call.failed", { requestId: context.runId, error });
+      context.response.destroy();
+    });
   };
   // Taken over at the first hook: fastify's own reading of bodies comes after it, and would refuse types that we take.
   app.addHook("onRequest", (request, reply, done) => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ExecutorError } from "../../core/index.ts";
 import { refuseSocket } from "./answer/refuse-socket.ts";
@@ -37,7 +38,7 @@ export function boundedServer(limits: HttpLimits, onRequest: RequestListener): B
   server.requestTimeout = 0;
   server.keepAliveTimeout = limits.keepAliveMs;
   server.timeout = limits.writeTimeoutMs;
-  server.on("timeout", (socket) => {
+  server.on("timeout", (socket: Socket) => {
     // Quiet while an answer is awaited is no fault of the client's; bytes that it leaves unread are.
     if (socket.writableLength > 0 || !answers.isAwaited(socket)) socket.destroy();
   });

@@ -1,13 +1,6 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import type {
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  InjectOptions,
-  LightMyRequestResponse,
-} from "fastify";
-import fastify from "fastify";
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
 import { ExecutorError } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import { sleep } from "../../std/index.ts";
@@ -46,26 +39,9 @@ export interface HttpDoor extends AsyncDisposable {
  * @throws {@link ExecutorError} ADDRESS_IN_USE; CONFIG_INVALID for an address that cannot be listened on.
  */
 export async function openHttpDoor(options: HttpDoorOptions, executor: Executor): Promise<HttpDoor> {
-  const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
-  const held = new ByteBudget(limits.heldBytes);
   const state = { isClosing: false };
-  const runs = new RunDesk({
-    executor,
-    records: options.records,
-    limits,
-    held,
-    log: options.log,
-    nowMs: Date.now,
-  });
-  const parts: DoorParts = {
-    executor,
-    options: { ...options, onStop: once(options.onStop) },
-    limits,
-    held,
-    streams: new EventStreams(),
-    runs,
-    isClosing: () => state.isClosing,
-  };
+  const parts = makeParts(options, executor, state);
+  const { limits } = parts;
   const guard = new Guard(options);
   const legacy = openLegacyCaller({
     executor,
@@ -111,6 +87,25 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
   };
 }
 
+function makeParts(
+  options: HttpDoorOptions,
+  executor: Executor,
+  state: { readonly isClosing: boolean },
+): DoorParts {
+  const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
+  const held = new ByteBudget(limits.heldBytes);
+  const { records, log } = options;
+  return {
+    executor,
+    options: { ...options, onStop: once(options.onStop) },
+    limits,
+    held,
+    streams: new EventStreams(),
+    runs: new RunDesk({ executor, records, limits, held, log, nowMs: Date.now }),
+    isClosing: () => state.isClosing,
+  };
+}
+
 async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Promise<AddressInfo> {
   try {
     await app.listen({ host, port });
@@ -131,12 +126,12 @@ async function close(
 ): Promise<void> {
   streams.end();
   served.stopIdle();
-  let isClosed = false;
+  const progress = { isClosed: false };
   const closed = app.close().then(() => {
-    isClosed = true;
+    progress.isClosed = true;
   });
   const deadlineMs = performance.now() + limits.closeGraceMs;
-  while (!isClosed && performance.now() < deadlineMs) {
+  while (!progress.isClosed && performance.now() < deadlineMs) {
     server.closeIdleConnections();
     await Promise.race([closed, sleep(CLOSE_POLL_MS)]);
   }

@@ -1,5 +1,6 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import type Database from "libsql";
 import type { Log, NewRun, RunEnding, RunId, RunLimits, RunRecord, RunStore } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskRunStore } from "./disk-run-store.ts";
@@ -53,8 +54,8 @@ async function open({ file, limits, nowMs, log }: RunStoreOptions): Promise<RunS
   const now = nowMs ?? Date.now;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    const { default: Database } = await import("libsql");
-    const connection = new Database(file);
+    const libsql = await import("libsql");
+    const connection = new libsql.default(file);
     try {
       prepare(connection);
       const lost = connection.prepare(STATEMENTS.lose).run(JSON.stringify({ type: "lost" }), now());
@@ -72,7 +73,7 @@ async function open({ file, limits, nowMs, log }: RunStoreOptions): Promise<RunS
   }
 }
 
-function prepare(connection: import("libsql").Database): void {
+function prepare(connection: Database.Database): void {
   connection.pragma("journal_mode = WAL");
   connection.pragma("synchronous = FULL"); // a run must not start before its record is safe
   connection.pragma("foreign_keys = ON");

@@ -65,7 +65,10 @@ export class EventStreams {
 }
 
 /** One JSON value per line, or one server-sent event per value. */
-export function jsonEvents<T>(type: StreamType): { readonly contentType: string; print(value: T): string } {
+export function jsonEvents(type: StreamType): {
+  readonly contentType: string;
+  print(value: unknown): string;
+} {
   return {
     contentType: type === SSE_TYPE ? `${SSE_TYPE}; charset=utf-8` : NDJSON_TYPE,
     print: (value) =>

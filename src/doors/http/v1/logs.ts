@@ -14,7 +14,7 @@ export const readLogs: Handler<"readLogs"> = async ({ executor, streams }, conte
   const sandboxId = asId<"sandbox">(params.sandboxId);
   if (query.follow) {
     const type = wantedStream(context);
-    const format = type === undefined ? PLAIN : jsonEvents<LogChunk>(type);
+    const format = type === undefined ? PLAIN : jsonEvents(type);
     await streams.send(context, format, (signal) => executor.followLog(sandboxId, query.tailBytes, signal));
     return;
   }

@@ -18,9 +18,7 @@ export const prefetch: Handler<"prefetch"> = async (parts, context, { body }) =>
     sendJson(context.response, 200, { digest, wasPulled, retired });
     return;
   }
-  await parts.streams.send(context, jsonEvents<PrefetchEvent>(type), (signal) =>
-    story(parts, context, body.image, signal),
-  );
+  await parts.streams.send(context, jsonEvents(type), (signal) => story(parts, context, body.image, signal));
 };
 
 export const listTasks: Handler<"listTasks"> = async ({ options }, { response }) => {

@@ -29,7 +29,7 @@ export const getAnswer: Handler<"getAnswer"> = async (parts, context, { params }
 /** The run now and after each change; a client that reads slowly misses steps in between, never the end. */
 export const followRun: Handler<"followRun"> = async (parts, context, { params }) => {
   const runId = asId<"run">(params.runId);
-  const format = jsonEvents<Run>(wantedStream(context) ?? NDJSON_TYPE);
+  const format = jsonEvents(wantedStream(context) ?? NDJSON_TYPE);
   await parts.streams.send(context, format, (signal) => changes(parts, runId, signal));
 };
 
@@ -55,15 +55,16 @@ async function recordOf({ options }: DoorParts, runId: RunId): Promise<RunRecord
 }
 
 async function* changes(parts: DoorParts, runId: RunId, signal: AbortSignal): AsyncGenerator<Run> {
+  const isOver = (): boolean => signal.aborted;
   for (;;) {
     const active = parts.runs.active(runId);
     // Watching begins before the look, so that no change falls between the two.
     const changed = active === undefined ? undefined : nextChange(active, signal);
     const run = await lookUp(parts, runId);
     yield run;
-    if (run.state !== "running" || changed === undefined || signal.aborted) return;
+    if (run.state !== "running" || changed === undefined || isOver()) return;
     await changed;
-    if (signal.aborted) return;
+    if (isOver()) return;
   }
 }
 
