@@ -1,7 +1,8 @@
 /** What `hearth doctor` finds. Like `serve.ts` it knows every part; it starts nothing and leaves nothing behind. */
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
-import { availableParallelism, totalmem } from "node:os";
-import { dirname } from "node:path";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir, totalmem } from "node:os";
+import { dirname, join } from "node:path";
 import type { Finding } from "./cli/index.ts";
 import type { Loaded } from "./config/index.ts";
 import { toSettings } from "./config/index.ts";
@@ -9,16 +10,11 @@ import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
-import { openCgroups } from "./drivers/process/cgroup/open-cgroups.ts";
-import { findConfinement } from "./drivers/process/confinement.ts";
-import { describeReach } from "./drivers/process/reach.ts";
-import { openTaskUids } from "./drivers/process/task-uids.ts";
+import { openProcessDriver } from "./drivers/process/index.ts";
 import { readTls } from "./open-driver.ts";
 import { withDeadline } from "./std/index.ts";
 
 const ENGINE_MS = 5000;
-/** No daemon has this name, so nothing of a running one is touched. */
-const OWNER = "hearth-doctor";
 
 /**
  * Looks at this host with the eyes of a daemon that would be started here and now.
@@ -34,7 +30,7 @@ export async function diagnose(
   if (loaded === undefined) return broken;
   const { driver } = loaded.config;
   const docker = driver === "process" ? [] : await engineFindings(loaded, signal);
-  const processes = driver === "docker" ? [] : await processFindings(driver === "auto", signal);
+  const processes = driver === "docker" ? [] : await processFindings(loaded, driver === "auto", signal);
   const { findings: measure, capacity } = measureFindings();
   return [
     ...docker,
@@ -77,19 +73,36 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
   }
 }
 
-async function processFindings(isFallback: boolean, signal: AbortSignal): Promise<Finding[]> {
-  const uids =
-    process.getuid?.() === 0 ? openTaskUids(OWNER, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
-  const { confinement, remarks } = await findConfinement(uids?.take(), signal);
-  const cgroups = openCgroups(OWNER);
-  const used = confinement.changesUid ? uids : undefined;
-  const { detail, warnings } = describeReach(cgroups, confinement, used, remarks);
-  cgroups?.close();
-  const state = warnings.length === 0 ? "ok" : "limited";
-  return [
-    { area: "isolate", state, text: `${isFallback ? "where no engine answers, " : ""}${detail}` },
-    ...warnings.map((text): Finding => ({ area: "isolate", state: "limited", text })),
-  ];
+async function processFindings(
+  { config }: Loaded,
+  isFallback: boolean,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const scratch = await mkdtemp(join(tmpdir(), "hearth-doctor-"));
+  try {
+    await using driver = await openProcessDriver(
+      {
+        // No daemon has this name, so nothing of a running one is touched.
+        owner: `doctor-${process.pid}`,
+        taskDirectories: config.tasks.dirs,
+        stateDirectory: scratch,
+        avoid: config.process.bubblewrap === "off" ? ["bubblewrap"] : [],
+      },
+      signal,
+    );
+    const { detail, warnings } = driver.reach;
+    const state = warnings.length === 0 ? "ok" : "limited";
+    return [
+      { area: "isolate", state, text: `${isFallback ? "where no engine answers, " : ""}${detail}` },
+      ...warnings.map((text): Finding => ({ area: "isolate", state: "limited", text })),
+    ];
+  } catch (error) {
+    signal.throwIfAborted();
+    const state = isFallback ? "missing" : "broken";
+    return [{ area: "isolate", state, text: `no plain processes: ${ExecutorError.from(error).message}` }];
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 function measureFindings(): { readonly findings: readonly Finding[]; readonly capacity: HostCapacity } {

@@ -101,8 +101,14 @@ async function report(error: unknown, { io }: CliOptions, context?: Context): Pr
     await printProblem(context, error);
     return exitCodeOf(error);
   }
-  io.err(`hearth: ${error instanceof Error ? error.message : String(error)}`);
+  // What the system says needs no stack; anything else is a defect, and the stack shows where.
+  const isDefect = !(error instanceof Error && "code" in error);
+  io.err(`hearth: ${isDefect && error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`);
   return EXIT.no.code;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 class Interrupted extends Error {

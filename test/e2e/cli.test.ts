@@ -1,0 +1,102 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { poll } from "../support/poll.ts";
+import type { Daemon } from "../support/start-daemon.ts";
+import { startDaemon } from "../support/start-daemon.ts";
+
+const program = fileURLToPath(new URL("../../dist/hearth.mjs", import.meta.url));
+
+let daemon: Daemon;
+beforeAll(async () => {
+  daemon = await startDaemon({ env: { HEARTH_DRIVER: "process" } });
+});
+afterAll(() => daemon[Symbol.asyncDispose]());
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | string>;
+  out(): string;
+  err(): string;
+}
+
+/** The built program against the daemon of this file, as a shell would start it. */
+function start(...args: string[]): Running {
+  const env = { ...process.env, HEARTH_HOST: daemon.baseUrl };
+  const child = spawn(process.execPath, [program, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const text = { out: "", err: "" };
+  child.stdout.on("data", (chunk: Buffer) => {
+    text.out += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    text.err += chunk.toString();
+  });
+  const ended = new Promise<number | string>((resolve) => {
+    child.once("close", (code, signal) => resolve(code ?? signal ?? "none"));
+  });
+  return { child, ended, out: () => text.out, err: () => text.err };
+}
+
+test("a task that task new wrote can be called at once, from a pipe too", async () => {
+  const folder = join(daemon.stateDir, "tasks/hello");
+  await daemon.cli("task", "new", "hello", "--dir", folder);
+  expect(await daemon.cli("task", "list", "--quiet")).toContain("hello");
+  expect(await daemon.cli("call", "hello", "world")).toBe("hello world");
+  const piped = start("call", "hello", "-i", "-");
+  piped.child.stdin?.end("pipe");
+  expect(await piped.ended).toBe(0);
+  expect(piped).toMatchObject({ out: expect.any(Function) });
+  expect(piped.out()).toBe("hello pipe\n");
+});
+
+test("while a task starts, the reason for the wait is on standard error; Ctrl-C ends the wait with 130", async () => {
+  const waiting = start("call", "slow-start", "x");
+  waiting.child.stdin?.end();
+  await poll("it says what it waits for", () => waiting.err().includes("slow-start:") || waiting.err());
+  waiting.child.kill("SIGINT");
+  expect(await waiting.ended).toBe(130);
+  expect(waiting.out()).toBe("");
+});
+
+test("logs follow a task until it is evicted", async () => {
+  await daemon.cli("call", "echo", "1");
+  const followed = start("logs", "-f", "echo");
+  await poll("the log is there", () => followed.out().includes("meca-init-done") || followed.err());
+  expect(await daemon.cli("evict", "echo")).toMatch(/^[a-z0-9]{26}$/);
+  expect(await followed.ended).toBe(0);
+});
+
+test("a reader that goes away ends the program quietly", async () => {
+  const printing = start("openapi");
+  printing.child.stdout?.destroy();
+  expect(await printing.ended).toBe(0);
+  expect(printing.err()).toBe("");
+});
+
+test("settings change while the daemon runs, all or none, and pause stops calls", async () => {
+  expect(await daemon.cli("config", "set", "timeout=3", "tasks.slots=7")).toBe(
+    "timeout = 3\ntasks.slots = 7",
+  );
+  const refused = start("config", "set", "timeout=4", "cpu=-1", "http.port=1");
+  expect(await refused.ended).toBe(2);
+  expect(refused.err()).toContain("cpu: expected");
+  expect(refused.err()).toContain("http.port: this cannot change");
+  expect(await daemon.cli("config", "get", "timeout")).toBe("3");
+  expect(await daemon.cli("pause")).toBe("paused");
+  const call = start("call", "echo", "x");
+  expect(await call.ended).toBe(4);
+  expect(await daemon.cli("unpause", "--quiet")).toBe("");
+  expect(await daemon.cli("call", "echo", "again")).toBe("again");
+  expect(JSON.parse(await daemon.cli("stats", "--json"))).toMatchObject({
+    task_gpu: 0,
+    host: { state: "running" },
+  });
+});
+
+test("doctor finds something to say about this host without a daemon", async () => {
+  const report: unknown = JSON.parse(await daemon.cli("doctor", "--json"));
+  expect(report).toMatchObject({ isAble: true });
+  expect(await daemon.cli("doctor", "--quick")).toBe("well");
+});
