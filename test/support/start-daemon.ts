@@ -16,6 +16,10 @@ const program = join(root, "dist/hearth.mjs");
 export interface DaemonOptions {
   /** Text of the configuration file. */
   readonly config?: string;
+  /** Whether there is a configuration file at all. Default: yes, if only an empty one. */
+  readonly hasFile?: boolean;
+  /** Further flags of `hearth serve`. */
+  readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Where state is kept; a folder of its own that goes with the daemon unless given. */
   readonly stateDir?: string;
@@ -23,12 +27,15 @@ export interface DaemonOptions {
   readonly port?: number;
   /** Whether to wait until `/health` says ok. Default: yes. */
   readonly waits?: boolean;
+  /** Words before the program, such as `prlimit` and its options; it must become the program. */
+  readonly under?: readonly string[];
 }
 
 /** The built daemon as a process of its own, on loopback. Disposing it ends it, by force if need be. */
 export interface Daemon extends AsyncDisposable {
   readonly baseUrl: string;
   readonly stateDir: string;
+  readonly configFile: string;
   readonly child: ChildProcess;
   /** Its exit status, or the signal that ended it. */
   readonly ended: Promise<number | string>;
@@ -48,7 +55,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const port = options.port ?? (await freePort());
   const config = join(folder, "hearth.yaml");
   const logFile = join(folder, "log");
-  writeFileSync(config, options.config ?? "");
+  if (options.hasFile !== false) writeFileSync(config, options.config ?? "");
   const env = {
     ...process.env,
     HEARTH_HTTP_HOST: "127.0.0.1",
@@ -58,7 +65,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ...options.env,
   };
   const output = openSync(logFile, "a");
-  const child = spawn(process.execPath, [program, "serve", "--config", config], {
+  const named = options.hasFile === false ? [] : ["--config", config];
+  const child = spawn(process.execPath, [program, "serve", ...named, ...(options.args ?? [])], {
     env,
     cwd: folder,
     stdio: ["ignore", output, output],
@@ -70,6 +78,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const daemon: Daemon = {
     baseUrl,
     stateDir,
+    configFile: config,
     child,
     ended,
     log: () => readFileSync(logFile, "utf8"),
@@ -109,7 +118,8 @@ async function untilWell(daemon: Daemon): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A TCP port of loopback that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
