@@ -96,7 +96,7 @@ async function openProcesses(
   return driver;
 }
 
-function readTls(folder: string): EngineTls | undefined {
+export function readTls(folder: string): EngineTls | undefined {
   if (folder === "") return undefined;
   const read = (name: string): string => {
     try {
