@@ -79,7 +79,7 @@ test("M15: the documented body changes the settings while paused, and only then"
   const done = await (await post(`${door.url}/update-config`, body)).json();
   expect(done).toEqual({
     success: true,
-    msg: "configuration updated; the engine does not know the runtime kata",
+    msg: "configuration updated; the engine does not offer the runtime kata: microVM calls are refused until it does",
   });
   expect([...door.settings.values()]).toEqual([2, 2, 2048, false, "kata"]);
 });

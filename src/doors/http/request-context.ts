@@ -16,7 +16,7 @@ export class RequestContext {
     this.runId = runId;
     this.request = request;
     this.response = response;
-    response.setHeader("hearth-run-id", runId);
+    response.setHeader("Hearth-Run-Id", runId);
   }
 
   get peer(): string {

@@ -21,7 +21,7 @@ function writeProblem(response: ServerResponse, error: ExecutorError, requestId:
   const seconds = retryAfterSeconds(error);
   sendText(response, problem.status, `${JSON.stringify(problem)}\n`, {
     "content-type": PROBLEM_TYPE,
-    "hearth-error": problem.code,
+    "Hearth-Error": problem.code,
     ...(seconds === undefined ? {} : { "retry-after": seconds }),
     ...(problem.status === 401 ? { "www-authenticate": 'Bearer realm="hearth"' } : {}),
   });

@@ -39,16 +39,16 @@ export function answerHeaders(head: AnswerHead, placement: Placement | undefined
 
 /** Marks an answer as the task's own. */
 export function outcomeHeaders(status: number): AnswerHeaders {
-  return { "hearth-outcome": outcomeOf(status).isSuccess ? "success" : "failure", ...CONTAINED };
+  return { "Hearth-Outcome": outcomeOf(status).isSuccess ? "success" : "failure", ...CONTAINED };
 }
 
 export function placementHeaders(placement: Placement | undefined): AnswerHeaders {
   if (placement === undefined) return {};
   return {
-    "hearth-sandbox-id": placement.sandboxId,
-    "hearth-start": placement.start,
-    "hearth-waited-ms": Math.round(placement.waitedMs),
-    "hearth-isolation": placement.isolation,
-    "hearth-image-digest": placement.imageDigest,
+    "Hearth-Sandbox-Id": placement.sandboxId,
+    "Hearth-Start": placement.start,
+    "Hearth-Waited-Ms": Math.round(placement.waitedMs),
+    "Hearth-Isolation": placement.isolation,
+    "Hearth-Image-Digest": placement.imageDigest,
   };
 }

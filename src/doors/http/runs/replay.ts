@@ -19,9 +19,9 @@ export async function replay(
   whileRunning: "RUN_RUNNING" | "IDEMPOTENCY_RUNNING",
 ): Promise<void> {
   const { end, runId } = record;
-  response.setHeader("hearth-run-id", runId);
+  response.setHeader("Hearth-Run-Id", runId);
   if (end === undefined) throw new ExecutorError(whileRunning, { runId });
-  response.setHeader("idempotency-replayed", "true");
+  response.setHeader("Idempotency-Replayed", "true");
   const error = errorOf(record);
   if (error !== undefined) throw error;
   const answer = await options.records.answer(runId);

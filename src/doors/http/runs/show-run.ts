@@ -18,24 +18,31 @@ export function showActive(run: ActiveRun): Run {
 
 /** A recorded run, as the API shows it. */
 export function showRecord(record: RunRecord): Run {
-  const { end, endedAtMs } = record;
-  const base = {
+  const { state, ...rest } = showEnd(record);
+  const { endedAtMs } = record;
+  return {
     id: record.runId,
+    state,
     image: record.image,
     createdAt: new Date(record.createdAtMs).toISOString(),
     ...(endedAtMs === undefined ? {} : { endedAt: new Date(endedAtMs).toISOString() }),
     ...showPlacement(record.placement),
+    ...rest,
   };
-  if (end === undefined) return { ...base, state: "running" };
+}
+
+function showEnd(record: RunRecord): Pick<Run, "state" | "answer" | "problem"> {
+  const { end } = record;
+  if (end === undefined) return { state: "running" };
   if (end.type === "answered") {
     const { status, contentType, bytes, isKept } = end;
     const type = contentType === undefined ? {} : { contentType };
-    return { ...base, state: "answered", answer: { ...outcomeOf(status), ...type, bytes, isKept } };
+    return { state: "answered", answer: { ...outcomeOf(status), ...type, bytes, isKept } };
   }
   const error = errorOf(record) ?? new ExecutorError("INTERNAL");
   const problem = toProblem(error, record.runId) as NonNullable<Run["problem"]>;
-  if (end.type === "lost") return { ...base, state: "lost", problem };
-  return { ...base, state: end.code === "CALL_CANCELLED" ? "cancelled" : "failed", problem };
+  if (end.type === "lost") return { state: "lost", problem };
+  return { state: end.code === "CALL_CANCELLED" ? "cancelled" : "failed", problem };
 }
 
 /** Why a run was not answered; `undefined` if it was, or still runs. */

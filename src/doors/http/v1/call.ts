@@ -23,7 +23,7 @@ export const call: Handler<"call"> = async (parts, context, { query }) => {
   const key = keyOf(context);
   if (prefersAsync(context)) {
     const started = await startRecorded(parts, context, query, key);
-    sendStarted(context, started, { "preference-applied": "respond-async" });
+    sendStarted(context, started, { "Preference-Applied": "respond-async" });
     return;
   }
   if (key !== undefined) await callOnce(parts, context, query, key);
@@ -43,7 +43,7 @@ export function sendStarted(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const run: Run = started.type === "started" ? showActive(started.run) : showRecord(started.record);
-  response.setHeader("hearth-run-id", run.id);
+  response.setHeader("Hearth-Run-Id", run.id);
   sendJson(response, 202, run, { location: `/v1/runs/${run.id}`, ...headers });
 }
 

@@ -38,5 +38,13 @@ export async function changeConfig(
     .filter(({ key, value }) => JSON.stringify(value) !== JSON.stringify(before.get(key)))
     .map(({ key, value }) => ({ key, before: before.get(key), after: value }));
   audit(parts, context, "config", { isApplied: true, changed });
-  return change;
+  return { isApplied: true, notes: [...change.notes, ...microVmNotes(parts, patch)] };
+}
+
+/** A runtime that the engine does not know is taken, since hosts are configured before it is installed; calls for it are refused. */
+function microVmNotes({ executor }: DoorParts, patch: Readonly<Record<string, unknown>>): string[] {
+  const runtime = patch["microVM_runtime"];
+  if (typeof runtime !== "string" || runtime === "") return [];
+  if (executor.view().capabilities.isolation.includes("microVM")) return [];
+  return [`the engine does not offer the runtime ${runtime}: microVM calls are refused until it does`];
 }

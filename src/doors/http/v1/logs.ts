@@ -27,7 +27,7 @@ export const readLogs: Handler<"readLogs"> = async ({ executor, streams }, conte
   else {
     sendText(response, 200, tail.text, {
       "content-type": PLAIN.contentType,
-      "hearth-log-truncated": String(tail.isTruncated),
+      "Hearth-Log-Truncated": String(tail.isTruncated),
     });
   }
 };
