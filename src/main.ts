@@ -36,19 +36,7 @@ const parts: Parts = {
   async settings() {
     const config = await import("./config/index.ts");
     return {
-      flags: config.TABLE.rows.flatMap(({ key, flag, about, kind, path }) =>
-        flag === undefined
-          ? []
-          : [
-              {
-                key,
-                flag,
-                about,
-                isSwitch: kind === "switch",
-                section: path.length > 1 ? (path[0] ?? "") : "top level",
-              },
-            ],
-      ),
+      flags: config.listFlags(),
       candidates: config.fileCandidates(process.env, process.cwd()),
       read(input) {
         const { loaded, faults } = config.loadConfig(loadOptions(input));

@@ -1,4 +1,5 @@
 import type { Command, CommandGroup } from "./command.ts";
+import { answer } from "./commands/answer.ts";
 import { call } from "./commands/call.ts";
 import { configGet } from "./commands/config-get.ts";
 import { configPath } from "./commands/config-path.ts";
@@ -11,6 +12,7 @@ import { openapi } from "./commands/openapi.ts";
 import { pause } from "./commands/pause.ts";
 import { prefetch } from "./commands/prefetch.ts";
 import { ps } from "./commands/ps.ts";
+import { runs } from "./commands/runs.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { stats } from "./commands/stats.ts";
 import { taskList } from "./commands/task-list.ts";
@@ -23,6 +25,8 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
   return [
     serveCommand(settings),
     call,
+    answer,
+    runs,
     ps,
     stats,
     logs,

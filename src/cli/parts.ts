@@ -21,6 +21,8 @@ export interface SettingFlag {
   readonly key: string;
   readonly flag: string;
   readonly about: string;
+  /** What the help calls its value. */
+  readonly value: string;
   /** Whether the flag alone means true. */
   readonly isSwitch: boolean;
   readonly section: string;

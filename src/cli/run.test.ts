@@ -94,8 +94,22 @@ async function hearth(
     },
     settings: async () => ({
       flags: [
-        { key: "http.port", flag: "--http-port", about: "a port", isSwitch: false, section: "http" },
-        { key: "has_gpu", flag: "--has-gpu", about: "gpus", isSwitch: true, section: "top level" },
+        {
+          key: "http.port",
+          flag: "--http-port",
+          about: "a port",
+          isSwitch: false,
+          value: "number",
+          section: "http",
+        },
+        {
+          key: "has_gpu",
+          flag: "--has-gpu",
+          about: "gpus",
+          isSwitch: true,
+          value: "text",
+          section: "top level",
+        },
       ],
       candidates: ["/etc/hearth/config.yaml"],
       read: ({ configFile }) =>

@@ -3,6 +3,8 @@ export { describeConfig } from "./describe.ts";
 export { writeConfigurationDoc, writeSampleFile } from "./docs.ts";
 export type { Fault, Origin } from "./fault.ts";
 export { printFault } from "./fault.ts";
+export type { SettingFlag } from "./flags.ts";
+export { listFlags } from "./flags.ts";
 export { toHttpLimits } from "./http-limits.ts";
 export type { LayerOptions } from "./layers.ts";
 export type { Change } from "./live-config.ts";

@@ -10,7 +10,7 @@ export interface Row extends LeafFacts {
   readonly key: string;
   /** As in `HEARTH_HTTP_PORT`; none for what only a file can hold. */
   readonly env: string | undefined;
-  /** As in `--http-port`. */
+  /** As in `--http-port`; none for secrets either, since everybody on the host can read a command line. */
   readonly flag: string | undefined;
   readonly fallback: unknown;
 }
@@ -73,7 +73,7 @@ function rowOf(path: readonly string[], facts: LeafFacts, schema: z.ZodType): Ro
     path,
     key: path.join("."),
     env: isFileOnly ? undefined : `HEARTH_${words.toUpperCase()}`,
-    flag: isFileOnly ? undefined : `--${words.toLowerCase().replaceAll("_", "-")}`,
+    flag: isFileOnly || facts.kind === "secret" ? undefined : `--${words.toLowerCase().replaceAll("_", "-")}`,
     fallback: facts.kind === "secret" ? "" : schema.parse(undefined),
   };
 }

@@ -60,6 +60,14 @@ test("while a task starts, the reason for the wait is on standard error; Ctrl-C 
   expect(waiting.out()).toBe("");
 });
 
+test("a call that was not waited for can be fetched later", async () => {
+  const id = await daemon.cli("call", "echo", "later", "--detach");
+  expect(await daemon.cli("answer", id)).toBe("later");
+  expect(await daemon.cli("runs", "--quiet")).toContain(id);
+  const none = start("answer", "00000000000000000000000000");
+  expect(await none.ended).toBe(127);
+});
+
 test("logs follow a task until it is evicted", async () => {
   await daemon.cli("call", "echo", "1");
   const followed = start("logs", "-f", "echo");

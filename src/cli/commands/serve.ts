@@ -36,8 +36,8 @@ export function settingsInput(invocation: Invocation, flags: readonly SettingFla
   return { configFile: textOption(invocation, "config"), flags: Object.fromEntries(given) };
 }
 
-function optionOf({ flag, about, isSwitch, section }: SettingFlag): OptionSpec {
-  return { flags: `${flag} ${isSwitch ? "[yes|no]" : "<value>"}`, about, group: `Settings: ${section}` };
+function optionOf({ flag, value, about, isSwitch, section }: SettingFlag): OptionSpec {
+  return { flags: `${flag} ${isSwitch ? "[yes|no]" : `<${value}>`}`, about, group: `Settings: ${section}` };
 }
 
 function camelCase(flag: string): string {
