@@ -2,3 +2,9 @@ import { describeSandboxDriver } from "../conformance/sandbox-driver.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
 describeSandboxDriver("process", () => openProcessHarness());
+
+// What hosts without the one or the other get: the same promises, kept by other means.
+describeSandboxDriver("process (no bubblewrap)", () => openProcessHarness({ avoid: ["bubblewrap"] }));
+describeSandboxDriver("process (nothing but processes)", () =>
+  openProcessHarness({ avoid: ["bubblewrap", "cgroup", "setpriv"] }),
+);

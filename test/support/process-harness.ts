@@ -109,7 +109,7 @@ async function remains(owner: string, state: string): Promise<readonly string[]>
   const places = [
     ...roots.map((path) => join(path, "hearth", owner)),
     join(state, "sandboxes"),
-    join(state, "homes"),
+    join(state, "homes", owner),
   ];
   const found: string[] = [];
   for (const place of places) {

@@ -23,26 +23,34 @@ export interface FoundConfinement {
   readonly remarks: readonly string[];
 }
 
+export interface ConfinementWish {
+  /** One that tasks could run under, or `undefined` when the daemon may not change uids. */
+  readonly uid: number | undefined;
+  /** Tools that are not to be used though they are here. */
+  readonly avoid: readonly string[];
+}
+
 const PROBE_TIMEOUT_MS = 5000;
 
 /**
  * Finds the strongest way to start a task here by trying it: bubblewrap and an own uid, then less and less. Ends with a plain
  * process, and says why.
  *
- * @param uid one that tasks could run under, or `undefined` when the daemon may not change uids.
  * @throws {@link ExecutorError} ENGINE_UNAVAILABLE when not even a shell can be run.
  */
 export async function findConfinement(
-  uid: number | undefined,
+  { uid, avoid }: ConfinementWish,
   signal: AbortSignal,
 ): Promise<FoundConfinement> {
   const [shell, env] = [findTool("sh"), findTool("env")];
   if (shell === undefined || env === undefined)
     throw new ExecutorError("ENGINE_UNAVAILABLE", { reason: "this host has no sh or no env" });
-  const [bubblewrap, setpriv] = [findTool("bwrap"), findTool("setpriv")];
+  const find = (part: "bubblewrap" | "setpriv", name: string): string | undefined =>
+    avoid.includes(part) ? undefined : findTool(name);
+  const [bubblewrap, setpriv] = [find("bubblewrap", "bwrap"), find("setpriv", "setpriv")];
   const remarks: string[] = [];
-  if (bubblewrap === undefined) remarks.push("bubblewrap (bwrap) is not installed");
-  if (setpriv === undefined) remarks.push("setpriv is not installed");
+  if (bubblewrap === undefined) remarks.push("bubblewrap (bwrap) is not installed, or not to be used");
+  if (setpriv === undefined) remarks.push("setpriv is not installed, or not to be used");
   const hasUid = uid !== undefined && setpriv !== undefined;
   const ways: readonly Confinement[] = [
     { shell, env, bubblewrap, setpriv, changesUid: hasUid },

@@ -27,7 +27,11 @@ export interface ProcessDriverOptions {
   readonly readOnlyPaths?: readonly string[];
   /** What a task may write under `/tmp`, in bytes, where it has a private one; it counts as its memory. */
   readonly scratchBytes?: number;
+  /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
+  readonly avoid?: readonly ConfinementPart[];
 }
+
+export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv";
 
 /** The process driver, with what it found that it can do. */
 export interface ProcessDriver extends SandboxDriver {
@@ -47,14 +51,14 @@ export async function openProcessDriver(
   options: ProcessDriverOptions,
   signal: AbortSignal,
 ): Promise<ProcessDriver> {
-  const { owner, taskDirectories, stateDirectory } = options;
+  const { owner, taskDirectories, stateDirectory, avoid = [] } = options;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(owner))
     throw new ExecutorError("CONFIG_INVALID", { reason: `"${owner}" cannot name the owner of cgroups` });
   const wantedUids =
     process.getuid?.() === 0 ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
-  const { confinement, remarks } = await findConfinement(wantedUids?.take(), signal);
+  const { confinement, remarks } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
   const uids = confinement.changesUid ? wantedUids : undefined;
-  const cgroups = openCgroups(owner);
+  const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
   const reach = describeReach(cgroups, confinement, uids, remarks);
   const world: ProcessWorld = {
     owner,
@@ -65,7 +69,7 @@ export async function openProcessDriver(
     cgroups,
     uids,
     records: new SandboxRecords(join(resolve(stateDirectory), "sandboxes"), owner),
-    homes: join(resolve(stateDirectory), "homes"),
+    homes: join(resolve(stateDirectory), "homes", owner),
     ports: new PortLeases(),
     digests: new FolderDigests(),
     live: new Map(),

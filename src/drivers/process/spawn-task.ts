@@ -6,7 +6,7 @@ import type { Cgroup } from "./cgroup/cgroup.ts";
 import { commandLine } from "./command-line.ts";
 import type { LaunchedTask } from "./launch.ts";
 import { launch } from "./launch.ts";
-import { factsOf, socketInodesOf } from "./process-table.ts";
+import { factsOf, processesWithHome, socketInodesOf } from "./process-table.ts";
 import { RunningTask } from "./running-task.ts";
 import { listenersOn } from "./socket-table.ts";
 import type { FoundTask } from "./task-folders.ts";
@@ -62,6 +62,8 @@ export async function spawnTask(
       group: () => launched.group,
       cgroup,
       freezesByCgroup: world.cgroups?.canFreeze ?? false,
+      // What starts a session of its own and loses its parent is in no group that we know, but has its home's name.
+      strays: () => (world.confinement.bubblewrap === undefined ? processesWithHome(home) : []),
     });
     undo.push(() => {
       world.live.delete(spec.sandboxId);
