@@ -263,7 +263,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   started(attempt: Attempt): void {
     this.#running.add(attempt);
-    this.#ticker.arm();
+    this.#ticker.armFor(attempt.sentAtMs + TICK_MS);
   }
 
   ended(attempt: Attempt): void {
@@ -353,7 +353,8 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#lines.get(owner.taskKey)?.changed(owner);
     this.#shrink();
     this.#desk.pump();
-    if (owner.isIdle || owner.state.type === "gone") this.#ticker.arm();
+    if (owner.isIdle) this.#ticker.armFor(owner.lastUsedMs + this.#settings.idleTimeoutMs);
+    else if (owner.state.type === "gone") this.#ticker.arm();
     this.#watchers.notify();
   }
 

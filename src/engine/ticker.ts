@@ -18,14 +18,17 @@ export class Ticker {
     this.#tick = tick;
   }
 
-  /** Something changed: makes sure that the timer is not later than what is due. */
+  /** Anything may have changed: looks through everything for what is due next. */
   arm(): void {
-    const nowMs = this.#clock.nowMs();
-    const dueMs = this.#nextDueMs(nowMs);
+    this.armFor(this.#nextDueMs(this.#clock.nowMs()));
+  }
+
+  /** One thing more is due then: makes sure that the timer is not later. This is all that a warm call costs here. */
+  armFor(dueMs: number): void {
     if (dueMs >= this.#dueMs) return;
     this.#cancel();
     this.#dueMs = dueMs;
-    this.#cancel = this.#clock.after(Math.max(1, dueMs - nowMs), () => {
+    this.#cancel = this.#clock.after(Math.max(1, dueMs - this.#clock.nowMs()), () => {
       this.#dueMs = Number.POSITIVE_INFINITY;
       this.#tick(this.#clock.nowMs());
       this.arm();

@@ -11,6 +11,7 @@ export class Watchers {
 
   /** Some sandbox changed. */
   notify(): void {
+    if (this.#checks.size === 0) return;
     for (const check of [...this.#checks]) check();
   }
 

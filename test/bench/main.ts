@@ -5,6 +5,7 @@ import { printRows } from "./lib/table.ts";
 /** Each is loaded only when it is asked for, so that one that cannot run here does not stop the others. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   warm: async () => (await import("./warm.ts")).warm,
+  cold: async () => (await import("./cold.ts")).cold,
 };
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith("-"));

@@ -1,14 +1,10 @@
-import { fileURLToPath } from "node:url";
 import type { Bench, BenchOptions, Row } from "./lib/bench.ts";
-import { bundle } from "./lib/bundle.ts";
-import { type BenchChild, startChild } from "./lib/child.ts";
+import { type BenchDaemon, executionRequest, startBenchDaemon } from "./lib/bench-daemon.ts";
 import { cpuTimeUs } from "./lib/cpu-time.ts";
 import { generator, type LoadResult, load } from "./lib/load.ts";
 import { interleave, median, ratio } from "./lib/rounds.ts";
 
 const INPUT = "x".repeat(100);
-const REQUEST = JSON.stringify({ id: "bench/echo:1", resource: { cpu: 1, mem: 128 }, input: INPUT });
-const here = (name: string): string => fileURLToPath(new URL(`lib/${name}`, import.meta.url));
 
 interface Measured extends LoadResult {
   /** CPU time of the door's process for each call. */
@@ -20,31 +16,23 @@ export const warm: Bench = {
   name: "warm",
   summary: `100-byte calls to a warm Node task, through the door and straight to it (load by ${generator})`,
   async run(options) {
-    await using task = await startChild([here("echo-task.mjs")]);
-    await using door = await startChild([await bundle("door-process.ts")], { TASK_PORT: String(task.port) });
+    await using daemon = await startBenchDaemon();
     const rows: Row[] = [];
-    for (const connections of [1, 16, 64, 256]) {
-      rows.push(await compare(connections, task, door, options));
-    }
+    for (const connections of [1, 16, 64, 256]) rows.push(await compare(connections, daemon, options));
     return rows;
   },
 };
 
-async function compare(
-  connections: number,
-  task: BenchChild,
-  door: BenchChild,
-  { isQuick }: BenchOptions,
-): Promise<Row> {
+async function compare(connections: number, daemon: BenchDaemon, { isQuick }: BenchOptions): Promise<Row> {
   const seconds = isQuick ? 1 : 3;
-  const send = async (name: "direct" | "door"): Promise<Measured> => {
-    const beforeUs = cpuTimeUs(door.pid);
+  const send = async (way: "direct" | "door"): Promise<Measured> => {
+    const beforeUs = cpuTimeUs(daemon.pid);
     const result = await load(
-      name === "direct"
-        ? { port: task.port, body: INPUT, connections, seconds }
-        : { port: door.port, body: REQUEST, connections, seconds },
+      way === "direct"
+        ? { port: daemon.taskPort, body: INPUT, connections, seconds }
+        : { port: daemon.port, body: executionRequest(INPUT), connections, seconds },
     );
-    return { ...result, cpuUs: (cpuTimeUs(door.pid) - beforeUs) / (result.perSecond * seconds) };
+    return { ...result, cpuUs: (cpuTimeUs(daemon.pid) - beforeUs) / (result.perSecond * seconds) };
   };
   // The first calls meet code that is not compiled yet, and connections that are not open.
   await send("direct");
