@@ -33,7 +33,8 @@ describe.skipIf(reason !== undefined)(
       docker("run", "-d", "-v", `${engine.socketPath}:/var/run/docker.sock`, ...args);
 
     beforeAll(async () => {
-      engine = await openPrivateEngine();
+      // With rules of its own: another engine of this machine may have set the host to drop what containers send each other.
+      engine = await openPrivateEngine({ iptables: true });
       folder = await mkdtemp(join(tmpdir(), "hearth-image-"));
       const env = { DOCKER_HOST: `unix://${engine.socketPath}` };
       await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], { env });

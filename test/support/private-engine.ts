@@ -108,8 +108,10 @@ class Dockerd implements PrivateEngine {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child === undefined) await this.start().catch(() => undefined); // to remove what its earlier life made
     if (this.#child !== undefined) {
       process.kill(this.pid, "SIGCONT");
+      await removeAll(this.socketPath);
       await this.#end("SIGTERM", 20_000);
     }
     await this.#endContainerd();
@@ -181,6 +183,41 @@ function ping(socketPath: string): Promise<boolean> {
       reply.on("end", () => resolve(reply.statusCode === 200));
     });
     call.on("error", () => resolve(false));
+    call.on("timeout", () => call.destroy());
+    call.end();
+  });
+}
+
+/**
+ * Removes what runs and every network: an engine that only stops leaves its networks' bridges, routes and firewall rules on
+ * the host, where they shadow those of the next one. As far as it can: a broken engine must not keep a test from its end.
+ */
+async function removeAll(socketPath: string): Promise<void> {
+  const containers = (await ask(socketPath, "GET", "/containers/json?all=1")) as { Id: string }[] | undefined;
+  await Promise.all(
+    (containers ?? []).map(({ Id }) => ask(socketPath, "DELETE", `/containers/${Id}?force=1&v=1`)),
+  );
+  const networks = (await ask(socketPath, "GET", "/networks")) as { Id: string; Name: string }[] | undefined;
+  const own = (networks ?? []).filter(({ Name }) => !["bridge", "host", "none"].includes(Name));
+  for (const { Id } of own) await ask(socketPath, "DELETE", `/networks/${Id}`);
+}
+
+/** @returns the parsed answer; `undefined` for none in time, or none that is JSON. */
+function ask(socketPath: string, method: "GET" | "DELETE", path: string): Promise<unknown> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath, method, path, timeout: 15_000 }, (reply) => {
+      const chunks: Buffer[] = [];
+      reply.on("data", (chunk: Buffer) => chunks.push(chunk));
+      reply.on("error", () => resolve(undefined));
+      reply.on("end", () => {
+        try {
+          resolve(JSON.parse(Buffer.concat(chunks).toString()));
+        } catch {
+          resolve(undefined);
+        }
+      });
+    });
+    call.on("error", () => resolve(undefined));
     call.on("timeout", () => call.destroy());
     call.end();
   });
