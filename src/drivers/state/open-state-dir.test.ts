@@ -31,6 +31,21 @@ test("A13: a second daemon on the same folder is refused until the first has end
   expect(second.path).toBe(folder);
 });
 
+test.skipIf(process.platform !== "linux")(
+  "A13: a second daemon that was given the first one's name is refused, whatever its folder",
+  async () => {
+    const name = `lab-${process.pid}`;
+    const first = await openStateDir(join(folder, "a"), name);
+    await expect(openStateDir(join(folder, "b"), name)).rejects.toMatchObject({
+      code: "STATE_IN_USE",
+      message: expect.stringContaining(name),
+    });
+    await first[Symbol.asyncDispose]();
+    await using second = await openStateDir(join(folder, "b"), name);
+    expect(second.ownerId).toBe(name);
+  },
+);
+
 test("a folder that is a file, and one that is too long, are faults of the setting", async () => {
   await writeFile(join(folder, "file"), "");
   for (const path of [join(folder, "file"), join(folder, "x".repeat(120))]) {

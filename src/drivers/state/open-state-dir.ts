@@ -21,7 +21,7 @@ export interface StateDir extends AsyncDisposable {
  * that the lock ends with the process however that ends, also across containers that share the folder.
  *
  * @param ownerName used instead of the name that the folder keeps; for hosts where the folder does not survive.
- * @throws {@link ExecutorError} STATE_IN_USE when another daemon holds it; CONFIG_INVALID when the folder cannot be used.
+ * @throws {@link ExecutorError} STATE_IN_USE when another daemon holds it, or the name on this host; CONFIG_INVALID when the folder cannot be used.
  */
 export async function openStateDir(path: string, ownerName: string): Promise<StateDir> {
   const lockPath = join(path, "lock");
@@ -35,11 +35,32 @@ export async function openStateDir(path: string, ownerName: string): Promise<Sta
   }
   const lock = await takeLock(lockPath, path);
   try {
+    const nameLock = ownerName === "" ? undefined : await takeName(ownerName, path);
     const ownerId = ownerName === "" ? await readOrMakeOwner(join(path, "owner")) : ownerName;
-    return { path, ownerId, [Symbol.asyncDispose]: () => release(lock) };
+    const releaseBoth = async (): Promise<void> => {
+      await release(lock);
+      if (nameLock !== undefined) await release(nameLock);
+    };
+    return { path, ownerId, [Symbol.asyncDispose]: releaseBoth };
   } catch (cause) {
     await release(lock);
-    throw unusable(path, cause);
+    throw cause instanceof ExecutorError ? cause : unusable(path, cause);
+  }
+}
+
+/**
+ * Takes a name that was given to this daemon, for it could be given to a second one with a folder of its own, and the two would
+ * remove each other's sandboxes. Linux keeps such a socket without a file, and per network namespace: daemons in containers of
+ * their own do not see each other's.
+ */
+async function takeName(ownerName: string, path: string): Promise<Server | undefined> {
+  if (process.platform !== "linux") return undefined;
+  try {
+    return await listen(`\0hearth-owner/${ownerName}`);
+  } catch (cause) {
+    if ((cause as { readonly code?: unknown }).code !== "EADDRINUSE") throw cause;
+    const reason = `another daemon on this host has the owner name ${ownerName}`;
+    throw new ExecutorError("STATE_IN_USE", { path, reason }, { cause });
   }
 }
 
