@@ -5,6 +5,7 @@ import { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
 import { REACHED_CLASSES } from "./container/plan-isolation.ts";
+import { seccompProfile } from "./container/seccomp.ts";
 import { startSandbox } from "./container/start-sandbox.ts";
 import type { Engine } from "./engine/engine.ts";
 import { openEngine } from "./engine/engine.ts";
@@ -74,7 +75,7 @@ async function openWorld(
       reason: "reach: member, but the daemon runs in no container of this engine",
     });
   }
-  const seccomp = undefined;
+  const seccomp = engine.hasOwnSeccompProfile ? undefined : seccompProfile(engine.architecture);
   const subnets = new Subnets(range, Math.random());
   const policy = options.network ?? "internal";
   const maker = new NetworkMaker(engine, { owner, policy, reach, subnets, seccomp, pauseImage });

@@ -19,6 +19,8 @@ export interface Engine {
   /** Whether engine and daemon share a kernel, as far as their host names tell. */
   readonly isLocal: boolean;
   readonly isSeccompOn: boolean;
+  /** Whether its operator gave it a seccomp profile of their own, which then is policy. */
+  readonly hasOwnSeccompProfile: boolean;
   readonly containers: ContainerClient;
   readonly images: ImageClient;
   readonly networks: NetworkClient;
@@ -52,12 +54,14 @@ export async function openEngine(
   const docker = await connectLibrary(options, api);
   const caller = new EngineCaller((abortSignal) => ping(docker, abortSignal));
   const info: unknown = await caller.call("info", () => docker.info(), { signal });
+  const seccomp = readList(info, "SecurityOptions").find((option) => option.startsWith("name=seccomp"));
   return {
     versions,
     api,
     architecture: version.Arch,
     isLocal: readText(info, "Name") === hostname(),
-    isSeccompOn: readList(info, "SecurityOptions").some((option) => option.startsWith("name=seccomp")),
+    isSeccompOn: seccomp !== undefined,
+    hasOwnSeccompProfile: seccomp !== undefined && !/profile=(default|builtin|unconfined)\b/.test(seccomp),
     containers: new ContainerClient(docker, caller),
     images: new ImageClient(docker, caller),
     networks: new NetworkClient(docker, caller),

@@ -46,7 +46,8 @@ export class NetworkMaker {
   async makeNetwork(): Promise<TaskNetwork> {
     const { reach, subnets } = this.#options;
     for (let collisions = 0; ; collisions += 1) {
-      const subnet = subnets.take();
+      // Another engine on this host may cut from the same range: only its bridges tell.
+      const subnet = subnets.take(this.#engine.isLocal ? hostRanges() : []);
       try {
         const network = await this.#create(subnet);
         if (reach.type !== "member") return network;
@@ -57,8 +58,9 @@ export class NetworkMaker {
           subnets.release(subnet.range);
           throw thrown;
         }
-        // Somebody else has it: it stays taken until the next look at what others use.
+        // Somebody else has it, and is in the list now.
         await this.refreshForeign();
+        subnets.release(subnet.range);
       }
     }
   }
@@ -123,7 +125,7 @@ export class NetworkMaker {
         if (range !== undefined) ranges.push(range);
       }
     }
-    subnets.setForeign([...ranges, ...(this.#engine.isLocal ? hostRanges(subnets) : [])]);
+    subnets.setForeign(ranges);
   }
 
   async #create(subnet: Subnet): Promise<TaskNetwork> {
@@ -212,14 +214,11 @@ async function ignoreMissing(work: Promise<void>): Promise<void> {
   }
 }
 
-/** The addresses of this machine's interfaces, but not those of our own bridges. */
-function hostRanges(subnets: Subnets): readonly Range[] {
+/** The ranges of this machine's interfaces. */
+function hostRanges(): readonly Range[] {
   return Object.values(networkInterfaces())
     .flat()
-    .flatMap((face) => {
-      const range = face?.cidr == null ? undefined : parseRange(face.cidr);
-      return range === undefined || subnets.isTaken(range) ? [] : [range];
-    });
+    .flatMap((face) => (face?.cidr == null ? [] : (parseRange(face.cidr) ?? [])));
 }
 
 function unique(): string {

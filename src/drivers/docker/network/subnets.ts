@@ -31,33 +31,27 @@ export class Subnets {
     this.#cursor = Math.floor(random * this.#slots);
   }
 
-  /** What others use of the host's address space: their networks and its interfaces. Replaces what was known. */
+  /** What others use of the engine's address space. Replaces what was known. */
   setForeign(ranges: readonly Range[]): void {
     this.#foreign = ranges.filter((range) => overlap(range, this.#whole));
   }
 
-  /** @throws {@link ExecutorError} ENGINE_FAILED when the range has no free subnet left. */
-  take(): Subnet {
+  /**
+   * @param inUse further ranges that are taken at this moment.
+   * @throws {@link ExecutorError} ENGINE_FAILED when the range has no free subnet left.
+   */
+  take(inUse: readonly Range[] = []): Subnet {
+    const foreign = [...this.#foreign, ...inUse];
     for (let tries = 0; tries < this.#slots; tries += 1) {
       const slot = this.#cursor;
       this.#cursor = (this.#cursor + 1) % this.#slots;
       const subnet = this.#at(slot);
-      if (this.#taken.has(slot) || this.#foreign.some((range) => overlap(range, subnet.range))) continue;
+      if (this.#taken.has(slot) || foreign.some((range) => overlap(range, subnet.range))) continue;
       this.#taken.add(slot);
       return subnet;
     }
     const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(this.#whole)} is in use`;
     throw new ExecutorError("ENGINE_FAILED", { reason });
-  }
-
-  /** Marks a subnet of an earlier life as in use. */
-  hold(range: Range): void {
-    this.#taken.add(this.#slotOf(range));
-  }
-
-  /** Whether a range lies in a subnet that is handed out. */
-  isTaken(range: Range): boolean {
-    return this.#taken.has(this.#slotOf(range));
   }
 
   release(range: Range): void {
