@@ -37,7 +37,7 @@ test("a small one passes a big one that has not waited its time, and not one tha
   expect(admit(view([big, small], 100, 1_000), policy)).toMatchObject({ type: "hold", demand: big });
 });
 
-test("what holds the big one up is held, idle sandboxes being counted first", () => {
+test("what makes room for the big one is held, the idle with the busy, and the idle are counted first", () => {
   const holding = (id: string, isIdle: boolean, cpuMillis: number) => ({
     sandboxId: asId<"sandbox">(id),
     held: { cpuMillis, memoryBytes: 1, gpuCount: 0 },
@@ -48,7 +48,7 @@ test("what holds the big one up is held, idle sandboxes being counted first", ()
   });
   const holdings = [holding("busy-1", false, 500), holding("idle", true, 400), holding("busy-2", false, 500)];
   const admission = admit(view([demand("big", 1_000, 0)], 100, 2_000, { holdings }), policy);
-  expect(admission).toMatchObject({ type: "hold", sandboxIds: ["busy-1"] });
+  expect(admission).toMatchObject({ type: "hold", sandboxIds: ["idle", "busy-1"] });
 });
 
 test("a door within its share goes before those that live on lent room", () => {

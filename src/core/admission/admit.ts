@@ -37,7 +37,7 @@ export type Admission =
   /** The demand gets its room, after these sandboxes have gone. */
   | { readonly type: "grant"; readonly demand: Demand; readonly room: Room }
   /**
-   * Nobody gets anything now, because this demand has waited its time: these busy sandboxes take no new calls until it fits.
+   * Nobody gets anything now, because this demand has waited its time: these sandboxes take no new calls until it fits.
    */
   | { readonly type: "hold"; readonly demand: Demand; readonly sandboxIds: readonly SandboxId[] }
   | { readonly type: "wait" };
@@ -45,7 +45,7 @@ export type Admission =
 /**
  * Decides which waiting demand is next. First come, first served, with two exceptions: a door that is within its share goes
  * before those that live on lent room, and a demand that does not fit may be passed by later ones until it has waited
- * `passOverMs`. From then on nobody passes it, and busy sandboxes are held for it; so each demand waits a bounded time plus
+ * `passOverMs`. From then on nobody passes it, and sandboxes are held for it; so each demand waits a bounded time plus
  * the calls that run, and nothing starves.
  */
 export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
@@ -60,17 +60,17 @@ export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
   return { type: "wait" };
 }
 
-/** The busy sandboxes that, once idle, make enough room together with the idle ones; those are counted first. */
+/**
+ * The sandboxes that, once idle, make enough room; those that are idle now are counted first, and held as well: one that took
+ * a call while the others still run would put the room off for as long as callers keep coming.
+ */
 function planHold(demand: Demand, view: AdmitView, policy: AdmitPolicy): readonly SandboxId[] {
-  const busy = new Set(
-    view.holdings.filter((holding) => !holding.isIdle).map((holding) => holding.sandboxId),
-  );
   const asIfIdle = view.holdings.map((holding) =>
     holding.isIdle ? holding : { ...holding, isIdle: true, lastUsedMs: Number.MAX_SAFE_INTEGER },
   );
   const options = { order: policy.order, nowMs: view.nowMs, keep: demand.keep };
   const room = planRoom(demand.need, view.free, asIfIdle, options);
-  return room === undefined ? [] : [...room.freeze, ...room.evict].filter((id) => busy.has(id));
+  return room === undefined ? [] : [...room.freeze, ...room.evict];
 }
 
 function inOrder(view: AdmitView, policy: AdmitPolicy): readonly Demand[] {
