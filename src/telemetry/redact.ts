@@ -14,6 +14,8 @@ export function printable(value: unknown, depth = 0): unknown {
     case "string":
       return text(value);
     case "number":
+      // Nanoseconds of a duration tell nobody anything.
+      return Math.round(value * 1000) / 1000;
     case "boolean":
       return value;
     case "bigint":
