@@ -2,7 +2,14 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:net";
 import { describe, expect, test } from "vitest";
-import { kernelForms, listenersOn, parseTcpTable, tcpSockets } from "./socket-table.ts";
+import {
+  kernelForms,
+  listenersOn,
+  parseTcpTable,
+  tcpSockets,
+  tcpTableText,
+  uidBetween,
+} from "./socket-table.ts";
 
 const TABLE = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  2000000001        0 4711 1 0 100 0 0 10 0
@@ -16,6 +23,14 @@ describe("the kernel's table of sockets", () => {
     expect(listenersOn(8080, sockets)).toEqual([
       { local: "0100007F:1F90", remote: "00000000:0000", isListening: true, uid: 2_000_000_001, inode: 4711 },
     ]);
+  });
+
+  test("the uid between two ends is found in the text, and only between both of them", () => {
+    expect(uidBetween(TABLE, ["X", "0100007F:A1B2"], ["Y", "0100007F:0A1F"])).toBe(0);
+    expect(uidBetween(TABLE, ["0100007F:1F90"], ["00000000:0000"])).toBe(2_000_000_001);
+    expect(uidBetween(TABLE, ["0100007F:A1B2"], ["00000000:0000"])).toBeUndefined();
+    expect(uidBetween(TABLE, ["0100007F:0A1F"], ["0100007F:A1B2"])).toBeUndefined();
+    expect(uidBetween("", ["0100007F:0A1F"], ["0100007F:A1B2"])).toBeUndefined();
   });
 
   test.each([
@@ -38,6 +53,7 @@ describe("the kernel's table of sockets", () => {
     const row = tcpSockets().find(({ local, isListening }) => !isListening && forms.includes(local));
     expect(row?.uid).toBe(process.getuid?.());
     expect(kernelForms("127.0.0.1", port)).toContain(row?.remote);
+    expect(uidBetween(tcpTableText(), forms, kernelForms("127.0.0.1", port))).toBe(process.getuid?.());
     expect(listenersOn(port)).toHaveLength(1);
     client.destroy();
     server.close();

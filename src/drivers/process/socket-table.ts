@@ -24,14 +24,33 @@ export function parseTcpTable(text: string): readonly TcpSocket[] {
 
 /** All TCP sockets of this network name space. */
 export function tcpSockets(): readonly TcpSocket[] {
-  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => {
-    try {
-      return parseTcpTable(readFileSync(path, "latin1"));
-    } catch {
-      // A host without IPv6 has no second table.
-      return [];
+  return ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => parseTcpTable(readTable(path)));
+}
+
+/** The tables as the kernel prints them; a look at them costs milliseconds where many connections have just ended. */
+export function tcpTableText(): string {
+  return ["/proc/net/tcp", "/proc/net/tcp6"].map(readTable).join("");
+}
+
+/**
+ * The uid of the socket between two ends, without parsing the table.
+ *
+ * @param local and remote: the forms in which the kernel may print each end.
+ */
+export function uidBetween(
+  text: string,
+  local: readonly string[],
+  remote: readonly string[],
+): number | undefined {
+  for (const here of local) {
+    for (const there of remote) {
+      const at = text.indexOf(` ${here} ${there} `);
+      if (at === -1) continue;
+      const [, , , , , , uid] = text.slice(at, text.indexOf("\n", at)).trim().split(/\s+/);
+      return Number(uid);
     }
-  });
+  }
+  return undefined;
 }
 
 /** Those that listen on a port, on whichever address. */
@@ -58,6 +77,15 @@ export function kernelForms(address: string, port: number): readonly string[] {
   if (bytes === undefined) return [];
   const words = [0, 4, 8, 12].map((at) => hexWord(bytes.slice(at, at + 4)));
   return [`${words.join("")}${suffix}`];
+}
+
+function readTable(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    // A host without IPv6 has no second table.
+    return "";
+  }
 }
 
 function hexPort(port: number): string {

@@ -1,10 +1,12 @@
 import { networkInterfaces } from "node:os";
 import type { PeerAddress } from "../../core/index.ts";
-import { kernelForms, tcpSockets } from "./socket-table.ts";
+import { kernelForms, tcpTableText, uidBetween } from "./socket-table.ts";
 import type { TaskUids } from "./task-uids.ts";
 
 /** How long the list of this host's own addresses is taken for true. */
 const ADDRESSES_FOR_MS = 10_000;
+/** How long one look at the kernel's table serves for the connections that are found in it: many come at once. */
+const TABLE_FOR_MS = 20;
 
 /**
  * Tells tasks from other callers. Both share the host's network, so an address says nothing; but the other end of the
@@ -15,6 +17,8 @@ export class TaskPeers {
   readonly #uids: TaskUids | undefined;
   #ownAddresses: ReadonlySet<string> = new Set();
   #ownAddressesUntilMs = 0;
+  #table = "";
+  #tableUntilMs = 0;
 
   constructor(uids: TaskUids | undefined) {
     this.#uids = uids;
@@ -27,9 +31,18 @@ export class TaskPeers {
     // Seen from the other end, local and remote change places.
     const theirs = kernelForms(remoteAddress, remotePort);
     const ours = kernelForms(localAddress, localPort);
-    return tcpSockets().some(
-      ({ local, remote, uid }) => theirs.includes(local) && ours.includes(remote) && uids.isTask(uid),
-    );
+    const uid = uidBetween(this.#recentTable(), theirs, ours) ?? uidBetween(this.#newTable(), theirs, ours);
+    return uid !== undefined && uids.isTask(uid);
+  }
+
+  #recentTable(): string {
+    return performance.now() < this.#tableUntilMs ? this.#table : "";
+  }
+
+  #newTable(): string {
+    this.#table = tcpTableText();
+    this.#tableUntilMs = performance.now() + TABLE_FOR_MS;
+    return this.#table;
   }
 
   #isOwnAddress(address: string): boolean {
