@@ -184,7 +184,7 @@ function output(engine: BenchEngine, ...args: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile("docker", ["-H", engine.host, ...args], (error, stdout) => {
       if (error === null) resolve(stdout.trim());
-      else reject(error);
+      else reject(new Error(`docker ${args.join(" ")}`, { cause: error }));
     });
   });
 }

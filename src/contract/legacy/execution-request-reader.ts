@@ -5,6 +5,8 @@ import { type ExecutionRequest, parseExecutionRequest, readExecutionRequest } fr
 const KEY = '"input":';
 /** `"input":` is looked for in this many bytes only. */
 const ENVELOPE_LIMIT_BYTES = 2048;
+/** Above this a body is neither learnt from nor unescaped in part: parsing it whole is no slower. */
+const LARGE_BYTES = 64 * 1024;
 const MEMORY_SIZE = 256;
 const QUOTE = 34;
 const BACKSLASH = 92;
@@ -44,6 +46,7 @@ export class ExecutionRequestReader {
 
   #learn(body: Buffer, start: number, prefix: string): ExecutionRequest {
     const parsed = parseExecutionRequest(body);
+    if (body.length > LARGE_BYTES) return parsed;
     const end = literalEnd(body, start);
     if (parsed.type !== "request" || end === -1 || body.length - end > ENVELOPE_LIMIT_BYTES) return parsed;
     const rest = Buffer.from(body.subarray(end));
@@ -82,6 +85,7 @@ function inputStart(body: Buffer): number {
 function inputWithin(body: Buffer, start: number, rest: Buffer): Buffer | undefined {
   const end = body.length - rest.length;
   if (end < start || rest.compare(body, end) !== 0) return undefined;
+  if (body.length > LARGE_BYTES && body.includes(BACKSLASH, start)) return undefined;
   const text = body.toString("latin1", start, end);
   if (!NOT_LITERAL.test(text)) {
     const bytes = body.subarray(start, end);
