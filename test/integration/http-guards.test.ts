@@ -117,6 +117,7 @@ test("a connection from a task is answered 403 whatever it asks", async () => {
   ] as const) {
     const answer = await send(door, path, { method, headers: { "content-type": "application/json" } });
     expect([answer.status, codeOf(answer)]).toEqual([403, "SOURCE_FORBIDDEN"]);
+    expect(answer.headers["connection"]).toBe("close");
   }
   expect(door.stops).toBe(0);
 });

@@ -32,6 +32,33 @@ test("B4: a client that pours out an endless body gets 413, and what it poured w
   }
 });
 
+test("a long body that a route does not want is not read either", async () => {
+  await using door = await openTestDoor();
+  for (const framing of ["Content-Length: 1073741824", "Transfer-Encoding: chunked"]) {
+    await using client = await openRawConnection(door.port);
+    client.write(head("/v1/unpause", framing));
+    const chunk = `10000\r\n${"x".repeat(65_536)}\r\n`;
+    for (let i = 0; i < 16; i += 1) client.write(chunk);
+    await client.match(/^HTTP\/1\.1 200 .*connection: close/is);
+    await client.closed();
+  }
+  const small = await fetch(`${door.url}/v1/unpause`, { method: "POST", body: "{}" });
+  expect(small.headers.get("connection")).toBe("keep-alive");
+});
+
+test("a task that answers before it has taken its input ends the connection with its answer", async () => {
+  await using door = await openTestDoor();
+  door.executor.script = (call) => {
+    call.answer("early");
+    call.cancel();
+  };
+  await using client = await openRawConnection(door.port);
+  client.write(head("/v1/calls?image=a", "Content-Length: 1000000"));
+  client.write("x".repeat(100_000));
+  await client.match(/\r\n\r\nearly$/);
+  await client.closed();
+});
+
 test("a client that waits to be asked for its body is asked, unless the body is refused", async () => {
   await using door = await openTestDoor({ limits: { bodyBytes: MEBIBYTE } });
   await using good = await openRawConnection(door.port);

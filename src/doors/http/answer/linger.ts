@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { contentLength } from "../body/content-length.ts";
 
 /** Time for a client to read an answer that came before its request was complete. */
 const LINGER_MS = 1000;
@@ -22,6 +23,12 @@ export function lingerThenClose(socket: Duplex): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   timer.unref();
   socket.once("close", () => clearTimeout(timer));
+}
+
+/** Call before answering: if more of the request's body is to come than is worth reading, its connection ends with the answer. */
+export function skipLongBody(request: IncomingMessage, response: ServerResponse): void {
+  const left = contentLength(request);
+  if (left === undefined || left > LINGER_BYTES) leaveBodyUnread(request, response);
 }
 
 /** Call before answering a request whose body will not be read: its connection ends with the answer. */

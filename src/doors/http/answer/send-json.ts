@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { skipLongBody } from "./linger.ts";
 
 export type Headers = Readonly<Record<string, string | number>>;
 
@@ -23,6 +24,7 @@ export function sendText(
   headers: Headers,
 ): void {
   if (response.headersSent || response.destroyed) return;
+  skipLongBody(response.req, response);
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   response.writeHead(status, {
     ...headers,
@@ -36,6 +38,7 @@ export function sendText(
 /** Writes an answer that has no body by its status. */
 export function sendEmpty(response: ServerResponse, status: 204, headers: Headers = {}): void {
   if (response.headersSent || response.destroyed) return;
+  skipLongBody(response.req, response);
   response.writeHead(status, headers);
   response.end();
 }

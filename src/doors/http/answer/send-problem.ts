@@ -13,6 +13,8 @@ export function sendProblem({ runId, request, response }: RequestContext, thrown
   }
   const error = ExecutorError.from(thrown);
   leaveBodyUnread(request, response);
+  // A task that tries again makes a new connection each time, and holds none.
+  if (error.code === "SOURCE_FORBIDDEN") response.setHeader("connection", "close");
   writeProblem(response, error, runId);
 }
 

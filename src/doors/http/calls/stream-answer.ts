@@ -1,5 +1,6 @@
 import type { AnswerHead, Exchange } from "../../../core/index.ts";
 import type { CallSink, Placement } from "../../../engine/executor.ts";
+import { lingerThenClose } from "../answer/linger.ts";
 import { sendProblem } from "../answer/send-problem.ts";
 import type { RequestContext } from "../request-context.ts";
 import { answerHeaders } from "./answer-head.ts";
@@ -55,7 +56,10 @@ export class StreamedAnswer implements CallSink {
   onEnd(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#context.response.end();
+    const { request, response } = this.#context;
+    // The task answered before it had taken all of its input, and nobody will: no further request can follow.
+    if (!request.complete) response.once("finish", () => lingerThenClose(request.socket));
+    response.end();
   }
 
   onError(error: Error): void {

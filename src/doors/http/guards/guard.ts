@@ -35,9 +35,9 @@ export class Guard {
     // Without an address it is gone already, or a request of `inject`, which never was on a network.
     if (remoteAddress === undefined) return true;
     return !this.#options.isTaskAddress({
-      remoteAddress,
+      remoteAddress: plainAddress(remoteAddress),
       remotePort: remotePort ?? 0,
-      localAddress: localAddress ?? "",
+      localAddress: plainAddress(localAddress ?? ""),
       localPort: localPort ?? 0,
     });
   }
@@ -70,6 +70,11 @@ export class Guard {
       throw new ExecutorError("INPUT_INVALID", { field: "Host", reason: "the header is there twice" });
     if (!this.isKnownHost(host)) throw new ExecutorError("HOST_FORBIDDEN", { host: host.slice(0, 255) });
   }
+}
+
+/** An IPv4 peer of a socket that listens on IPv6 as well, by its own address. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }
 
 function allowOrigin(response: RequestContext["response"], origin: string): void {
