@@ -87,6 +87,8 @@ async function openProcesses(
       owner: identity.ownerId,
       stateDirectory: join(config.state_dir, "process"),
       taskDirectories: config.tasks.dirs,
+      avoid: config.process.bubblewrap === "off" ? ["bubblewrap"] : [],
+      requires: config.process.bubblewrap === "on" ? ["bubblewrap"] : [],
     },
     signal,
   );

@@ -29,6 +29,8 @@ export interface ProcessDriverOptions {
   readonly scratchBytes?: number;
   /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
   readonly avoid?: readonly ConfinementPart[];
+  /** Ways that must be to be had: opening is refused where one is not. */
+  readonly requires?: readonly ConfinementPart[];
 }
 
 export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv";
@@ -59,6 +61,19 @@ export async function openProcessDriver(
   const { confinement, remarks } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
   const uids = confinement.changesUid ? wantedUids : undefined;
   const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
+  const lacks: Record<ConfinementPart, boolean> = {
+    bubblewrap: confinement.bubblewrap === undefined,
+    cgroup: cgroups === undefined,
+    setpriv: confinement.setpriv === undefined,
+  };
+  const missing = (options.requires ?? []).filter((part) => lacks[part]);
+  if (missing.length > 0) {
+    cgroups?.close();
+    throw new ExecutorError("ENGINE_UNAVAILABLE", {
+      required: missing,
+      reason: remarks.join("; ") || undefined,
+    });
+  }
   const reach = describeReach(cgroups, confinement, uids, remarks);
   const world: ProcessWorld = {
     owner,

@@ -40,14 +40,13 @@ export function isSameProcess(pid: number, startTicks: number): boolean {
   return facts !== undefined && facts.startTicks === startTicks && facts.state !== "Z";
 }
 
-/** A process and all that descend from it, parents first. Empty when there is no such process. */
+/** A process and all that descend from it, parents first, without those that have ended and only wait to be noticed. */
 export function familyOf(leader: number): readonly number[] {
-  if (factsOf(leader) === undefined) return [];
   const family = [leader];
   for (let index = 0; index < family.length && family.length < MOST_PROCESSES; index += 1) {
     for (const child of childrenOf(family[index] as number)) if (!family.includes(child)) family.push(child);
   }
-  return family;
+  return family.filter((pid) => (factsOf(pid)?.state ?? "Z") !== "Z");
 }
 
 function childrenOf(pid: number): readonly number[] {
