@@ -1,11 +1,11 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { poll } from "./poll.ts";
 import { outputOf } from "./run-program.ts";
@@ -92,6 +92,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       const escalate = setTimeout(() => child.kill("SIGKILL"), 15_000);
       await daemon.end("SIGTERM");
       clearTimeout(escalate);
+      // For whoever looks for the reason of a failure.
+      const keep = process.env["HEARTH_KEEP_LOGS"];
+      if (keep !== undefined) copyFileSync(logFile, join(keep, `${basename(folder)}.log`));
       await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };

@@ -2,20 +2,17 @@ import type { SandboxSpec } from "../../../core/index.ts";
 import { MEBIBYTE } from "../../../core/index.ts";
 
 const MAX_PART_LENGTH = 48;
-/** The end of a sandbox id is its random part. */
-const UNIQUE_LENGTH = 10;
 
 /**
  * What a sandbox's container is called: `mecanywhere_`, the image's base name and tag and the resources, as the contract has
- * it (section 4), then enough of the sandbox's id that no two ever collide.
+ * it (section 4), then the sandbox's whole id: no part of it alone is sure to differ between two that exist at once.
  */
 export function containerName(spec: SandboxSpec): string {
   const { image, resources } = spec.task;
   const named = image.slice(image.lastIndexOf("/") + 1);
   const [base = "", tag = "latest"] = named.split(/[:@]/, 2);
   const size = `${resources.cpuMillis / 1000}_${Math.round(resources.memoryBytes / MEBIBYTE)}`;
-  const unique = spec.sandboxId.slice(-UNIQUE_LENGTH);
-  return ["mecanywhere", clean(base), clean(tag), size, clean(unique)].join("_");
+  return ["mecanywhere", clean(base), clean(tag), size, clean(spec.sandboxId)].join("_");
 }
 
 /** Engines take letters, digits, `_`, `.` and `-` in a name. */
