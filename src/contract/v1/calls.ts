@@ -62,7 +62,6 @@ export const newRun = named(
       .default("application/json"),
   }),
 );
-export type NewRun = z.input<typeof newRun>;
 
 export const placement = named(
   "Placement",

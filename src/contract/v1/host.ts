@@ -29,8 +29,6 @@ export const host = named(
 );
 export type Host = z.infer<typeof host>;
 
-export const pauseQuery = z.object({});
-
 export const controlled = named(
   "Controlled",
   "The state after a control action.",

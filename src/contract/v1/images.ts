@@ -4,7 +4,6 @@ import { named } from "./registry.ts";
 import { count, image } from "./shared.ts";
 
 export const prefetchRequest = named("PrefetchRequest", "An image to fetch.", z.object({ image }));
-export type PrefetchRequest = z.infer<typeof prefetchRequest>;
 
 export const prefetched = named(
   "Prefetched",
