@@ -7,12 +7,14 @@ import { fileURLToPath } from "node:url";
 import { writeCliDoc } from "../src/cli/index.ts";
 import { writeConfigurationDoc, writeSampleFile } from "../src/config/index.ts";
 import { writeErrorsDoc } from "../src/contract/errors-doc.ts";
+import { describeApi } from "../src/contract/v1/openapi.ts";
 
 /** By path from the root. */
 export const DOCUMENTS: Readonly<Record<string, () => string>> = {
   "docs/configuration.md": writeConfigurationDoc,
   "docs/errors.md": writeErrorsDoc,
   "docs/cli.md": writeCliDoc,
+  "docs/openapi.json": () => `${JSON.stringify(describeApi(packageVersion()), undefined, 2)}\n`,
   "hearth.example.yaml": writeSampleFile,
 };
 
@@ -23,6 +25,11 @@ export function committed(path: string): string {
   } catch {
     return "";
   }
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(committed("package.json")) as { readonly version: string };
+  return version;
 }
 
 function locate(path: string): string {
