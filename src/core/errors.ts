@@ -268,9 +268,9 @@ export const ERRORS = {
   },
   RUN_LOST: {
     kind: "infrastructure",
-    retry: "later",
+    retry: "never",
     fault: "host",
-    text: "the executor ended while the call ran",
+    text: "the executor ended while the call ran; whether the task finished is not known",
   },
   INTERNAL: { kind: "internal", retry: "later", fault: "host", text: "a defect of the executor" },
 } as const satisfies Record<string, ErrorSpec>;

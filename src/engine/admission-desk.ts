@@ -89,14 +89,20 @@ export class AdmissionDesk {
     }
     this.#isPumping = true;
     try {
-      do {
-        this.#isStale = false;
+      this.#isStale = true;
+      while (this.#takeStale()) {
         this.#bookClearing();
         while (this.#admitOne()) this.#bookClearing();
-      } while (this.#isStale);
+      }
     } finally {
       this.#isPumping = false;
     }
+  }
+
+  #takeStale(): boolean {
+    const isStale = this.#isStale;
+    this.#isStale = false;
+    return isStale;
   }
 
   #bookClearing(): void {

@@ -73,9 +73,8 @@ export class Attempt implements Exchange, AnswerSink {
         warnings: sandbox.warnings,
       });
     }
-    const exchange = owner.channel.send(this.request, this);
-    // The channel may have failed at once; then this slot is given back already.
-    if (this.#owner === owner && this.#state === "running") this.#exchange = exchange;
+    // A channel answers only after it has returned.
+    this.#exchange = owner.channel.send(this.request, this);
   }
 
   /** Ends it with an error of ours before it ran, or after its time was over. */

@@ -87,6 +87,7 @@ test("over random schedules with faults: the books hold, each call ends once, an
       const calls: (Recorded & { isCancelled?: boolean })[] = [];
       let isLowered = false;
       let made = 0;
+      const pauses: Promise<unknown>[] = [];
       for (const one of steps) {
         if (one.type === "call") calls.push(record(executor, task(one.image, one.cpu, one.memory)));
         else if (one.type === "answer")
@@ -101,7 +102,7 @@ test("over random schedules with faults: the books hold, each call ends once, an
           driver.script(one.kind, one.fault === "hang" && one.kind === "stop" ? "reject" : one.fault);
         else if (one.type === "die") [...driver.live][one.which]?.die({ type: "exited", exitCode: 1 });
         else if (one.type === "move") driver.digests.set(one.image, `sha256:${++made}`);
-        else if (one.type === "pause") void executor.pause();
+        else if (one.type === "pause") pauses.push(executor.pause());
         else if (one.type === "unpause") executor.unpause();
         else if (one.type === "limits") {
           isLowered ||= one.cpu < CPU_MILLIS;
@@ -120,6 +121,7 @@ test("over random schedules with faults: the books hold, each call ends once, an
       const drained = executor.drain({ deadlineMs: 1_000, keepWarm: false });
       await clock.advance(60_000);
       await drained;
+      await Promise.all(pauses);
       expect(driver.live.size).toBe(0);
       expect(executor.view()).toMatchObject({ running: 0, waiting: 0, sandboxes: 0, reserved: NO_RESOURCES });
       await executor[Symbol.asyncDispose]();

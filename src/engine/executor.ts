@@ -40,11 +40,13 @@ export interface CallSink extends AnswerSink {
   onProgress?(progress: CallProgress): void;
 }
 
+/** What a caller who waits for a slot may be told meanwhile. */
 export type CallProgress =
   | { readonly type: "pulling"; readonly progress: PullProgress }
   | { readonly type: "starting" }
   | { readonly type: "waiting"; readonly reason: string };
 
+/** What a door says of one call besides the task and the request. */
 export interface CallOptions {
   readonly door: DoorName;
   /** Shorter than the setting if given; milliseconds. */
@@ -90,8 +92,10 @@ export interface WaitingView {
   readonly reason: string;
 }
 
+/** `pausing`: no call is taken any more, and some still run. */
 export type ExecutorState = "running" | "pausing" | "paused" | "draining";
 
+/** The executor at a glance. */
 export interface ExecutorView {
   readonly state: ExecutorState;
   readonly driver: string;
@@ -107,6 +111,7 @@ export interface ExecutorView {
   readonly sandboxes: number;
 }
 
+/** What a prefetch came to. */
 export interface Prefetched {
   readonly digest: string;
   readonly wasPulled: boolean;
@@ -114,6 +119,7 @@ export interface Prefetched {
   readonly retired: number;
 }
 
+/** How an executor ends. */
 export interface DrainOptions {
   /** How long running calls may take to end by themselves. */
   readonly deadlineMs: number;

@@ -2,7 +2,6 @@ import type {
   CallRequest,
   Capacity,
   Clock,
-  DoorName,
   DriverHealth,
   Exchange,
   HostMonitor,
@@ -18,7 +17,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
-import { Books, ExecutorError, isExpired, taskKey } from "../core/index.ts";
+import { Books, ExecutorError, taskKey } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import type { AttemptHost } from "./attempt.ts";
@@ -41,13 +40,13 @@ import { sandboxesForDesk } from "./sandbox-ledger.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import { shrink } from "./shrink.ts";
 import { TaskLine } from "./task-line.ts";
+import { TaskLines } from "./task-lines.ts";
 import { Ticker } from "./ticker.ts";
 import { viewOfSandbox, viewOfWaiting } from "./views.ts";
 import { Watchers } from "./watchers.ts";
 
 /** How late a deadline of the engine may be noticed. */
 const TICK_MS = 250;
-const FORGET_TICK_MS = 60_000;
 /** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
 const END_DEADLINE_MS = 30_000;
 
@@ -69,7 +68,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
   readonly #context: EngineContext;
-  readonly #lines = new Map<TaskKey, TaskLine>();
+  readonly #lines = new TaskLines(() => this.#context);
   readonly #running = new Set<Attempt>();
   readonly #work = new Set<Promise<void>>();
   readonly #ending = new AbortController();
@@ -111,7 +110,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   async recover(signal: AbortSignal): Promise<void> {
-    await recover(this.#context, (task, door) => this.#line(taskKey(task), task, door), signal);
+    await recover(this.#context, (task, door) => this.#lines.getOrMake(taskKey(task), task, door), signal);
     this.#shrink();
     this.#ticker.arm();
   }
@@ -142,8 +141,8 @@ export class RunningExecutor implements Executor, AttemptHost {
       reserved: this.#books.used,
       gpuModel: "",
       running: this.#running.size,
-      waiting: this.#waitingCount(),
-      sandboxes: this.#owners().length,
+      waiting: this.#lines.waitingCount(),
+      sandboxes: this.#lines.owners().length,
     };
   }
 
@@ -152,11 +151,11 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   sandboxes(): readonly SandboxView[] {
-    return this.#owners().map((owner) => viewOfSandbox(this.#context, owner));
+    return this.#lines.owners().map((owner) => viewOfSandbox(this.#context, owner));
   }
 
   waiting(): readonly WaitingView[] {
-    return [...this.#lines.values()].flatMap((line) => viewOfWaiting(this.#context, line));
+    return this.#lines.all().flatMap((line) => viewOfWaiting(this.#context, line));
   }
 
   async usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
@@ -179,9 +178,11 @@ export class RunningExecutor implements Executor, AttemptHost {
   ): Promise<Prefetched> {
     if (!this.#parts.isImageAllowed(image)) throw new ExecutorError("IMAGE_FORBIDDEN", { image });
     const resolved = await this.#parts.driver.resolve(image, { refresh: "moved", ...options }, signal);
-    const outdated = this.#owners().filter(
-      (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
-    );
+    const outdated = this.#lines
+      .owners()
+      .filter(
+        (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
+      );
     for (const owner of outdated) owner.retire("outdated");
     return { digest: resolved.digest, wasPulled: resolved.wasPulled, retired: outdated.length };
   }
@@ -201,8 +202,8 @@ export class RunningExecutor implements Executor, AttemptHost {
       this.#parts.log.log("info", "executor.paused", { running: this.#running.size });
       this.#clear("paused", new ExecutorError("PAUSED"));
     }
-    await this.#watchers.until(() => this.#owners().length === 0, this.#settings.pauseWaitMs);
-    if (this.#state === "pausing" && this.#owners().length === 0) this.#state = "paused";
+    await this.#watchers.until(() => this.#lines.owners().length === 0, this.#settings.pauseWaitMs);
+    if (this.#state === "pausing" && this.#lines.owners().length === 0) this.#state = "paused";
     return { running: this.#running.size };
   }
 
@@ -220,13 +221,13 @@ export class RunningExecutor implements Executor, AttemptHost {
   configure(settings: Settings): void {
     this.#settings = settings;
     this.#books.setCapacity(capacityOf(settings));
-    for (const line of this.#lines.values()) {
+    for (const line of this.#lines.all()) {
       const refusal = this.#check(line.task);
       if (refusal !== undefined) line.refuse(() => refusal);
     }
     this.#shrink();
     this.#desk.pump();
-    for (const line of this.#lines.values()) line.supply();
+    for (const line of this.#lines.all()) line.supply();
     this.#ticker.arm();
   }
 
@@ -241,8 +242,11 @@ export class RunningExecutor implements Executor, AttemptHost {
     const cut = [...this.#running];
     for (const attempt of cut)
       attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
-    for (const owner of this.#owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
-    await this.#watchers.until(() => this.#owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
+    for (const owner of this.#lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
+    await this.#watchers.until(
+      () => this.#lines.owners().every((owner) => this.#isKept(owner)),
+      END_DEADLINE_MS,
+    );
     return { cut: cut.length };
   }
 
@@ -271,12 +275,12 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   track(work: Promise<void>): void {
-    const settled = work.catch((error: unknown) => {
-      this.#parts.log.log("error", "call.failed", { error });
-    });
+    const settled: Promise<void> = work
+      .catch((error: unknown) => {
+        this.#parts.log.log("error", "call.failed", { error });
+      })
+      .finally(() => this.#work.delete(settled));
     this.#work.add(settled);
-    // `settled` cannot reject, so neither can this.
-    settled.then(() => this.#work.delete(settled));
   }
 
   #callLater(
@@ -290,7 +294,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     // A refused task is not remembered: nobody may fill the daemon with tasks that it never runs.
     const line =
       refusal === undefined
-        ? this.#line(key, task, options.door)
+        ? this.#lines.getOrMake(key, task, options.door)
         : new TaskLine(this.#context, key, task, options.door);
     const attempt = new Attempt(this, line, request, options, sink);
     // What can fail at once must not fail before the caller has its handle.
@@ -303,7 +307,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     const limit = this.#settings.queueLimit;
     const late = refusal ?? this.#refusal();
     if (late !== undefined) attempt.fail(late);
-    else if (this.#waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
+    else if (this.#lines.waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
     else line.enqueue(attempt, "back");
   }
 
@@ -320,28 +324,10 @@ export class RunningExecutor implements Executor, AttemptHost {
     return this.#state === "running" ? undefined : new ExecutorError("PAUSED");
   }
 
-  #line(key: TaskKey, task: TaskSpec, door: DoorName): TaskLine {
-    const found = this.#lines.get(key);
-    if (found !== undefined) return found;
-    const line = new TaskLine(this.#context, key, task, door);
-    this.#lines.set(key, line);
-    return line;
-  }
-
-  #owners(): SandboxOwner[] {
-    return [...this.#lines.values()].flatMap((line) => line.owners);
-  }
-
   #find(sandboxId: SandboxId): SandboxOwner {
-    const owner = this.#owners().find((one) => one.id === sandboxId && one.maybeSandbox !== undefined);
-    if (owner === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId });
+    const owner = this.#lines.find(sandboxId);
+    if (owner?.maybeSandbox === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId });
     return owner;
-  }
-
-  #waitingCount(): number {
-    let count = 0;
-    for (const line of this.#lines.values()) count += line.waiting.length;
-    return count;
   }
 
   #ownerChanged(owner: SandboxOwner): void {
@@ -360,7 +346,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   /** Lets go of everything that does not run a call: for a pause or the end. */
   #clear(cause: "paused" | "drained", error: ExecutorError): void {
-    for (const line of this.#lines.values()) {
+    for (const line of this.#lines.all()) {
       line.refuse(() => error);
       for (const start of [...line.starts]) start.abort(error);
       for (const owner of [...line.owners]) if (!this.#isKept(owner)) owner.retire(cause);
@@ -379,15 +365,8 @@ export class RunningExecutor implements Executor, AttemptHost {
   /** Soon while calls run or wait; otherwise when the next idle sandbox expires; never when there is none. */
   #nextDueMs(nowMs: number): number {
     if (this.#running.size > 0) return nowMs + TICK_MS;
-    // Even with nothing to expire, lines of tasks that failed are forgotten some time.
-    let dueMs = this.#lines.size > 0 ? nowMs + FORGET_TICK_MS : Number.POSITIVE_INFINITY;
-    for (const line of this.#lines.values()) {
-      if (line.waiting.length > 0) return nowMs + TICK_MS;
-      for (const owner of line.owners) {
-        if (owner.isIdle) dueMs = Math.min(dueMs, owner.lastUsedMs + this.#settings.idleTimeoutMs);
-      }
-    }
-    return dueMs === Number.POSITIVE_INFINITY ? dueMs : Math.max(dueMs, nowMs + 1);
+    const dueMs = this.#lines.nextDueMs(nowMs, this.#settings.idleTimeoutMs);
+    return dueMs <= nowMs ? nowMs + TICK_MS : dueMs;
   }
 
   #tick(nowMs: number): void {
@@ -399,13 +378,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       if (nowMs - attempt.sentAtMs >= limitMs)
         attempt.expire(new ExecutorError("RUN_TIMEOUT", { afterMs: limitMs }));
     }
-    for (const line of [...this.#lines.values()]) {
-      line.expire(nowMs);
-      for (const owner of [...line.owners]) {
-        if (isExpired(owner.state, nowMs, this.#settings.idleTimeoutMs)) owner.stop("idle", "ask");
-      }
-      if (line.isForgettable(nowMs)) this.#lines.delete(line.key);
-    }
+    this.#lines.expire(nowMs, this.#settings.idleTimeoutMs);
     this.#desk.pump();
   }
 

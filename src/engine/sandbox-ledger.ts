@@ -1,29 +1,19 @@
-import type { Holding, Resources, SandboxId } from "../core/index.ts";
+import type { Holding, Resources } from "../core/index.ts";
 import { NO_RESOURCES, plus } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import type { EngineContext } from "./context.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
-import type { TaskLine } from "./task-line.ts";
+import type { TaskLines } from "./task-lines.ts";
 
 /** All sandboxes of all tasks, as the admission desk sees and moves them. */
-export function sandboxesForDesk(
-  lines: ReadonlyMap<string, TaskLine>,
-  context: () => EngineContext,
-): DeskSandboxes {
-  const owners = function* (): Iterable<SandboxOwner> {
-    for (const line of lines.values()) yield* line.owners;
-  };
-  const find = (sandboxId: SandboxId): SandboxOwner | undefined => {
-    for (const owner of owners()) if (owner.id === sandboxId) return owner;
-    return undefined;
-  };
+export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext): DeskSandboxes {
   const held = (owner: SandboxOwner): Resources =>
     context().books.heldBy(owner.id)?.resources ?? NO_RESOURCES;
 
   return {
     holdings: () => {
       const holdings: Holding[] = [];
-      for (const owner of owners()) {
+      for (const owner of lines.owners()) {
         const { type } = owner.state;
         if (type !== "hot" && type !== "frozen" && type !== "retiring") continue;
         holdings.push({
@@ -39,17 +29,17 @@ export function sandboxesForDesk(
     },
     releasing: () => {
       let sum = NO_RESOURCES;
-      for (const owner of owners()) {
+      for (const owner of lines.owners()) {
         const { type } = owner.state;
         if (type === "stopping") sum = plus(sum, held(owner));
         else if (type === "freezing") sum = plus(sum, { ...NO_RESOURCES, cpuMillis: held(owner).cpuMillis });
       }
       return sum;
     },
-    freeze: (sandboxId) => find(sandboxId)?.freeze(),
-    evict: (sandboxId) => find(sandboxId)?.stop("evicted", "kill"),
+    freeze: (sandboxId) => lines.find(sandboxId)?.freeze(),
+    evict: (sandboxId) => lines.find(sandboxId)?.stop("evicted", "kill"),
     hold: (sandboxIds) => {
-      for (const owner of owners()) owner.isHeld = sandboxIds.has(owner.id);
+      for (const owner of lines.owners()) owner.isHeld = sandboxIds.has(owner.id);
     },
   };
 }

@@ -108,7 +108,9 @@ class Start implements StartInProgress {
       enqueuedAtMs: clock.nowMs(),
     };
     const book = (): boolean => books.reserve(sandboxId, door, task.resources) !== undefined;
-    await desk.apply({ demand, book }, this.#controller.signal);
+    const booked = desk.apply({ demand, book }, this.#controller.signal);
+    if (desk.hasDemands) this.#tell({ type: "waiting", reason: this.#line.waitReason() });
+    await booked;
     const owner = new SandboxOwner(this.#context, {
       sandboxId,
       taskKey: key,

@@ -11,6 +11,7 @@ export interface BodySource {
   destroy(): void;
 }
 
+/** One request to a task's server. */
 export interface CallRequest {
   readonly method: "POST" | "GET";
   /** Origin-form target, such as `/`. Must hold no space, control character or CR/LF: it is written as it stands. */
@@ -32,7 +33,7 @@ export interface AnswerHead {
 
 /**
  * Takes one answer. Order: `onHead` once, `onData` any number of times, then exactly one of `onEnd` and `onError`; `onError`
- * may also come first and alone. A chunk is only valid during the call. Nothing is called after `cancel`.
+ * may also come first and alone. A chunk is only valid during the call. Nothing is called before `send` has returned, nor after `cancel`.
  */
 export interface AnswerSink {
   onHead(head: AnswerHead): void;
@@ -40,7 +41,7 @@ export interface AnswerSink {
   onEnd(): void;
   /**
    * `TASK_UNREACHABLE`: nothing was sent, another try is safe. `TASK_EXITED`: the connection ended before the answer had.
-   * `TASK_PROTOCOL`: what came is not HTTP/1.1.
+   * `TASK_PROTOCOL`: what came is not HTTP/1.1. `QUEUE_FULL`: too many requests for this one sandbox.
    */
   onError(error: Error): void;
 }

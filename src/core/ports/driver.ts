@@ -27,6 +27,7 @@ export interface PullProgress {
   readonly totalBytes: number;
 }
 
+/** How an image is looked up. */
 export interface ResolveOptions {
   /** `missing`: ask the registry only if the image is not here. `moved`: also if its tag may have moved there. */
   readonly refresh: "missing" | "moved";
@@ -66,6 +67,7 @@ export type SandboxEnd =
   /** Somebody else removed it, or its engine lost it. */
   | { readonly type: "lost" };
 
+/** What a sandbox has used so far. */
 export interface SandboxUsage {
   /** CPU time used since its start. */
   readonly cpuMs: number;
@@ -73,12 +75,14 @@ export interface SandboxUsage {
   readonly memoryPeakBytes: number | undefined;
 }
 
+/** The end of what a sandbox printed. */
 export interface LogTail {
   readonly text: string;
   /** Whether older output existed and is not shown. */
   readonly isTruncated: boolean;
 }
 
+/** A piece of what a sandbox prints, as it prints it. */
 export interface LogChunk {
   readonly stream: "stdout" | "stderr";
   readonly text: string;

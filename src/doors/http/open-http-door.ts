@@ -7,6 +7,7 @@ import { sleep } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
 import { ByteBudget } from "./body/byte-budget.ts";
 import { buildApp } from "./build-app.ts";
+import { notListening } from "./check-address.ts";
 import type { HttpDoorOptions } from "./door-options.ts";
 import type { ServedConnections } from "./fast-path/serve-connections.ts";
 import { serveConnections } from "./fast-path/serve-connections.ts";
@@ -110,10 +111,7 @@ async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Pr
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    const code = (cause as { readonly code?: unknown }).code;
-    if (code === "EADDRINUSE") throw new ExecutorError("ADDRESS_IN_USE", { host, port }, { cause });
-    const reason = `cannot listen on ${host} port ${port}: ${String(code)}`;
-    throw new ExecutorError("CONFIG_INVALID", { field: "http.host", reason }, { cause });
+    throw notListening({ host, port }, cause);
   }
   return app.server.address() as AddressInfo;
 }

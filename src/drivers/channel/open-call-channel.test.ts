@@ -197,7 +197,7 @@ test("a call that waits for a connection may be cancelled, and one too many is r
   const sink = { onHead: () => heard++, onData: () => heard++, onEnd: () => heard++, onError: () => heard++ };
   const first = channel.send(post("1"), sink);
   const second = channel.send(post("2"), sink);
-  expect((await send(post("3"))).error).toMatchObject({ code: "TASK_UNREACHABLE" });
+  expect((await send(post("3"))).error).toMatchObject({ code: "QUEUE_FULL" });
   second.cancel();
   second.cancel();
   const third = send(post("3"));

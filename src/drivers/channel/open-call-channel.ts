@@ -17,7 +17,7 @@ export interface CallChannelOptions {
   readonly wheel: TimerWheel;
   /** Connections to one sandbox at most. */
   readonly connections?: number;
-  /** Requests that wait for a connection at most; a further one is refused as unreachable. */
+  /** Requests that wait for a connection at most; a further one fails with QUEUE_FULL. */
   readonly waiting?: number;
   /** How long a connection may take to be accepted. */
   readonly connectTimeoutMs?: number;
@@ -48,7 +48,7 @@ class HttpChannel implements CallChannel {
 
   constructor(endpoint: Endpoint, options: CallChannelOptions) {
     this.#options = {
-      connections: 64,
+      connections: 256,
       waiting: 1024,
       connectTimeoutMs: 5000,
       idleLimitMs: 4000,
@@ -85,7 +85,11 @@ class HttpChannel implements CallChannel {
     if (idle !== undefined) idle.begin(exchange);
     else if (this.#open.size < this.#options.connections) this.#connect(exchange);
     else if (this.#waiting.size < this.#options.waiting) this.#waiting.add(exchange);
-    else this.#refuse(exchange, "too many calls wait for a connection");
+    else {
+      // Not unreachable: the sandbox is well, and must not be given up for it.
+      const limit = this.#options.waiting;
+      this.#fail(exchange, new ExecutorError("QUEUE_FULL", { limit, reason: "too many calls for one sandbox" }));
+    }
   }
 
   #takeIdle(): Connection | undefined {
@@ -106,8 +110,12 @@ class HttpChannel implements CallChannel {
   /** Nothing of it was sent. The sink hears of it after `send` has returned. */
   #refuse(exchange: ChannelExchange, reason: string): void {
     this.#waiting.delete(exchange);
+    this.#fail(exchange, new ExecutorError("TASK_UNREACHABLE", { reason }));
+  }
+
+  #fail(exchange: ChannelExchange, error: ExecutorError): void {
     process.nextTick(() => {
-      exchange.fail(new ExecutorError("TASK_UNREACHABLE", { reason }));
+      exchange.fail(error);
     });
   }
 

@@ -1,0 +1,105 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Loaded } from "./config/index.ts";
+import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
+import type { HostMonitor, Settings } from "./core/index.ts";
+import { asId, imagePolicy } from "./core/index.ts";
+import { checkAddress } from "./doors/http/check-address.ts";
+import type { HttpDoor } from "./doors/http/open-http-door.ts";
+import { openHttpDoor } from "./doors/http/open-http-door.ts";
+import { nextRunId } from "./doors/http/run-id.ts";
+import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
+import { openHostMonitor } from "./drivers/host/index.ts";
+import { listTaskFolders } from "./drivers/process/task-folders.ts";
+import { openRunStore } from "./drivers/records/open-run-store.ts";
+import { openStateDir } from "./drivers/state/open-state-dir.ts";
+import type { Executor } from "./engine/executor.ts";
+import { startExecutor } from "./engine/start-executor.ts";
+import { openDriver } from "./open-driver.ts";
+import type { Scope } from "./std/index.ts";
+import { systemClock, TimerWheel } from "./std/index.ts";
+import type { OpenLog } from "./telemetry/index.ts";
+
+export interface DaemonOptions {
+  readonly version: string;
+  readonly log: OpenLog;
+  /** Somebody asked over the API that the daemon ends. */
+  onStop(): void;
+}
+
+/** The parts of a daemon that takes calls. */
+export interface Daemon {
+  readonly executor: Executor;
+  readonly door: HttpDoor;
+  readonly live: LiveConfig;
+  readonly driverName: string;
+}
+
+/**
+ * Opens every part in the order in which they rest on each other. All of them belong to the scope, which closes them in
+ * reverse; when one fails to open, nothing that an earlier life left has been touched if the cause was known before: a state
+ * directory in use, an address that is taken.
+ */
+export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: Scope): Promise<Daemon> {
+  const { config } = loaded;
+  const { log } = options;
+  const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
+  await checkAddress(config.http);
+  const host = scope.use(openHostMonitor());
+  const { settings, notes } = toSettings(config, host.capacity);
+  log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
+  const identity = { ownerId: state.ownerId, instanceId: randomBytes(6).toString("hex") };
+  const driver = scope.use(await openDriver(config, identity, log, scope.signal));
+  log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
+  const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
+  const wheel = new TimerWheel();
+  const parts = {
+    driver,
+    openChannel: openCallChannel({ wheel }),
+    host,
+    clock: systemClock,
+    log,
+    settings,
+    isImageAllowed: imagePolicy(config.images),
+    newSandboxId: () => asId<"sandbox">(nextRunId()),
+  };
+  const executor = scope.use(await startExecutor(parts, scope.signal));
+  const live = openLiveConfig(loaded, host, executor, log);
+  const door = await openHttpDoor(
+    {
+      host: config.http.host,
+      port: config.http.port,
+      version: options.version,
+      limits: toHttpLimits(config.http),
+      hostNames: config.http.allowed_hosts,
+      allowedOrigins: config.http.allowed_origins,
+      tokens: loaded.tokens,
+      isTaskAddress: (peer) => driver.isTaskAddress(peer),
+      records,
+      describeConfig: () => live.describe(),
+      applyConfig: (patch) => Promise.resolve(live.change(patch)),
+      ...(driver.name === "process" ? { listTasks: () => listTaskFolders(config.tasks.dirs) } : {}),
+      onStop: () => options.onStop(),
+      log,
+      wheel,
+    },
+    executor,
+  );
+  return { executor, door: scope.use(door), live, driverName: driver.name };
+}
+
+function openLiveConfig(loaded: Loaded, host: HostMonitor, executor: Executor, log: OpenLog): LiveConfig {
+  return new LiveConfig(loaded, host.capacity, (settings, config) => {
+    executor.configure(settings);
+    log.setLevel(config.log.level);
+    log.log("info", "config.changed", limitsOf(settings));
+  });
+}
+
+function limitsOf(settings: Settings): Record<string, number> {
+  return {
+    cpuMillis: settings.cpuMillis,
+    memoryBytes: settings.memoryBytes,
+    idleTimeoutMs: settings.idleTimeoutMs,
+  };
+}
