@@ -29,6 +29,8 @@ export interface EngineProxy extends AsyncDisposable {
   readonly calls: readonly ProxiedCall[];
   /** Decides about each call; may wait. Default: all pass. */
   decide: (call: ProxiedCall) => Fate | Promise<Fate>;
+  /** Breaks off the answers under way to these calls. */
+  cut(which: (call: ProxiedCall) => boolean): void;
 }
 
 /** Listens on a socket of its own and passes calls on to the engine's. */
@@ -36,11 +38,14 @@ export async function openEngineProxy(engineSocketPath: string): Promise<EngineP
   const root = await mkdtemp(join(tmpdir(), "hx-"));
   const socketPath = join(root, "s");
   const calls: ProxiedCall[] = [];
+  const open = new Map<ServerResponse, ProxiedCall>();
   const proxy = { decide: (_: ProxiedCall): Fate | Promise<Fate> => PASS };
   const serve = async (incoming: IncomingMessage, reply: ServerResponse): Promise<void> => {
     const path = (incoming.url ?? "").replace(/^\/v\d+\.\d+/, "");
     const call = { method: incoming.method ?? "", path, headers: incoming.headers };
     calls.push(call);
+    open.set(reply, call);
+    reply.on("close", () => open.delete(reply));
     const fate = await proxy.decide(call);
     if (fate.type === "hang") return;
     if (fate.type !== "answer") return forward(engineSocketPath, incoming, reply, fate.type === "pass");
@@ -61,6 +66,9 @@ export async function openEngineProxy(engineSocketPath: string): Promise<EngineP
     },
     set decide(decide) {
       proxy.decide = decide;
+    },
+    cut(which) {
+      for (const [reply, call] of open) if (which(call)) reply.destroy();
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

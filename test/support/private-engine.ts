@@ -82,6 +82,7 @@ class Dockerd implements PrivateEngine {
 
   async start(): Promise<void> {
     await this.#makeBridge();
+    await this.#forgetDeadContainerd();
     const log = openSync(join(this.#root, "log"), "a");
     const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log] });
     this.#child = child;
@@ -109,8 +110,8 @@ class Dockerd implements PrivateEngine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child === undefined) await this.start().catch(() => undefined); // to remove what its earlier life made
-    if (this.#child !== undefined) {
-      process.kill(this.pid, "SIGCONT");
+    if (this.#child?.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill("SIGCONT");
       await removeAll(this.socketPath);
       await this.#end("SIGTERM", 20_000);
     }
@@ -160,6 +161,14 @@ class Dockerd implements PrivateEngine {
     const escalate = setTimeout(() => child.kill("SIGKILL"), patienceMs);
     await exited;
     clearTimeout(escalate);
+  }
+
+  /** Where nobody reaps what a killed engine leaves, the next one takes the dead containerd for a live one and waits for it. */
+  async #forgetDeadContainerd(): Promise<void> {
+    const path = join(this.#root, "x", "containerd", "containerd.pid");
+    const pid = (await readFile(path, "utf8").catch(() => "")).trim();
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    if (pid !== "" && (stat === "" || stat.includes(") Z "))) await rm(path, { force: true });
   }
 
   /** An engine that was killed leaves its containerd behind; the next one takes it over, the last one has to end it. */

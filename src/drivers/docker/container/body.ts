@@ -12,6 +12,8 @@ export interface ContainerBody {
   readonly Entrypoint?: readonly string[];
   readonly Env: readonly string[];
   readonly Labels: Labels;
+  /** What an engine that stops sends first. */
+  readonly StopSignal?: "SIGKILL";
   /** An image's own health check would start a process in the sandbox every few seconds. */
   readonly Healthcheck: { readonly Test: readonly ["NONE"] };
   readonly ExposedPorts?: Readonly<Record<string, Readonly<Record<string, never>>>>;
@@ -114,6 +116,8 @@ export function pauseBody(
     Entrypoint: ["/pause"],
     Env: [],
     Labels: labels,
+    // The first process of a container takes no other signal without asking for it; the engine's own stop would wait 10 s.
+    StopSignal: "SIGKILL",
     Healthcheck: { Test: ["NONE"] },
     ...exposedPorts(place),
     HostConfig: {
