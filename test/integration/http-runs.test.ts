@@ -196,6 +196,7 @@ test("a refusal that may pass frees the key; a call that reached the task keeps 
   expect((await call(door, key)).status).toBe(502);
   const again = await call(door, key);
   expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([502, "true"]);
+  expect(((await again.json()) as { requestId: string }).requestId).toBe(again.headers.get("hearth-run-id"));
   expect(door.executor.calls).toHaveLength(2);
 });
 

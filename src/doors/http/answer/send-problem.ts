@@ -15,7 +15,9 @@ export function sendProblem({ runId, request, response }: RequestContext, thrown
   leaveBodyUnread(request, response);
   // A task that tries again makes a new connection each time, and holds none.
   if (error.code === "SOURCE_FORBIDDEN") response.setHeader("connection", "close");
-  writeProblem(response, error, runId);
+  // A replayed answer carries the id of the run that it tells of.
+  const named = response.getHeader("Hearth-Run-Id");
+  writeProblem(response, error, typeof named === "string" ? named : runId);
 }
 
 function writeProblem(response: ServerResponse, error: ExecutorError, requestId: string): void {
