@@ -18,6 +18,9 @@ curl             curl
 wrk              wrk
 shellcheck       shellcheck
 systemd-analyze  systemd
+python3          python3-minimal
+setpriv          util-linux
+top              procps
 '
 
 PATH=$PATH:/usr/sbin:/sbin

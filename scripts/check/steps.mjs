@@ -51,11 +51,10 @@ function suite(name, filters, { isParallel = false, minutes, exclude }) {
     ...(exclude === undefined ? [] : [`--exclude=${exclude}`]),
     "--passWithNoTests",
     "--reporter=default",
-    "--reporter=json",
-    `--outputFile.json=${report}`,
+    `--reporter=${join(root, "scripts/check/count-reporter.mjs")}`,
     ...(isParallel ? [] : ["--no-file-parallelism"]),
   ];
-  return { name, argv, report, timeoutMs: minutes * MINUTE_MS };
+  return { name, argv, report, env: { HEARTH_TEST_REPORT: report }, timeoutMs: minutes * MINUTE_MS };
 }
 
 function shellScripts() {
