@@ -46,7 +46,8 @@ async function start(
 
 /** Runs JavaScript inside the sandbox and brings back what it returns. */
 async function inside(sandbox: Sandbox, code: string): Promise<unknown> {
-  return JSON.parse((await postOverHttp(sandbox, code)).body);
+  const program = `export default async (require) => { ${code} }`;
+  return JSON.parse((await postOverHttp(sandbox, program)).body);
 }
 
 /** What an attempt inside ends with: "done", or the error's code. */
@@ -220,9 +221,9 @@ describe("ports", () => {
       const takers: Server[] = [];
       await using control = await listen("127.0.0.1");
       control.server.on("connection", (socket) => {
-        socket.once("data", async (port: Buffer) => {
-          if (takers.length === 0) takers.push((await listen("0.0.0.0", Number(port))).server);
-          socket.end("go on");
+        socket.once("data", (port: Buffer) => {
+          if (takers.length > 0) socket.end("go on");
+          else takers.push(createServer().listen(Number(port), "0.0.0.0", () => socket.end("go on")));
         });
       });
       const program = `

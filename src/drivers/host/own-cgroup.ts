@@ -30,25 +30,29 @@ export type ReadText = (path: string) => string | undefined;
 
 /** @param read reads a file or answers `undefined`; tests give one of their own. */
 export function readOwnCgroup(read: ReadText = readText): OwnCgroup {
+  const limits = readLimits(read);
+  const tightest = (kind: Limit["kind"]): Partial<Limit> =>
+    limits.filter((limit) => limit.kind === kind).sort((a, b) => a.most - b.most)[0] ?? {};
+  const [cpu, memory] = [tightest("cpu"), tightest("memory")];
+  return {
+    cpuMillis: cpu.most,
+    memoryBytes: memory.most,
+    cpuUsage: cpu.usage,
+    memoryUsage: memory.usage,
+    memoryStat: memory.stat,
+  };
+}
+
+function readLimits(read: ReadText): readonly Limit[] {
   const mounts = parseMounts(read("/proc/self/mountinfo") ?? "");
   const own = parseOwn(read("/proc/self/cgroup") ?? "");
   const place = (controller: string): Place | undefined => placeOf(mounts, own, controller);
   const [cpu, accounting, memory, unified] = ["cpu", "cpuacct", "memory", ""].map(place);
-  const limits = [
+  return [
     ...(cpu === undefined ? [] : version1Cpu(read, cpu, accounting ?? cpu)),
     ...(memory === undefined ? [] : version1Memory(read, memory)),
     ...(unified === undefined ? [] : version2(read, unified)),
   ];
-  const tightest = (kind: Limit["kind"]): Limit | undefined =>
-    limits.filter((limit) => limit.kind === kind).sort((a, b) => a.most - b.most)[0];
-  const [cpuLimit, memoryLimit] = [tightest("cpu"), tightest("memory")];
-  return {
-    cpuMillis: cpuLimit?.most,
-    memoryBytes: memoryLimit?.most,
-    cpuUsage: cpuLimit?.usage,
-    memoryUsage: memoryLimit?.usage,
-    memoryStat: memoryLimit?.stat,
-  };
 }
 
 interface Limit {

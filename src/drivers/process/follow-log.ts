@@ -18,7 +18,6 @@ export async function* followLog(
   const waiting: LogChunk[] = [];
   let waitingBytes = 0;
   let droppedBytes = 0;
-  let hasEnded = false;
   let wake: () => void = () => undefined;
   const decoders: Record<LogStream, StringDecoder> = {
     stdout: new StringDecoder("utf8"),
@@ -37,10 +36,7 @@ export async function* followLog(
       }
       wake();
     },
-    onEnd() {
-      hasEnded = true;
-      wake();
-    },
+    onEnd: () => wake(),
   });
   const onAbort = (): void => wake();
   signal.addEventListener("abort", onAbort, { once: true });
@@ -55,7 +51,7 @@ export async function* followLog(
       if (chunk !== undefined) {
         waitingBytes = Math.max(0, waitingBytes - Buffer.byteLength(chunk.text));
         if (chunk.text !== "") yield chunk;
-      } else if (hasEnded) return;
+      } else if (ring.hasEnded) return;
       else
         await new Promise<void>((resolve) => {
           wake = resolve;

@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { SandboxDriver } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
+import type { CgroupRoot } from "./cgroup/cgroup.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
+import type { Confinement } from "./confinement.ts";
 import { findConfinement } from "./confinement.ts";
 import { FolderDigests } from "./folder-digest.ts";
 import { findLeftovers } from "./leftovers.ts";
@@ -13,6 +15,7 @@ import { SandboxRecords } from "./record.ts";
 import { startSandbox } from "./start-sandbox.ts";
 import { findTaskFolder } from "./task-folders.ts";
 import { TaskPeers } from "./task-peers.ts";
+import type { TaskUids } from "./task-uids.ts";
 import { openTaskUids } from "./task-uids.ts";
 import type { ProcessWorld } from "./world.ts";
 
@@ -53,44 +56,51 @@ export async function openProcessDriver(
   options: ProcessDriverOptions,
   signal: AbortSignal,
 ): Promise<ProcessDriver> {
-  const { owner, taskDirectories, stateDirectory, avoid = [] } = options;
+  const { owner, readOnlyPaths = [], scratchBytes = DEFAULT_SCRATCH_BYTES } = options;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(owner))
     throw new ExecutorError("CONFIG_INVALID", { reason: `"${owner}" cannot name the owner of cgroups` });
-  const wantedUids =
-    process.getuid?.() === 0 ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
-  const { confinement, remarks } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
-  const uids = confinement.changesUid ? wantedUids : undefined;
-  const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
-  const lacks: Record<ConfinementPart, boolean> = {
-    bubblewrap: confinement.bubblewrap === undefined,
-    cgroup: cgroups === undefined,
-    setpriv: confinement.setpriv === undefined,
-  };
-  const missing = (options.requires ?? []).filter((part) => lacks[part]);
-  if (missing.length > 0) {
-    cgroups?.close();
-    throw new ExecutorError("ENGINE_UNAVAILABLE", {
-      required: missing,
-      reason: remarks.join("; ") || undefined,
-    });
-  }
-  const reach = describeReach(cgroups, confinement, uids, remarks);
+  const parts = await findParts(options, signal);
+  const stateDirectory = resolve(options.stateDirectory);
   const world: ProcessWorld = {
+    ...parts,
     owner,
-    taskDirectories: taskDirectories.map((directory) => resolve(directory)),
-    readOnlyPaths: options.readOnlyPaths ?? [],
-    scratchBytes: options.scratchBytes ?? DEFAULT_SCRATCH_BYTES,
-    confinement,
-    cgroups,
-    uids,
-    records: new SandboxRecords(join(resolve(stateDirectory), "sandboxes"), owner),
-    homes: join(resolve(stateDirectory), "homes", owner),
+    taskDirectories: options.taskDirectories.map((directory) => resolve(directory)),
+    readOnlyPaths,
+    scratchBytes,
+    records: new SandboxRecords(join(stateDirectory, "sandboxes"), owner),
+    homes: join(stateDirectory, "homes", owner),
     ports: new PortLeases(),
     digests: new FolderDigests(),
     live: new Map(),
-    warnings: reach.warnings,
+    warnings: parts.reach.warnings,
   };
-  return processDriver(world, reach);
+  return processDriver(world, parts.reach);
+}
+
+interface Parts {
+  readonly confinement: Confinement;
+  readonly uids: TaskUids | undefined;
+  readonly cgroups: CgroupRoot | undefined;
+  readonly reach: ProcessReach;
+}
+
+/** What this host has for confining tasks, each part tried out. */
+async function findParts(
+  { owner, avoid = [], requires = [] }: ProcessDriverOptions,
+  signal: AbortSignal,
+): Promise<Parts> {
+  const isRoot = process.getuid?.() === 0;
+  const wantedUids = isRoot ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
+  const { confinement, remarks } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
+  const uids = confinement.changesUid ? wantedUids : undefined;
+  const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
+  const found: Record<ConfinementPart, unknown> = { ...confinement, cgroup: cgroups };
+  const missing = requires.filter((part) => found[part] === undefined);
+  if (missing.length > 0) {
+    cgroups?.close();
+    throw new ExecutorError("ENGINE_UNAVAILABLE", { required: missing, reason: remarks.join("; ") });
+  }
+  return { confinement, uids, cgroups, reach: describeReach(cgroups, confinement, uids, remarks) };
 }
 
 function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver {

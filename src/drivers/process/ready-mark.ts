@@ -6,8 +6,8 @@ export const READY_MARK = "meca-init-done";
 export interface ReadyMark {
   /** Whether it has been printed, on either stream. */
   readonly isSeen: boolean;
-  /** Resolves when it is printed; perhaps never. */
-  readonly seen: Promise<void>;
+  /** Calls back once when it is printed, at once if it has been. */
+  onSeen(callback: () => void): void;
   /** Stops looking. */
   close(): void;
 }
@@ -16,10 +16,7 @@ export interface ReadyMark {
 export function watchForMark(ring: LogRing): ReadyMark {
   const ends: Record<LogStream, string> = { stdout: "", stderr: "" };
   let isSeen = false;
-  let resolveSeen: () => void = () => undefined;
-  const seen = new Promise<void>((resolve) => {
-    resolveSeen = resolve;
-  });
+  let tell: () => void = () => undefined;
   const unlisten = ring.listen({
     onOutput(stream, bytes) {
       const text = ends[stream] + bytes.toString("latin1");
@@ -27,7 +24,7 @@ export function watchForMark(ring: LogRing): ReadyMark {
       if (!text.includes(READY_MARK)) return;
       isSeen = true;
       unlisten();
-      resolveSeen();
+      tell();
     },
     onEnd: () => undefined,
   });
@@ -35,7 +32,10 @@ export function watchForMark(ring: LogRing): ReadyMark {
     get isSeen() {
       return isSeen;
     },
-    seen,
+    onSeen(callback) {
+      if (isSeen) callback();
+      else tell = callback;
+    },
     close: unlisten,
   };
 }

@@ -41,35 +41,65 @@ export interface ReadyOptions {
  * @throws {@link PortTaken}, {@link ExitedEarly}, or the signal's reason.
  */
 export async function untilReady(options: ReadyOptions, signal: AbortSignal): Promise<"marked" | "unmarked"> {
-  const { host, port, rule, mark } = options;
   const pause = new Pause();
-  let exit: TaskExit | undefined;
-  options.exited.then((how) => {
-    exit = how;
-    pause.cut();
-  });
-  mark.seen.then(() => pause.cut());
+  const watch = new ReadyWatch(options, pause);
   const onAbort = (): void => pause.cut();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    let acceptedAtMs: number | undefined;
-    let pauseMs = FIRST_PAUSE_MS;
-    let hadMark = false;
     for (;;) {
       signal.throwIfAborted();
-      const isOpen = await accepts(host, port);
-      if (exit !== undefined) throw new ExitedEarly(exit);
-      if (isOpen && !options.isOurs()) throw new PortTaken();
-      if (isOpen && (mark.isSeen || rule === "port")) return "marked";
-      const nowMs = performance.now();
-      acceptedAtMs = isOpen ? (acceptedAtMs ?? nowMs) : undefined;
-      if (acceptedAtMs !== undefined && nowMs - acceptedAtMs >= UNMARKED_READY_MS) return "unmarked";
-      pauseMs = mark.isSeen && !hadMark ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, pauseMs * 1.3);
-      hadMark = mark.isSeen;
-      await pause.wait(pauseMs);
+      const answer = await watch.look();
+      if (answer !== "not yet") return answer;
+      await pause.wait(watch.nextPauseMs());
     }
   } finally {
     signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** What is known of one task's readiness so far. */
+class ReadyWatch {
+  readonly #options: ReadyOptions;
+  #exit: TaskExit | undefined;
+  #acceptedAtMs: number | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  #hadMark = false;
+
+  constructor(options: ReadyOptions, pause: Pause) {
+    this.#options = options;
+    options.mark.onSeen(() => pause.cut());
+    options.exited.then(
+      (how) => {
+        this.#exit = how;
+        pause.cut();
+      },
+      () => {
+        // It never rejects.
+      },
+    );
+  }
+
+  async look(): Promise<"marked" | "unmarked" | "not yet"> {
+    const { host, port, rule, mark, isOurs } = this.#options;
+    const isOpen = await accepts(host, port);
+    if (this.#exit !== undefined) throw new ExitedEarly(this.#exit);
+    if (!isOpen) {
+      this.#acceptedAtMs = undefined;
+      return "not yet";
+    }
+    if (!isOurs()) throw new PortTaken();
+    if (mark.isSeen || rule === "port") return "marked";
+    const nowMs = performance.now();
+    this.#acceptedAtMs ??= nowMs;
+    return nowMs - this.#acceptedAtMs >= UNMARKED_READY_MS ? "unmarked" : "not yet";
+  }
+
+  nextPauseMs(): number {
+    const { isSeen } = this.#options.mark;
+    this.#pauseMs =
+      isSeen && !this.#hadMark ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 1.3);
+    this.#hadMark = isSeen;
+    return this.#pauseMs;
   }
 }
 

@@ -11,7 +11,7 @@ export interface RunningTaskOptions {
   readonly processes: TaskProcesses;
   readonly memoryBytes: number;
   /** Gives back what the task held outside of its processes: its port, uid, folder and record. Called once, last. */
-  release(): Promise<void>;
+  release(): void;
 }
 
 /**
@@ -25,7 +25,7 @@ export class RunningTask {
   readonly #launched: LaunchedTask;
   readonly #processes: TaskProcesses;
   readonly #memoryBytes: number;
-  readonly #release: () => Promise<void>;
+  readonly #release: () => void;
   #isStopping = false;
   #isFrozen = false;
   #hasEnded = false;
@@ -77,9 +77,7 @@ export class RunningTask {
     if (!this.#isFrozen) return;
     // The request waits at the door of a frozen task; thawed, it is the first thing that the task hears.
     this.#isFrozen = false;
-    this.#processes.thaw(new AbortController().signal).catch(() => {
-      // What cannot be thawed does not hear it; the grace ends that.
-    });
+    this.#processes.thaw(new AbortController().signal).catch(dropped);
   }
 
   async #watch(): Promise<SandboxEnd> {
@@ -89,8 +87,8 @@ export class RunningTask {
     await this.#processes.sweep();
     const memoryKills = this.#processes.memoryKills();
     this.#hasEnded = true;
-    // Begun here so that nothing waits for an owner to ask; a failure is told to whoever calls `stop`, which tries again.
-    this.#remove().catch(() => undefined);
+    // Begun here so that nothing waits for an owner to ask.
+    this.#remove().catch(dropped);
     if (wasStopped) return { type: "stopped" };
     const isClean = exit.type === "exited" && exit.exitCode === 0;
     if (memoryKills > 0 && !isClean) return { type: "memory", limitBytes: this.#memoryBytes };
@@ -111,10 +109,15 @@ export class RunningTask {
     // The last words are still in the pipes; a process that got away could hold these open for ever.
     const escalate = setTimeout(() => this.#launched.closeOutput(), DRAIN_DEADLINE_MS);
     await this.#launched.drained.finally(() => clearTimeout(escalate));
-    await this.#release();
+    this.#release();
   }
 
   #mustRun(): void {
     if (this.#hasEnded) throw new ExecutorError("SANDBOX_LOST", { reason: "the task has ended" });
   }
+}
+
+/** What cannot be thawed does not hear that it should end, and the grace ends it; what cannot be removed is told by `stop`, which tries again. */
+function dropped(): void {
+  return undefined;
 }

@@ -30,56 +30,88 @@ export async function spawnTask(
   spec: SandboxSpec,
   found: FoundTask,
 ): Promise<SpawnedTask> {
-  const undo: (() => void)[] = [];
-  const release = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) step();
-  };
+  const place = new Place();
   try {
-    const port = await world.ports.take();
-    undo.push(() => world.ports.giveBack(port));
-    const uid = world.uids?.take();
-    if (uid !== undefined) undo.push(() => world.uids?.giveBack(uid));
-    const home = makeHome(world, spec, uid, undo);
-    const cgroup = makeCgroup(world, spec);
-    if (cgroup !== undefined) undo.push(() => cgroup.remove());
-    const launchedAtMs = performance.now();
-    const launched = await launch({
-      argv: commandLine(world.confinement, {
-        folder: found.folder,
-        command: found.task.command,
-        environment: { ...found.task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
-        joinFiles: cgroup?.joinFiles ?? [],
-        uid,
-        scratchBytes: world.scratchBytes,
-        readOnlyPaths: world.readOnlyPaths,
-      }),
-      folder: found.folder,
-      usesBubblewrap: world.confinement.bubblewrap !== undefined,
-      uid: uid ?? process.getuid?.() ?? 0,
-    });
-    const processes = new TaskProcesses({
-      leader: launched.leader,
-      group: () => launched.group,
-      cgroup,
-      freezesByCgroup: world.cgroups?.canFreeze ?? false,
-      // What starts a session of its own and loses its parent is in no group that we know, but has its home's name.
-      strays: () => (world.confinement.bubblewrap === undefined ? processesWithHome(home) : []),
-    });
-    undo.push(() => {
-      world.live.delete(spec.sandboxId);
-      world.records.remove(spec.sandboxId);
-    });
-    const { memoryBytes } = spec.task.resources;
-    const running = new RunningTask({ launched, processes, memoryBytes, release });
-    world.live.set(spec.sandboxId, running);
-    await recordOrStop(world, spec, launched.leader, running);
-    const hasOwnUid = world.uids?.isOwn === true;
-    const isListener = (): boolean => listens(port, hasOwnUid ? uid : undefined, processes);
-    return { launched, running, port, launchedAtMs, isListener };
+    return await spawnAt(await makePlace(place, world, spec), place, world, spec, found);
   } catch (error) {
-    await release();
+    place.release();
     throw error;
   }
+}
+
+/** What a task holds besides its processes, given back in the reverse order, once. */
+class Place {
+  readonly #undo: (() => void)[] = [];
+
+  onRelease(step: () => void): void {
+    this.#undo.push(step);
+  }
+
+  release(): void {
+    for (const step of this.#undo.splice(0).reverse()) step();
+  }
+}
+
+interface Held {
+  readonly port: number;
+  readonly uid: number | undefined;
+  readonly home: string;
+  readonly cgroup: Cgroup | undefined;
+}
+
+async function makePlace(place: Place, world: ProcessWorld, spec: SandboxSpec): Promise<Held> {
+  const { ports, uids } = world;
+  const port = await ports.take();
+  place.onRelease(() => ports.giveBack(port));
+  const uid = uids?.take();
+  if (uid !== undefined) place.onRelease(() => uids?.giveBack(uid));
+  const home = makeHome(world, spec, uid, place);
+  const cgroup = makeCgroup(world, spec);
+  place.onRelease(() => cgroup?.remove());
+  return { port, uid, home, cgroup };
+}
+
+async function spawnAt(
+  { port, uid, home, cgroup }: Held,
+  place: Place,
+  world: ProcessWorld,
+  spec: SandboxSpec,
+  found: FoundTask,
+): Promise<SpawnedTask> {
+  const launchedAtMs = performance.now();
+  const usesBubblewrap = world.confinement.bubblewrap !== undefined;
+  const launched = await launch({
+    argv: commandLine(world.confinement, {
+      folder: found.folder,
+      command: found.task.command,
+      environment: { ...found.task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
+      joinFiles: cgroup?.joinFiles ?? [],
+      uid,
+      scratchBytes: world.scratchBytes,
+      readOnlyPaths: world.readOnlyPaths,
+    }),
+    folder: found.folder,
+    usesBubblewrap,
+    uid: uid ?? process.getuid?.() ?? 0,
+  });
+  const processes = new TaskProcesses({
+    leader: launched.leader,
+    group: () => launched.group,
+    cgroup,
+    freezesByCgroup: world.cgroups?.canFreeze ?? false,
+    // What starts a session of its own and loses its parent is in no group that we know, but has its home's name.
+    strays: () => (usesBubblewrap ? [] : processesWithHome(home)),
+  });
+  place.onRelease(() => {
+    world.live.delete(spec.sandboxId);
+    world.records.remove(spec.sandboxId);
+  });
+  const { memoryBytes } = spec.task.resources;
+  const running = new RunningTask({ launched, processes, memoryBytes, release: () => place.release() });
+  world.live.set(spec.sandboxId, running);
+  await recordOrStop(world, spec, launched.leader, running);
+  const ownUid = world.uids?.isOwn === true ? uid : undefined;
+  return { launched, running, port, launchedAtMs, isListener: () => listens(port, ownUid, processes) };
 }
 
 async function recordOrStop(
@@ -101,12 +133,12 @@ function makeHome(
   world: ProcessWorld,
   { sandboxId }: SandboxSpec,
   uid: number | undefined,
-  undo: (() => void)[],
+  place: Place,
 ): string {
   if (world.confinement.bubblewrap !== undefined) return "/tmp";
   const home = join(world.homes, sandboxId);
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  undo.push(() => rmSync(home, { recursive: true, force: true }));
+  place.onRelease(() => rmSync(home, { recursive: true, force: true }));
   if (uid !== undefined) chownSync(home, uid, uid);
   return home;
 }

@@ -2,6 +2,7 @@
 
 import { writeSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 
 const MARK = "meca-init-done\n";
 const behaviour = process.argv[2];
@@ -88,18 +89,14 @@ const BEHAVIOURS = {
     });
     print(MARK);
   },
-  /** Answers with what a task can see of its surroundings; the body is JavaScript. */
+  /** Answers with what a task can see of its surroundings: the body is a module whose default export is called. */
   async tells() {
-    await serve(async (body) =>
-      JSON.stringify(await new Function("require", `return (async () => { ${body} })()`)(await requireOf())),
-    );
+    await serve(async (body) => {
+      const { default: look } = await import(`data:text/javascript,${encodeURIComponent(body)}`);
+      return JSON.stringify(await look(createRequire(import.meta.url)));
+    });
     print(MARK);
   },
 };
-
-async function requireOf() {
-  const { createRequire } = await import("node:module");
-  return createRequire(import.meta.url);
-}
 
 await BEHAVIOURS[behaviour]();
