@@ -6,4 +6,5 @@ export type { Child } from "./scope.ts";
 export { Scope } from "./scope.ts";
 export { sleep } from "./sleep.ts";
 export { systemClock } from "./system-clock.ts";
+export { type Turns, takeTurns } from "./take-turns.ts";
 export { TimerWheel, type WheelTimer } from "./timer-wheel.ts";

@@ -1,16 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { TaskSpec } from "../../core/index.ts";
-import { type ExecutionRequest, parseExecutionRequest, readExecutionRequest } from "./execution-request.ts";
+import { type ExecutionRequest, parseExecutionRequest } from "./execution-request.ts";
+import { ENVELOPE_LIMIT_BYTES, inputStart, isInputBetween } from "./request-envelope.ts";
 
-const KEY = '"input":';
-/** `"input":` is looked for in this many bytes only. */
-const ENVELOPE_LIMIT_BYTES = 2048;
 /** Above this a body is neither learnt from nor unescaped in part: parsing it whole is no slower. */
 const LARGE_BYTES = 64 * 1024;
 const MEMORY_SIZE = 256;
 const QUOTE = 34;
 const BACKSLASH = 92;
-const MARKS = ["a", "b"] as const;
 /** In latin1: what a string literal may not hold as it stands. */
 const NOT_LITERAL = /["\\\x00-\x1f]/;
 const NOT_ASCII = /[\x80-\xff]/;
@@ -56,7 +53,7 @@ export class ExecutionRequestReader {
       if (this.#seenOnce.size > MEMORY_SIZE) forgetOldest(this.#seenOnce);
       return parsed;
     }
-    if (!MARKS.every((mark) => isAtInput(body.subarray(0, start), mark, rest))) return parsed;
+    if (!isInputBetween(body.subarray(0, start), rest)) return parsed;
     this.#envelopes.delete(prefix);
     this.#envelopes.set(prefix, { rest, task: parsed.task });
     if (this.#envelopes.size > MEMORY_SIZE) forgetOldest(this.#envelopes);
@@ -69,16 +66,6 @@ function forgetOldest(memory: Map<string, unknown> | Set<string>): void {
     memory.delete(oldest);
     return;
   }
-}
-
-/** Where the text of the first `"input":"…"` begins, or -1. */
-function inputStart(body: Buffer): number {
-  const head = body.toString("latin1", 0, Math.min(body.length, ENVELOPE_LIMIT_BYTES));
-  const key = head.indexOf(KEY);
-  if (key === -1) return -1;
-  let at = key + KEY.length;
-  while (head.charCodeAt(at) === 32) at += 1;
-  return head.charCodeAt(at) === QUOTE ? at + 1 : -1;
 }
 
 /** The input as bytes if the body is a string literal from `start` on and then exactly `rest`. */
@@ -107,17 +94,4 @@ function literalEnd(body: Buffer, start: number): number {
     if (body[at] === BACKSLASH) at += 1;
   }
   return -1;
-}
-
-function isAtInput(prefix: Buffer, mark: string, rest: Buffer): boolean {
-  const probe = readExecutionRequestText(Buffer.concat([prefix, Buffer.from(mark), rest]).toString("utf8"));
-  return probe?.type === "request" && probe.input.toString() === mark;
-}
-
-function readExecutionRequestText(text: string): ExecutionRequest | undefined {
-  try {
-    return readExecutionRequest(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
 }

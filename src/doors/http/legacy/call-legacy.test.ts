@@ -168,3 +168,14 @@ test("an SGX task gets its input on /run, and the attestation request as a GET o
     "POST /",
   ]);
 });
+
+test("a large input reaches the task whole, and one whose caller left while it was read reaches nobody", async () => {
+  const { executor, ask } = setUp();
+  const input = JSON.stringify(Array.from({ length: 40_000 }, (_, index) => ({ index, name: "ü\n😀" })));
+  const answer = await ask({ id: "a", input });
+  expect((JSON.parse(text(answer)) as { msg: string }).msg).toBe(input);
+  const left = ask({ id: "a", input });
+  left.exchange?.cancel();
+  await ask({ id: "a", input });
+  expect(executor.calls).toHaveLength(2);
+});

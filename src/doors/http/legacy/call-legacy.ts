@@ -1,8 +1,11 @@
 import {
+  type ExecutionRequest,
   ExecutionRequestReader,
   encodeLegacyAnswer,
+  LARGE_REQUEST_BYTES,
   legacyAnswerPieces,
   plainLegacyAnswer,
+  readLargeRequest,
   SMALL_ANSWER_BYTES,
 } from "../../../contract/legacy/index.ts";
 import {
@@ -15,6 +18,7 @@ import {
   type TaskSpec,
 } from "../../../core/index.ts";
 import type { CallSink, Executor, Placement } from "../../../engine/executor.ts";
+import { takeTurns } from "../../../std/index.ts";
 import { ByteBudget } from "../body/byte-budget.ts";
 import { nextRunId } from "../run-id.ts";
 import { AnswerCollector } from "./collect-answer.ts";
@@ -45,7 +49,6 @@ export interface LegacyExchange {
 }
 
 const REMOTE_ATTESTATION = "SGXRAREQUEST";
-const NOTHING_TO_CANCEL: LegacyExchange = { cancel: () => undefined };
 const NOTHING_TO_RELEASE = (): void => undefined;
 
 /** Opens the contract's `POST /` over an executor; it holds nothing that would have to be closed. */
@@ -55,15 +58,10 @@ export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
   const budget = new ByteBudget(options.answersLimitBytes);
   return {
     call(body, onAnswer, runId = nextRunId()) {
-      const parsed = reader.parse(body);
-      if (parsed.type === "bad") {
-        onAnswer(badRequest(parsed.message, runId));
-        return NOTHING_TO_CANCEL;
-      }
       const collector = new AnswerCollector(options.answerLimitBytes, budget);
-      const call = new LegacyCall(runId, collector, onAnswer);
-      if (parsed.type === "refused") call.onError(parsed.error);
-      else call.start(executor, parsed.task, toRequest(parsed.task, parsed.input));
+      const call = new LegacyCall(executor, runId, collector, onAnswer);
+      if (body.length > LARGE_REQUEST_BYTES) call.beginInSteps(readLargeRequest(body));
+      else call.begin(reader.parse(body));
       return call;
     },
   };
@@ -71,6 +69,7 @@ export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
 
 /** One request until its answer, in the executor's terms. Nothing here waits: each step is a step of the executor's. */
 class LegacyCall implements CallSink, LegacyExchange {
+  readonly #executor: Executor;
   readonly #runId: RunId;
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
@@ -84,14 +83,31 @@ class LegacyCall implements CallSink, LegacyExchange {
   #plain: string | undefined;
   #isOver = false;
 
-  constructor(runId: RunId, collector: AnswerCollector, onAnswer: (answer: LegacyAnswer) => void) {
+  constructor(
+    executor: Executor,
+    runId: RunId,
+    collector: AnswerCollector,
+    onAnswer: (answer: LegacyAnswer) => void,
+  ) {
+    this.#executor = executor;
     this.#runId = runId;
     this.#collector = collector;
     this.#onAnswer = onAnswer;
   }
 
-  start(executor: Executor, task: TaskSpec, request: CallRequest): void {
-    this.#exchange = executor.call(task, request, this.#options, this);
+  begin(parsed: ExecutionRequest): void {
+    if (parsed.type === "bad") {
+      this.#isOver = true;
+      this.#onAnswer(badRequest(parsed.message, this.#runId));
+    } else if (parsed.type === "refused") this.onError(parsed.error);
+    else {
+      const { task, input } = parsed;
+      this.#exchange = this.#executor.call(task, toRequest(task, input), this.#options, this);
+    }
+  }
+
+  beginInSteps(steps: Generator<void, ExecutionRequest, undefined>): void {
+    takeTurns(steps, { isWanted: () => !this.#isOver, onDone: (parsed) => this.begin(parsed) });
   }
 
   cancel(): void {
@@ -132,7 +148,7 @@ class LegacyCall implements CallSink, LegacyExchange {
     }
     const answer = this.#collector.take();
     if (answer.length <= SMALL_ANSWER_BYTES) this.#settleEncoded(answer);
-    else this.#encodeInSteps(legacyAnswerPieces(this.#isSuccess, answer), [], 0);
+    else this.#settleInSteps(legacyAnswerPieces(this.#isSuccess, answer));
   }
 
   onError(error: Error): void {
@@ -155,15 +171,17 @@ class LegacyCall implements CallSink, LegacyExchange {
     }
   }
 
-  #encodeInSteps(steps: Generator<Buffer, void, undefined>, pieces: Buffer[], length: number): void {
-    if (this.#isOver) return;
-    const step = steps.next();
-    if (step.done === true) {
-      this.#settle(pieces, length);
-      return;
-    }
-    pieces.push(step.value);
-    setImmediate(() => this.#encodeInSteps(steps, pieces, length + step.value.length));
+  #settleInSteps(steps: Generator<Buffer, void, undefined>): void {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    takeTurns(steps, {
+      isWanted: () => !this.#isOver,
+      onStep: (piece) => {
+        pieces.push(piece);
+        length += piece.length;
+      },
+      onDone: () => this.#settle(pieces, length),
+    });
   }
 
   #settleEncoded(answer: Buffer, more?: readonly string[]): void {
