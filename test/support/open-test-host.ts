@@ -3,6 +3,7 @@ import { freshName } from "./fresh-name.ts";
 import { buildTaskImage } from "./images.ts";
 import type { PrivateEngine, PrivateEngineOptions } from "./private-engine.ts";
 import { openPrivateEngine } from "./private-engine.ts";
+import { outputOf } from "./run-program.ts";
 import type { Daemon, DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
 
@@ -29,20 +30,29 @@ export interface TestHost extends AsyncDisposable {
   readonly task: string;
   /** The same task under another name, so another image. */
   taskCalled(name: string): Promise<string>;
+  /** Runs a command in a container and returns what it prints. @throws when it ends with anything but 0. */
+  exec(containerId: string, ...command: string[]): Promise<string>;
   /** Starts a daemon under an owner of its own. */
   start(options?: DaemonOptions): Promise<HostedDaemon>;
-  /** The task containers of a daemon, or with `kind` undefined everything of its, in one atomic look at the engine. */
-  containers(daemon: { readonly owner: string }, kind?: "sandbox"): Promise<readonly SeenContainer[]>;
+  /** The task containers of a daemon, or all its containers, in one atomic look at the engine. */
+  containers(daemon: { readonly owner: string }, kind?: "sandbox" | "any"): Promise<readonly SeenContainer[]>;
 }
 
 const MARK = "echo meca-init-done";
 const SERVE_BESIDE = `nc -ll -p 8080 -e /handler & server=$!
 until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done`;
 
-/** `sleep N` answers after N seconds, everything else at once; the answer is the input. */
+/**
+ * `sleep N` answers after N seconds, `hold` once another call has said `release`, everything else at once; the answer is the
+ * input.
+ */
 const OBEY = {
   main: `echo obey begins; ${SERVE_BESIDE}; ${MARK}; wait $server`,
-  reply: 'case "$body" in "sleep "*) sleep "${body#sleep }" ;; esac',
+  reply: `case "$body" in
+  "sleep "*) sleep "\${body#sleep }" ;;
+  hold) until [ -e /tmp/released ]; do sleep 0.05; done ;;
+  release) : > /tmp/released ;;
+esac`,
 };
 
 export async function openTestHost(options?: PrivateEngineOptions): Promise<TestHost> {
@@ -55,6 +65,10 @@ export async function openTestHost(options?: PrivateEngineOptions): Promise<Test
       docker,
       task,
       taskCalled: (name) => buildTaskImage(docker, name, OBEY),
+      exec: (containerId, ...command) =>
+        outputOf("docker", ["exec", containerId, ...command], {
+          env: { DOCKER_HOST: `unix://${engine.socketPath}` },
+        }),
       start: (more = {}) => startOn(engine, more),
       containers: (daemon, kind = "sandbox") => look(docker, daemon.owner, kind),
       [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
@@ -75,9 +89,9 @@ async function startOn(engine: PrivateEngine, options: DaemonOptions): Promise<H
 async function look(
   docker: Docker,
   owner: string,
-  kind: "sandbox" | undefined,
+  kind: "sandbox" | "any",
 ): Promise<readonly SeenContainer[]> {
-  const label = [`hearth.owner=${owner}`, ...(kind === undefined ? [] : [`hearth.kind=${kind}`])];
+  const label = [`hearth.owner=${owner}`, ...(kind === "any" ? [] : [`hearth.kind=${kind}`])];
   const rows = await docker.listContainers({ all: true, filters: { label } });
   return rows.map((row) => ({
     id: row.Id,
