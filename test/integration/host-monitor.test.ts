@@ -1,8 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import type { HostCapacity, HostUsage } from "../../src/core/index.ts";
+import { MEBIBYTE } from "../../src/core/index.ts";
 import { openHostMonitor } from "../../src/drivers/host/index.ts";
+import { openCgroups } from "../../src/drivers/process/cgroup/open-cgroups.ts";
+import { freshName } from "../support/fresh-name.ts";
 import { poll } from "../support/poll.ts";
 import { runProgram } from "../support/run-program.ts";
 
@@ -26,6 +31,33 @@ test("M3: under a CPU burner the CPU's use rises within 3 s", async () => {
   }
 });
 
+test("M3: inside a cgroup with limits, these are the capacity, and the use is told of them", async ({
+  skip,
+}) => {
+  const cgroups = openCgroups(freshName("host"));
+  if (cgroups === undefined || cgroups.missing.length > 0) {
+    skip("this process may not make cgroups");
+    return;
+  }
+  const limits = { cpuMillis: 300, memoryBytes: 256 * MEBIBYTE, processes: 100 };
+  const cgroup = cgroups.create("limited", limits);
+  try {
+    const join = cgroup.joinFiles.map((file) => `echo $$ > ${file}`).join(" && ");
+    const script = `${join} && exec ${process.execPath} --import tsx ${PRINT_HOST}`;
+    const { stdout, stderr } = await runProgram("sh", ["-c", script]);
+    expect(stderr).toBe("");
+    const told = JSON.parse(stdout) as { capacity: HostCapacity; usage: HostUsage };
+    expect(told.capacity).toEqual({ cpuMillis: 300, memoryBytes: 256 * MEBIBYTE });
+    // It used all that it may, which is less than a third of what one CPU has.
+    expect(told.usage.cpuPercent).toBeGreaterThan(60);
+    expect(told.usage.memoryAvailableBytes).toBeLessThan(256 * MEBIBYTE);
+  } finally {
+    await poll("the cgroup is gone", () => cgroup.remove() || "busy");
+    cgroups.close();
+  }
+});
+
+const PRINT_HOST = fileURLToPath(new URL("../support/print-host.ts", import.meta.url));
 const NO_LIMITS = {
   cpuMillis: undefined,
   memoryBytes: undefined,
