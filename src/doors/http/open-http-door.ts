@@ -1,7 +1,6 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
-import { ExecutorError } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import { sleep } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
