@@ -184,15 +184,40 @@ test("calls side by side have a connection each, up to the cap; the others wait 
           for (const one of waiting.splice(0)) one.socket.write(ok(one.request.slice(-1)));
       });
     },
-    { connections: 2 },
+    { connections: 2, mostConnections: 2 },
   );
   const answers = await Promise.all(["1", "2", "3", "4", "5", "6"].map((body) => send(post(body))));
   expect(answers.map((answer) => answer.body)).toEqual(["1", "2", "3", "4", "5", "6"]);
   expect(peer.sockets).toHaveLength(2);
 });
 
+test("long calls do not keep others from the task for ever, and short ones share few connections", async () => {
+  const held: Socket[] = [];
+  await open(
+    (socket) => {
+      socket.on("data", (chunk) => {
+        if (chunk.toString().endsWith("long")) held.push(socket);
+        else socket.write(ok("short"));
+      });
+    },
+    { connections: 2, mostConnections: 5 },
+  );
+  const short = Array.from({ length: 200 }, () => send(post("short")));
+  await Promise.all(short);
+  expect(peer.sockets).toHaveLength(2);
+  const long = Array.from({ length: 6 }, () => send(post("long")));
+  await expect.poll(() => held.length).toBe(5);
+  const last = send(post("short"));
+  for (const socket of held.splice(0)) socket.write(ok("at last"));
+  await expect.poll(() => held.length).toBe(1);
+  held[0]?.write(ok("at last"));
+  expect((await Promise.all(long)).every(({ body }) => body === "at last")).toBe(true);
+  expect((await last).body).toBe("short");
+  expect(peer.sockets.length).toBeLessThanOrEqual(5);
+});
+
 test("a call that waits for a connection may be cancelled, and one too many is refused", async () => {
-  await open(() => undefined, { connections: 1, waiting: 1 });
+  await open(() => undefined, { connections: 1, mostConnections: 1, waiting: 1 });
   let heard = 0;
   const sink = { onHead: () => heard++, onData: () => heard++, onEnd: () => heard++, onError: () => heard++ };
   const first = channel.send(post("1"), sink);
@@ -539,7 +564,7 @@ test("a cancelled call closes its connection and is not heard of again", async (
 });
 
 test("a closed channel takes no call, refuses the waiting ones, and lets running ones end", async () => {
-  await open(() => undefined, { connections: 1 });
+  await open(() => undefined, { connections: 1, mostConnections: 1 });
   const running = send(post("1"));
   const waiting = send(post("2"));
   await expect.poll(() => peer.sockets.length).toBe(1);

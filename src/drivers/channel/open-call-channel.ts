@@ -15,8 +15,10 @@ import { RequestHeads } from "./request-head.ts";
 
 export interface CallChannelOptions {
   readonly wheel: TimerWheel;
-  /** Connections to one sandbox at most. */
+  /** Connections to one sandbox that are opened as soon as they are wanted: more of them serve short calls no faster. */
   readonly connections?: number;
+  /** Connections at most: further ones are opened for calls that the others would keep waiting for more than a second. */
+  readonly mostConnections?: number;
   /** Requests that wait for a connection at most; a further one fails with QUEUE_FULL. */
   readonly waiting?: number;
   /** How long a connection may take to be accepted. */
@@ -24,6 +26,10 @@ export interface CallChannelOptions {
   /** An idle connection older than this is not used again: common servers close theirs after 5 s. */
   readonly idleLimitMs?: number;
 }
+
+/** How often the pace of a full channel is looked at, and in how many such turns a waiting call should have its connection. */
+const PACE_MS = 100;
+const PATIENCE_TURNS = 10;
 
 /**
  * Makes the factory of channels: a small HTTP/1.1 client whose cost per request is one write, one read and no promise. It
@@ -44,12 +50,16 @@ class HttpChannel implements CallChannel {
     this.#waiting.delete(exchange);
   };
   #isSweeping = false;
+  #isPacing = false;
+  /** Connections that became free since the pace was last looked at. */
+  #freed = 0;
   #isClosed = false;
 
   constructor(endpoint: Endpoint, options: CallChannelOptions) {
     this.#options = {
-      connections: 256,
-      waiting: 1024,
+      connections: 64,
+      mostConnections: 4096,
+      waiting: 65_536,
       connectTimeoutMs: 5000,
       idleLimitMs: 4000,
       ...options,
@@ -84,12 +94,36 @@ class HttpChannel implements CallChannel {
     const idle = this.#takeIdle();
     if (idle !== undefined) idle.begin(exchange);
     else if (this.#open.size < this.#options.connections) this.#connect(exchange);
-    else if (this.#waiting.size < this.#options.waiting) this.#waiting.add(exchange);
+    else if (this.#waiting.size < this.#options.waiting) this.#wait(exchange);
     else {
       // Not unreachable: the sandbox is well, and must not be given up for it.
       const limit = this.#options.waiting;
-      this.#fail(exchange, new ExecutorError("QUEUE_FULL", { limit, reason: "too many calls for one sandbox" }));
+      this.#fail(
+        exchange,
+        new ExecutorError("QUEUE_FULL", { limit, reason: "too many calls for one sandbox" }),
+      );
     }
+  }
+
+  #wait(exchange: ChannelExchange): void {
+    this.#waiting.add(exchange);
+    if (this.#isPacing) return;
+    this.#isPacing = true;
+    this.#freed = 0;
+    this.#options.wheel.after(PACE_MS, () => this.#keepPace());
+  }
+
+  /** Long calls must not keep others from a task that could serve them too: opens what the pace so far will not free soon. */
+  #keepPace(): void {
+    this.#isPacing = false;
+    const soon = this.#freed * PATIENCE_TURNS;
+    const room = this.#options.mostConnections - this.#open.size;
+    for (let more = Math.min(this.#waiting.size - soon, room); more > 0; more -= 1) {
+      const next = this.#nextWaiting();
+      if (next !== undefined) this.#connect(next);
+    }
+    const [still] = this.#waiting;
+    if (still !== undefined) this.#wait(still);
   }
 
   #takeIdle(): Connection | undefined {
@@ -124,6 +158,7 @@ class HttpChannel implements CallChannel {
       connection.abandon();
       return;
     }
+    this.#freed += 1;
     const next = this.#nextWaiting();
     if (next !== undefined) {
       connection.begin(next);
@@ -143,6 +178,7 @@ class HttpChannel implements CallChannel {
       else this.#connect(retry);
       return;
     }
+    this.#freed += 1;
     const next = this.#isClosed ? undefined : this.#nextWaiting();
     if (next !== undefined) this.#connect(next);
   }
