@@ -26,7 +26,7 @@ test.each([
 });
 
 test.each([
-  ..."_ . - _x .x -x x_ x. x- a//b /a a/ a:b:c x:.a x:-a A a___b a..b x@sha256:12 x@ @ : x: a/B x y:".split(
+  ..."_ . - _x .x -x x_ x. x- a//b /a a/ a:b:c x:.a x:-a A a___b a..b x@sha256:12 x@ @ : x: a/B y:".split(
     " ",
   ),
   "",
