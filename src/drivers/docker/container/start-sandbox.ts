@@ -238,8 +238,7 @@ class Start {
     const taken = this.#taken;
     this.#taken = undefined;
     if (taken === undefined) return;
-    if (taken.type === "sandbox" && isReusable)
-      this.#world.pool.giveBack(taken.sandbox, this.#spec.image.digest);
+    if (isReusable) this.#world.pool.giveBack(taken, this.#spec.image.digest);
     else this.#world.pool.discard(taken);
   }
 }

@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { ExecutorError } from "../../../core/index.ts";
-import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
+import { orAbort, retry, systemClock, withDeadline } from "../../../std/index.ts";
 import { Breaker } from "./breaker.ts";
-import { EngineError, toEngineFailure } from "./engine-error.ts";
+import { EngineError, isLostReply, isStumble, toEngineFailure } from "./engine-error.ts";
 
 export const VERB_DEADLINE_MS = 10_000;
 /** Create and start do real work in the engine, and several of them share its locks. */
@@ -10,6 +10,9 @@ export const HEAVY_VERB_DEADLINE_MS = 60_000;
 export const LOOK_DEADLINE_MS = 2000;
 /** A hung engine holds at most this many of our calls until the breaker opens. */
 const MAX_CALLS = 256;
+/** How often a call that changes nothing is asked again when the engine stumbles or its answer gets lost. */
+const READ_TRIES = { tries: 3, firstMs: 50, maxMs: 500 } as const;
+const NEVER = new AbortController().signal;
 
 export interface CallOptions {
   /** Default: {@link VERB_DEADLINE_MS}. */
@@ -43,6 +46,18 @@ export class EngineCaller {
       throw new ExecutorError("ENGINE_UNAVAILABLE", { verb, reason: "too many calls wait for the engine" });
     }
     return await this.#run(verb, run, options);
+  }
+
+  /** As `call`, for what changes nothing in the engine: asked again when the engine stumbles or its answer gets lost. */
+  async read<T>(
+    verb: string,
+    run: (abortSignal: AbortSignal) => Promise<T>,
+    options: CallOptions = {},
+  ): Promise<T> {
+    const isWorthRetrying = (thrown: unknown): boolean => isStumble(thrown) || isLostReply(thrown);
+    return await retry({ ...READ_TRIES, signal: options.signal ?? NEVER, isWorthRetrying }, () =>
+      this.call(verb, run, options),
+    );
   }
 
   /** A call that asks whether the engine lives: made even when nothing else is. */

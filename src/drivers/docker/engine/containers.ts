@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import type { ContainerBody } from "../container/body.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
 import { HEAVY_VERB_DEADLINE_MS } from "./caller.ts";
-import { EngineError } from "./engine-error.ts";
+import { EngineError, isLostReply, isMissing } from "./engine-error.ts";
 
 /** What we need to know about one container. */
 export interface ContainerFacts {
@@ -41,6 +41,9 @@ export interface LogQuery {
   readonly since?: string;
 }
 
+/** What an engine answers when there is nothing to start any more. */
+const ALREADY_STARTED = 304;
+
 /** Containers, in our words. A body for `create` comes from `container/body.ts` and from nowhere else. */
 export class ContainerClient {
   readonly #docker: Docker;
@@ -51,8 +54,26 @@ export class ContainerClient {
     this.#caller = caller;
   }
 
-  /** @returns the new container's id. */
+  /** @returns the new container's id. The name must be one that nothing else ever gets. */
   async create(name: string, body: ContainerBody, options: CallOptions = {}): Promise<string> {
+    try {
+      return await this.#create(name, body, options);
+    } catch (thrown) {
+      if (!isLostReply(thrown)) throw thrown;
+      return await this.#created(name, thrown);
+    }
+  }
+
+  async start(id: string, options: CallOptions = {}): Promise<void> {
+    try {
+      await this.#start(id, options);
+    } catch (thrown) {
+      if (!isLostReply(thrown)) throw thrown;
+      await this.#start(id, options);
+    }
+  }
+
+  async #create(name: string, body: ContainerBody, options: CallOptions): Promise<string> {
     return await this.#caller.call(
       "create",
       async (abortSignal) => {
@@ -64,15 +85,29 @@ export class ContainerClient {
     );
   }
 
-  async start(id: string, options: CallOptions = {}): Promise<void> {
-    await this.#caller.call("start", (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }), {
-      deadlineMs: HEAVY_VERB_DEADLINE_MS,
-      ...options,
-    });
+  /** What came of a create whose answer got lost. */
+  async #created(name: string, lost: unknown): Promise<string> {
+    try {
+      return (await this.inspect(name)).id;
+    } catch (thrown) {
+      throw isMissing(thrown) ? lost : thrown;
+    }
+  }
+
+  async #start(id: string, options: CallOptions): Promise<void> {
+    try {
+      await this.#caller.call(
+        "start",
+        (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }),
+        { deadlineMs: HEAVY_VERB_DEADLINE_MS, ...options },
+      );
+    } catch (thrown) {
+      if (!(thrown instanceof EngineError) || thrown.status !== ALREADY_STARTED) throw thrown;
+    }
   }
 
   async inspect(id: string, options: CallOptions = {}): Promise<ContainerFacts> {
-    const info = await this.#caller.call(
+    const info = await this.#caller.read(
       "inspect",
       (abortSignal) => this.#docker.getContainer(id).inspect({ abortSignal }),
       options,
@@ -82,7 +117,7 @@ export class ContainerClient {
 
   /** @param labels `name=value` pairs that all must be there. Containers in any state are listed. */
   async list(labels: readonly string[], options: CallOptions = {}): Promise<readonly ContainerRow[]> {
-    const rows = await this.#caller.call(
+    const rows = await this.#caller.read(
       "list",
       (abortSignal) =>
         this.#docker.listContainers({ all: true, filters: { label: [...labels] }, abortSignal }),

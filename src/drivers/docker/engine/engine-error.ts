@@ -55,6 +55,18 @@ export function isBusy(thrown: unknown): boolean {
   return thrown.status >= 500 && !isDiskFull(thrown.reason);
 }
 
+/** Whether the engine failed by its own fault, so that asking once more may work. */
+export function isStumble(thrown: unknown): boolean {
+  return thrown instanceof EngineError && thrown.status >= 500 && !isDiskFull(thrown.reason);
+}
+
+/** Whether the connection broke while the engine was at it: it may have done what it was asked for, or may not. */
+export function isLostReply(thrown: unknown): boolean {
+  if (!(thrown instanceof ExecutorError) || thrown.code !== "ENGINE_UNAVAILABLE") return false;
+  const { cause } = thrown;
+  return cause instanceof Error && "code" in cause && (cause.code === "ECONNRESET" || cause.code === "EPIPE");
+}
+
 function isDiskFull(reason: string): boolean {
   return reason.includes("no space left on device") || reason.includes("disk quota exceeded");
 }

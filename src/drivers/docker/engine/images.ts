@@ -32,7 +32,7 @@ export class ImageClient {
   }
 
   async inspect(reference: string, options: CallOptions = {}): Promise<ImageFacts> {
-    const info = await this.#caller.call(
+    const info = await this.#caller.read(
       "image inspect",
       () => this.#docker.getImage(reference).inspect(),
       options,

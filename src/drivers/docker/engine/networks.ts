@@ -54,7 +54,7 @@ export class NetworkClient {
 
   /** Every network of the engine, whoever made it. */
   async list(options: CallOptions = {}): Promise<readonly NetworkRow[]> {
-    const rows = await this.#caller.call(
+    const rows = await this.#caller.read(
       "network list",
       (abortSignal) => this.#docker.listNetworks({ abortSignal }),
       options,

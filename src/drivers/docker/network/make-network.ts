@@ -92,7 +92,7 @@ export class NetworkMaker {
 
   async removeSandbox(sandbox: Pick<NetworkSandbox, "containerId" | "network">): Promise<void> {
     await removeContainer(this.#engine, sandbox.containerId);
-    if (sandbox.network !== undefined) await this.removeNetwork(sandbox.network);
+    await this.removeNetwork(sandbox.network);
   }
 
   async removeNetwork(network: TaskNetwork): Promise<void> {

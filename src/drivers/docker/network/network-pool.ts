@@ -78,14 +78,18 @@ export class NetworkPool implements AsyncDisposable {
     return network === undefined ? undefined : { type: "network", network };
   }
 
-  /** Takes a sandbox back that this image has run in, or removes it if there are enough. */
-  giveBack(sandbox: NetworkSandbox, imageDigest: string): void {
-    const isWelcome = sandbox.network !== undefined && !this.#scope.signal.aborted && this.#options.ahead > 0;
-    if (!isWelcome) {
-      this.discard({ type: "sandbox", sandbox });
+  /** Takes back what this image has run in, or removes it if there are enough. A bare network remembers nothing of its user. */
+  giveBack(taken: Taken, imageDigest: string): void {
+    const isOpen = !this.#scope.signal.aborted;
+    if (taken.type === "network" && isOpen && this.#bare.length < BARE_NETWORKS_AHEAD) {
+      this.#bare.push(taken.network);
       return;
     }
-    this.#used.push({ ...sandbox, usedBy: imageDigest });
+    if (taken.type === "network" || !isOpen || this.#options.ahead === 0) {
+      this.discard(taken);
+      return;
+    }
+    this.#used.push({ ...taken.sandbox, usedBy: imageDigest });
     const oldest = this.#used.length > this.#options.ahead / 2 ? this.#used.shift() : undefined;
     if (oldest !== undefined) this.discard({ type: "sandbox", sandbox: oldest });
   }

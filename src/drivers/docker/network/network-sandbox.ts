@@ -13,8 +13,7 @@ export interface NetworkSandbox {
   /** The sleeping container's. */
   readonly containerId: string;
   readonly name: string;
-  /** `undefined` for one of an earlier life whose network could not be found. */
-  readonly network: TaskNetwork | undefined;
+  readonly network: TaskNetwork;
   /** Where the task's server will answer. */
   readonly endpoint: Endpoint;
   /** The image that has run in it; only the same one may run in it again. */

@@ -1,0 +1,250 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import Docker from "dockerode";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Sandbox } from "../../src/core/index.ts";
+import type { DockerDriverOptions } from "../../src/drivers/docker/index.ts";
+import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
+import type { DockerWorld } from "../support/docker-world.ts";
+import { never, openDockerWorld, startTask } from "../support/docker-world.ts";
+import { buildTaskImage } from "../support/images.ts";
+import { poll } from "../support/poll.ts";
+import type { PrivateEngine } from "../support/private-engine.ts";
+import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
+
+const reason = whyNoEngine();
+const MAIN = "exec nc -ll -p 8080 -e /handler";
+
+describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driver", () => {
+  let engine: PrivateEngine;
+  let docker: Docker;
+  let images: readonly [string, string];
+  let silent: string;
+  let world: DockerWorld;
+
+  beforeAll(async () => {
+    engine = await openPrivateEngine();
+    docker = new Docker({ socketPath: engine.socketPath });
+    images = [
+      await buildTaskImage(docker, "first", { main: `echo meca-init-done; ${MAIN}` }),
+      await buildTaskImage(docker, "second", { main: `echo second; echo meca-init-done; ${MAIN}` }),
+    ];
+    silent = await buildTaskImage(docker, "silent", { main: "echo meca-init-done; exec sleep 100" });
+  }, 120_000);
+  afterAll(async () => {
+    await engine[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    world = openDockerWorld(engine.socketPath);
+  });
+  afterEach(async () => {
+    await world[Symbol.asyncDispose]();
+    expect(await world.remains()).toEqual([]);
+  });
+
+  const spares = async (): Promise<readonly string[]> =>
+    (await docker.listContainers({ filters: { label: [`hearth.owner=${world.ownerId}`] } }))
+      .map((row) => row.Names[0] ?? "")
+      .filter((name) => name.startsWith("/hearth_net_"));
+  const untilSpares = (count: number): Promise<void> =>
+    poll("network sandboxes are ready", async () => {
+      const now = (await spares()).length;
+      return now === count ? true : `${now} of ${count}`;
+    });
+  const answers = async (sandbox: Sandbox): Promise<void> => {
+    expect(await postOverHttp(sandbox, "x")).toEqual({ status: 200, body: "x" });
+  };
+
+  test("ten starts at once, more than are ready, get ten networks and all answer", async () => {
+    const driver = await world.open({ networksAhead: 3 });
+    await untilSpares(3);
+    const sandboxes = await Promise.all(Array.from({ length: 10 }, () => startTask(driver, images[0])));
+    expect(new Set(sandboxes.map(({ endpoint }) => endpoint.host)).size).toBe(10);
+    for (const sandbox of sandboxes) await answers(sandbox);
+    await Promise.all(sandboxes.map((sandbox) => sandbox.stop(0)));
+  });
+
+  test("a start takes what is ready, and the pool fills again when it is over", async () => {
+    const driver = await world.open({ networksAhead: 1 });
+    await untilSpares(1);
+    const [spare] = await spares();
+    const sandbox = await startTask(driver, images[0]);
+    const joined = await docker.getContainer(sandbox.label).inspect();
+    const owner = await docker.getContainer((spare ?? "").slice(1)).inspect();
+    expect(joined.HostConfig.NetworkMode).toBe(`container:${owner.Id}`);
+    await untilSpares(2);
+    await sandbox.stop(0);
+  });
+
+  test("a network sandbox serves the same image again and no other", async () => {
+    const driver = await world.open({ networksAhead: 2 });
+    await untilSpares(2);
+    const first = await startTask(driver, images[0]);
+    await first.stop(0);
+    const second = await startTask(driver, images[1]);
+    expect(second.endpoint.host).not.toBe(first.endpoint.host);
+    const again = await startTask(driver, images[0]);
+    expect(again.endpoint.host).toBe(first.endpoint.host);
+    await answers(again);
+    for (const sandbox of [second, again]) await sandbox.stop(0);
+  });
+
+  test("networks of others in the range are stepped around", async () => {
+    const foreign = await docker.createNetwork({
+      Name: "foreign",
+      IPAM: { Driver: "default", Config: [{ Subnet: "10.210.0.0/25" }] },
+    });
+    const driver = await world.open({ networksAhead: 0, networkRange: "10.210.0.0/24" });
+    const sandboxes = await Promise.all([1, 2, 3].map(() => startTask(driver, images[0])));
+    for (const { endpoint } of sandboxes) expect(Number(endpoint.host.split(".")[3])).toBeGreaterThan(127);
+    await Promise.all(sandboxes.map((sandbox) => sandbox.stop(0)));
+    await foreign.remove();
+  });
+
+  test("two owners who cut from one range at the same time do not meet", async () => {
+    await using other = openDockerWorld(engine.socketPath);
+    const options = { networksAhead: 3, networkRange: "10.210.1.0/25" };
+    const drivers = await Promise.all([world.open(options), other.open(options)]);
+    const sandboxes = await Promise.all(
+      drivers.flatMap((driver) => [1, 2, 3].map(() => startTask(driver, images[0]))),
+    );
+    expect(new Set(sandboxes.map(({ endpoint }) => endpoint.host)).size).toBe(6);
+    for (const sandbox of sandboxes) await answers(sandbox);
+    await Promise.all(sandboxes.map((sandbox) => sandbox.stop(0)));
+  });
+
+  test("C11: a range that is used up is told as such, at once, and serves again afterwards", async () => {
+    const driver = await world.open({ networksAhead: 0, networkRange: "10.210.2.0/29" });
+    await poll("the only network is made", async () =>
+      (await world.remains()).length === 1 ? true : "not yet",
+    );
+    const only = await startTask(driver, images[0]);
+    await expect(startTask(driver, images[0])).rejects.toMatchObject({
+      code: "ENGINE_FAILED",
+      message: expect.stringContaining("10.210.2.0/29") as string,
+    });
+    await only.stop(0);
+    const next = await startTask(driver, images[0]);
+    await answers(next);
+    await next.stop(0);
+  });
+
+  describe("where container addresses are not routable", () => {
+    test.each([0, 1])("tasks answer at a published loopback port (%i made ahead)", async (networksAhead) => {
+      const driver = await world.open({ reach: "published", networksAhead });
+      await untilSpares(networksAhead);
+      const [one, two] = await Promise.all([startTask(driver, images[0]), startTask(driver, images[1])]);
+      for (const sandbox of [one, two]) {
+        expect(sandbox.endpoint.host).toBe("127.0.0.1");
+        await answers(sandbox);
+      }
+      expect(one.endpoint.port).not.toBe(two.endpoint.port);
+      for (const sandbox of [one, two]) await sandbox.stop(0);
+    });
+
+    test("M27: that the engine's proxy accepts does not make a task ready", async () => {
+      const driver = await world.open({ reach: "published", networksAhead: 1 });
+      await untilSpares(1);
+      await expect(startTask(driver, silent, { startTimeoutMs: 1500 })).rejects.toMatchObject({
+        code: "START_TIMEOUT",
+      });
+    });
+  });
+
+  test("a daemon in a container joins each task network and reaches its tasks", async () => {
+    // With its rules: without them a host that forwards nothing also keeps apart what is on one bridge.
+    await using inside = await openPrivateEngine({ iptables: true });
+    const own = new Docker({ socketPath: inside.socketPath });
+    const image = await buildTaskImage(own, "first", { main: `echo meca-init-done; ${MAIN}` });
+    await own.createNetwork({
+      Name: "mecanywhere",
+      IPAM: { Driver: "default", Config: [{ Subnet: "10.210.8.0/24" }] },
+    });
+    const home = await own.createContainer({
+      Image: image,
+      HostConfig: { NetworkMode: "mecanywhere" },
+      NetworkingConfig: { EndpointsConfig: { mecanywhere: { IPAMConfig: { IPv4Address: "10.210.8.77" } } } },
+    } as Docker.ContainerCreateOptions);
+    await home.start();
+    const { State } = await home.inspect();
+    const { code, output } = await live(
+      { socketPath: inside.socketPath, ownerId: world.ownerId, instanceId: "member", networksAhead: 1 },
+      image,
+      ["nsenter", "-t", String(State.Pid), "-n", "-u"],
+    );
+    expect(code).toBe(0);
+    expect(output.answers).toEqual([{ status: 200, body: "hello" }]);
+    // The control network is the only one left: no task was ever on it, and every other one is gone.
+    expect(Object.keys((await home.inspect()).NetworkSettings.Networks)).toEqual(["mecanywhere"]);
+  });
+
+  test("M29: what a killed life left is found by the next one: tasks are handed out, networks and spares are swept", async () => {
+    const bystander = await docker.createContainer({ Image: silent, name: "bystander" });
+    await bystander.start();
+    const options = {
+      socketPath: engine.socketPath,
+      ownerId: world.ownerId,
+      instanceId: "killed",
+      networksAhead: 2,
+    };
+    const { output, child } = await live(options, images[0], [], 2);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const created = await docker.createContainer({
+      Image: silent,
+      name: "mecanywhere_half_made",
+      Labels: { "hearth.owner": world.ownerId, "hearth.instance": "killed", "hearth.kind": "sandbox" },
+    });
+    const next = await world.open({ networksAhead: 0 });
+    const found = await next.leftovers(never());
+    expect(found).toHaveLength(2);
+    const [adopted, reaped] = found;
+    const sandbox = await adopted?.adopt(never());
+    await reaped?.reap(never());
+    if (sandbox === undefined) throw new Error("nothing was found");
+    await answers(sandbox);
+    expect(output.labels).toContain(sandbox.label);
+    // Left are the adopted one, its network with its sleeping container, and what the new life keeps for itself.
+    await poll("the rest is swept", async () => {
+      const left = await docker.listContainers({
+        all: true,
+        filters: { label: [`hearth.owner=${world.ownerId}`] },
+      });
+      const names = left.map((row) => row.Names[0] ?? "");
+      return left.length === 2 ? true : names.join();
+    });
+    await expect(created.inspect()).rejects.toMatchObject({ statusCode: 404 });
+    expect((await bystander.inspect()).State.Running).toBe(true);
+    expect(await next.leftovers(never())).toEqual([]);
+    await sandbox.stop(0);
+    await bystander.remove({ force: true });
+  });
+
+  /** A life in a process of its own; resolves once its tasks have answered. Short unless tasks are asked for. */
+  async function live(driver: DockerDriverOptions, image: string, wrapper: readonly string[], tasks = 0) {
+    const script = fileURLToPath(new URL("../support/driver-life.ts", import.meta.url));
+    const life = { driver, image, tasks: Math.max(1, tasks), isShort: tasks === 0 };
+    const [program = "", ...args] = [
+      ...wrapper,
+      process.execPath,
+      "--import",
+      "tsx",
+      script,
+      JSON.stringify(life),
+    ];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const exited = once(child, "exit");
+    await poll(
+      "the life has answered",
+      () => text.endsWith("\n") || child.exitCode !== null || "nothing yet",
+      40_000,
+    );
+    const code: unknown = tasks === 0 ? (await exited)[0] : undefined;
+    return { child, code, output: JSON.parse(text) as { labels: string[]; answers: unknown[] } };
+  }
+});
