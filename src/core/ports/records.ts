@@ -39,6 +39,7 @@ export type RunEnd =
   | { readonly type: "failed"; readonly code: ErrorCode; readonly facts: ErrorFacts }
   | { readonly type: "lost" };
 
+/** A run as it is kept: what was asked for and, once it has ended, how. */
 export interface RunRecord extends NewRun {
   /** `undefined` while it runs. */
   readonly end: RunEnd | undefined;

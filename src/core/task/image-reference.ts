@@ -34,6 +34,7 @@ const MAX_LENGTH = 560;
  *
  * @throws {@link ExecutorError} IMAGE_NAME_INVALID, with the reason in words.
  */
+// eslint-disable-next-line complexity -- one check after the other, in the order of the text; a part of it says nothing alone
 export function parseImageReference(text: string): ImageReference {
   if (text === "") throw invalid(text, "it is empty");
   if (text.length > MAX_LENGTH) throw invalid(text, `it has more than ${MAX_LENGTH} characters`);
