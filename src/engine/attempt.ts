@@ -144,8 +144,8 @@ export class Attempt implements Exchange, AnswerSink {
       this.#settle();
       return;
     }
-    const isStream = this.options.closeOnCancel === true || !(this.request.body instanceof Uint8Array);
-    if (!isStream && this.#host.onDisconnect() === "finish") {
+    const effect = this.#cancelEffect();
+    if (effect === "finish") {
       // Nobody may be left who would resume it, and its slot must come back.
       this.#exchange?.resume();
       return;
@@ -153,7 +153,15 @@ export class Attempt implements Exchange, AnswerSink {
     const owner = this.#owner;
     this.#exchange?.cancel();
     this.#settle();
-    if (!isStream) owner?.retire("cancelled");
+    if (effect === "retire") owner?.retire("cancelled");
+  }
+
+  #cancelEffect(): "finish" | "close" | "retire" {
+    const { onCancel } = this.options;
+    if (onCancel !== undefined) return onCancel;
+    // Half a body cannot be finished, and its server sees that it broke off.
+    if (!(this.request.body instanceof Uint8Array)) return "close";
+    return this.#host.onDisconnect() === "finish" ? "finish" : "retire";
   }
 
   #placeAgain(owner: SandboxOwner, error: Error): void {

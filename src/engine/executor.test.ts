@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { record, task, testExecutor } from "../../test/support/test-executor.ts";
 import { settle } from "../../test/support/virtual-clock.ts";
-import { NO_RESOURCES } from "../core/index.ts";
+import { asId, NO_RESOURCES } from "../core/index.ts";
 
 describe("a call", () => {
   test("M5: two calls of one task meet one sandbox, the second one warm", async () => {
@@ -103,6 +103,19 @@ describe("a call", () => {
     expect(errors.at(-1)).toMatchObject({ code: "START_BACKOFF" });
   });
 
+  test("C1: an engine that is away is not held against a task: it starts at once when the engine is back", async () => {
+    const { executor, driver, clock } = await testExecutor();
+    driver.script("resolve", ...Array.from({ length: 10 }, () => "reject" as const));
+    for (let at = 0; at < 10; at += 1) {
+      const call = record(executor, task("a"));
+      await clock.advance(10);
+      expect(call.error).toMatchObject({ code: "ENGINE_FAILED" });
+    }
+    const call = record(executor, task("a"));
+    await clock.advance(10);
+    expect(call.placement?.start).toBe("cold");
+  });
+
   test("an unknown image is an error for its callers only", async () => {
     const { executor, driver, clock } = await testExecutor();
     driver.missing.add("nope");
@@ -181,7 +194,7 @@ describe("a caller who goes away", () => {
 
   test("of a stream closes the connection and keeps the sandbox", async () => {
     const { executor, driver, channels, clock } = await testExecutor({ onDisconnect: "cancel" });
-    const call = record(executor, task("a"), { closeOnCancel: true });
+    const call = record(executor, task("a"), { onCancel: "close" });
     await clock.advance(1);
     call.cancel();
     await clock.advance(1);
@@ -497,6 +510,32 @@ describe("an earlier life", () => {
     await settle();
     expect(call.placement?.sandboxId).toBe(kept.id);
     expect(parts.driver.started).toHaveLength(0);
+  });
+
+  test("C13: one that can neither be adopted nor removed at first stays booked until it is gone", async () => {
+    let tries = 0;
+    const { executor, clock } = await testExecutor({}, {}, (driver) => {
+      driver.leftoverSandboxes = [
+        {
+          sandboxId: asId<"sandbox">("s-busy"),
+          task: task("busy"),
+          imageDigest: "sha256:busy",
+          isFrozen: false,
+          adopt: async () => {
+            throw new Error("its port does not accept");
+          },
+          reap: async () => {
+            tries += 1;
+            if (tries < 3) throw new Error("removal is in progress");
+          },
+        },
+      ];
+    });
+    await settle();
+    expect(executor.view().reserved).toEqual(task("busy").resources);
+    await clock.advance(10_000);
+    expect([tries, executor.view().sandboxes]).toEqual([3, 0]);
+    expect(executor.view().reserved).toEqual(NO_RESOURCES);
   });
 });
 

@@ -54,10 +54,11 @@ export interface CallOptions {
   /** Shorter than the setting if given; milliseconds. */
   readonly runTimeoutMs?: number;
   /**
-   * What `cancel` means while the call runs: close the connection to the task's server and keep the sandbox (for streams, whose
-   * servers listen for that), instead of what `Settings.onDisconnect` says.
+   * What `cancel` does to a call that runs, instead of what `Settings.onDisconnect` says. `close`: closes the connection to the
+   * task's server and keeps the sandbox; for streams, whose servers listen for that. `retire`: gives the sandbox up as well,
+   * since its code may go on.
    */
-  readonly closeOnCancel?: boolean;
+  readonly onCancel?: "close" | "retire";
 }
 
 export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";

@@ -3,6 +3,7 @@ import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
 import { heldWhenFrozen, SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLine } from "./task-line.ts";
+import { untilRemoved } from "./until-removed.ts";
 
 const LIST_DEADLINE_MS = 10_000;
 const ADOPT_DEADLINE_MS = 5_000;
@@ -24,7 +25,7 @@ export async function recover(
   for (const leftover of leftovers) {
     const { task } = leftover;
     if (task === undefined) {
-      context.track(reap(context, leftover));
+      context.track(reapUnknown(context, leftover));
       continue;
     }
     // Which door it once came through is not known any more; the books of the shares start with the HTTP door.
@@ -44,6 +45,10 @@ export async function recover(
   }
 }
 
+async function reapUnknown(context: EngineContext, leftover: Leftover): Promise<void> {
+  await reap(context, leftover);
+}
+
 async function adopt(context: EngineContext, owner: SandboxOwner, leftover: Leftover): Promise<void> {
   try {
     const sandbox = await withDeadline(
@@ -53,14 +58,17 @@ async function adopt(context: EngineContext, owner: SandboxOwner, leftover: Left
     context.log.log("info", "sandbox.adopted", { sandboxId: owner.id, image: owner.task.image });
     owner.ready(sandbox, leftover.isFrozen ? "frozen" : "hot");
   } catch (error) {
-    await reap(context, leftover, error);
-    owner.failed();
+    if (await reap(context, leftover, error)) owner.failed();
   }
 }
 
-async function reap(context: EngineContext, leftover: Leftover, why?: unknown): Promise<void> {
-  await withDeadline({ ms: REAP_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: context.clock }, (signal) =>
-    leftover.reap(signal),
+async function reap(context: EngineContext, leftover: Leftover, why?: unknown): Promise<boolean> {
+  const { sandboxId } = leftover;
+  const isGone = await untilRemoved(context, { sandboxId }, () =>
+    withDeadline({ ms: REAP_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: context.clock }, (signal) =>
+      leftover.reap(signal),
+    ),
   );
-  context.log.log("info", "sandbox.reaped", { sandboxId: leftover.sandboxId, why });
+  if (isGone) context.log.log("info", "sandbox.reaped", { sandboxId, why });
+  return isGone;
 }

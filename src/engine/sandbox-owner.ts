@@ -12,14 +12,11 @@ import type {
   TaskSpec,
 } from "../core/index.ts";
 import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../core/index.ts";
-import { backoffMs } from "../std/backoff.ts";
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
+import { untilRemoved } from "./until-removed.ts";
 
-/** From here on a sandbox that cannot be removed is reported; its reservation stays booked until it is gone. */
-const LEAK_SUSPECT_TRIES = 5;
 const VERB_DEADLINE_MS = 10_000;
-const REMOVE_BACKOFF = { firstMs: 200, maxMs: 30_000 };
 
 export interface OwnerOptions {
   readonly sandboxId: SandboxId;
@@ -236,26 +233,14 @@ export class SandboxOwner {
     this.#context.ownerChanged(this);
   }
 
-  /** Tries until the driver says that nothing is left: a reservation given back early would be a lie. */
   async #remove(sandbox: Sandbox, graceMs: number): Promise<void> {
     this.#channel?.close();
-    for (let tries = 1; ; tries += 1) {
-      try {
-        await sandbox.stop(tries === 1 ? graceMs : 0);
-        break;
-      } catch (error) {
-        if (tries === LEAK_SUSPECT_TRIES) {
-          this.#context.log.log("error", "sandbox.leaked", {
-            sandboxId: this.id,
-            label: sandbox.label,
-            error,
-          });
-        }
-        if (this.#context.ending.aborted) return;
-        await this.#pause(backoffMs(REMOVE_BACKOFF, tries, 0.5));
-      }
-    }
-    this.#settle();
+    const isGone = await untilRemoved(
+      this.#context,
+      { sandboxId: this.id, label: sandbox.label },
+      (tryNumber) => sandbox.stop(tryNumber === 1 ? graceMs : 0),
+    );
+    if (isGone) this.#settle();
   }
 
   #settle(): void {
@@ -264,19 +249,6 @@ export class SandboxOwner {
     const cause = this.#state.type === "gone" ? this.#state.cause : "failed";
     this.#context.log.log("info", "sandbox.stopped", { sandboxId: this.id, image: this.task.image, cause });
     this.#context.ownerChanged(this);
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#context.clock.after(delayMs, done);
-      const { ending } = this.#context;
-      ending.addEventListener("abort", done, { once: true });
-      function done(): void {
-        cancel();
-        ending.removeEventListener("abort", done);
-        resolve();
-      }
-    });
   }
 
   #withDeadline(work: (signal: AbortSignal) => Promise<void>): Promise<void> {

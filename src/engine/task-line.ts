@@ -148,8 +148,11 @@ export class TaskLine {
       this.supply();
       return;
     }
-    this.#failures = afterFailure(this.#failures, this.#context.clock.nowMs());
-    this.#lastFailure = failure;
+    // An engine that is away, or a full disk, says nothing about the task: it must start at once when the host is well again.
+    if (failure.spec.kind !== "infrastructure") {
+      this.#failures = afterFailure(this.#failures, this.#context.clock.nowMs());
+      this.#lastFailure = failure;
+    }
     const hasOther = this.#owners.some((owner) => owner.isServing) || this.#starts.size > 0;
     if (!hasOther) this.refuse(() => failure);
   }

@@ -6,6 +6,8 @@ import { printRows } from "./lib/table.ts";
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   warm: async () => (await import("./warm.ts")).warm,
   cold: async () => (await import("./cold.ts")).cold,
+  many: async () => (await import("./many.ts")).many,
+  idle: async () => (await import("./many.ts")).idle,
 };
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith("-"));

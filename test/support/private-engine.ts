@@ -122,14 +122,14 @@ class Dockerd implements PrivateEngine {
   }
 
   #arguments(): readonly string[] {
-    const { iptables = false, liveRestore = false, bridge = this.#bridge } = this.#options;
+    const { iptables = false, liveRestore = false } = this.#options;
     return [
       `--data-root=${this.#root}/d`,
       `--exec-root=${this.#root}/x`,
       `--pidfile=${this.#root}/p`,
       `--host=unix://${this.socketPath}`,
       // Never "none": an engine without a bridge deletes every `docker0` that it finds, also another engine's.
-      `--bridge=${bridge}`,
+      `--bridge=${this.#bridge}`,
       `--iptables=${iptables}`,
       "--ip6tables=false",
       "--ip-masq=false",
@@ -138,7 +138,7 @@ class Dockerd implements PrivateEngine {
   }
 
   async #makeBridge(): Promise<void> {
-    if (this.#options.bridge !== undefined || existsSync(`/sys/class/net/${this.#bridge}`)) return;
+    if (existsSync(`/sys/class/net/${this.#bridge}`)) return;
     const [a, b] = randomBytes(2);
     await command("ip", ["link", "add", this.#bridge, "type", "bridge"]);
     await command("ip", [

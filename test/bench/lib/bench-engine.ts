@@ -1,5 +1,3 @@
-import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import Docker from "dockerode";
 import { buildTaskImage } from "../../support/images.ts";
@@ -10,35 +8,19 @@ export interface BenchEngine extends AsyncDisposable {
   readonly host: string;
   readonly docker: Docker;
   readonly image: string;
-  /** Runs the command-line client against it. */
-  cli(...args: string[]): string;
 }
 
 /** Starts one of our own. Needs root, Debian's `docker.io` and `iproute2`. */
 export async function openBenchEngine(): Promise<BenchEngine> {
-  const bridge = `hb${randomBytes(4).toString("hex")}`;
-  execFileSync("ip", ["link", "add", bridge, "type", "bridge"]);
-  execFileSync("ip", ["addr", "add", "10.214.0.1/16", "dev", bridge]);
-  execFileSync("ip", ["link", "set", bridge, "up"]);
-  const removeBridge = (): void => void execFileSync("ip", ["link", "del", bridge]);
+  const engine = await openPrivateEngine({ iptables: true });
   try {
-    const engine = await openPrivateEngine({ bridge, iptables: true });
     const host = `unix://${engine.socketPath}`;
     const docker = new Docker({ socketPath: engine.socketPath });
     const main = "echo meca-init-done; exec nc -ll -p 8080 -e /handler";
     const image = await buildTaskImage(docker, "bench", { main });
-    return {
-      host,
-      docker,
-      image,
-      cli: (...args) => execFileSync("docker", ["-H", host, ...args], { encoding: "utf8" }).trim(),
-      async [Symbol.asyncDispose]() {
-        await engine[Symbol.asyncDispose]();
-        removeBridge();
-      },
-    };
+    return { host, docker, image, [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose]() };
   } catch (error) {
-    removeBridge();
+    await engine[Symbol.asyncDispose]();
     throw error;
   }
 }

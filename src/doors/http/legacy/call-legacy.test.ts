@@ -122,7 +122,7 @@ test("D9: an answer above the limit is a failure, and its connection is closed",
   };
   const endless = await ask({ id: "a" });
   expect(header(endless, "Hearth-Error")).toBe("ANSWER_TOO_LARGE");
-  expect(executor.calls[0]).toMatchObject({ isCancelled: true, options: { closeOnCancel: true } });
+  expect(executor.calls[0]).toMatchObject({ isCancelled: true, options: { onCancel: "close" } });
   executor.script = (call) => call.head(200, { "content-length": String(2 * MB) });
   expect(header(await ask({ id: "a" }), "Hearth-Error")).toBe("ANSWER_TOO_LARGE");
   expect(executor.calls[1]?.isCancelled).toBe(true);
@@ -151,7 +151,7 @@ test("large answers share a budget, which they give back when they are sent, fai
   await expect.poll(() => executor.calls.length).toBe(10);
   await new Promise((resolve) => setImmediate(resolve));
   left.exchange?.cancel();
-  expect(executor.calls[9]).toMatchObject({ isCancelled: true, options: { closeOnCancel: false } });
+  expect(executor.calls[9]).toMatchObject({ isCancelled: true, options: { door: "http" } });
   executor.script = (call) => call.answer(Buffer.alloc(700_000, "x"));
   expect(header(await ask({ id: "a" }), "Hearth-Error")).toBeUndefined();
 });

@@ -74,7 +74,7 @@ class LegacyCall implements CallSink, LegacyExchange {
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
   /** Read by the executor when the call is cancelled. */
-  readonly #options = { door: "http" as const, closeOnCancel: false };
+  readonly #options: { readonly door: "http"; onCancel?: "close" } = { door: "http" };
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
   #isSuccess = false;
@@ -165,7 +165,7 @@ class LegacyCall implements CallSink, LegacyExchange {
     try {
       act();
     } catch (error) {
-      this.#options.closeOnCancel = true;
+      this.#options.onCancel = "close";
       this.#exchange?.cancel();
       this.onError(ExecutorError.from(error));
     }

@@ -75,7 +75,7 @@ export class RunDesk {
       });
       this.#active.set(runId, run);
       // Only its own DELETE cancels it, and then its slot should come back at once.
-      run.attach(executor.call(call.task, call.request, { ...call.options, closeOnCancel: true }, run));
+      run.attach(executor.call(call.task, call.request, { ...call.options, onCancel: "retire" }, run));
       return { type: "started", run };
     } finally {
       this.#starting -= 1;

@@ -53,9 +53,10 @@ async function passThrough(parts: DoorParts, context: RequestContext, query: Cal
   const isShort = length !== undefined && length <= READ_AHEAD_BYTES;
   const body = isShort ? await readBody(parts, context) : bodySource(parts, context);
   const { task, request: outgoing, options } = toCall(query, context, body, request.headers["content-type"]);
-  const closeOnCancel = request.headers.accept?.includes(SSE_TYPE) === true;
+  // Servers of event streams listen for their client's end; other calls end as the setting says.
+  const onCancel = request.headers.accept?.includes(SSE_TYPE) === true ? { onCancel: "close" as const } : {};
   const sink = new StreamedAnswer(context);
-  sink.attach(parts.executor.call(task, outgoing, { ...options, closeOnCancel }, sink));
+  sink.attach(parts.executor.call(task, outgoing, { ...options, ...onCancel }, sink));
 }
 
 async function callOnce(
