@@ -41,14 +41,13 @@ function answers(socket: Socket, count = Number.POSITIVE_INFINITY): Promise<Answ
             line.slice(line.indexOf(":") + 2),
           ]),
         );
-        const length = Number(headers["content-length"] ?? 0);
-        if (held.length < end + 4 + length) break;
-        found.push({
-          status: Number(statusLine.split(" ")[1]),
-          headers,
-          body: held.toString("utf8", end + 4, end + 4 + length),
-        });
-        held = held.subarray(end + 4 + length);
+        const body =
+          headers["transfer-encoding"] === "chunked"
+            ? chunks(held, end + 4)
+            : plainBody(held, end + 4, headers);
+        if (body === undefined) break;
+        found.push({ status: Number(statusLine.split(" ")[1]), headers, body: body.bytes.toString("utf8") });
+        held = held.subarray(body.end);
       }
       if (found.length >= count) finish();
     };
@@ -66,6 +65,30 @@ function answers(socket: Socket, count = Number.POSITIVE_INFINITY): Promise<Answ
   });
 }
 
+interface Body {
+  readonly bytes: Buffer;
+  readonly end: number;
+}
+
+function plainBody(held: Buffer, start: number, headers: Answer["headers"]): Body | undefined {
+  const end = start + Number(headers["content-length"] ?? 0);
+  return held.length < end ? undefined : { bytes: held.subarray(start, end), end };
+}
+
+/** Undoes the chunked coding once all of it is there. */
+function chunks(held: Buffer, start: number): Body | undefined {
+  if (!held.includes("\r\n0\r\n\r\n", start)) return undefined;
+  const parts: Buffer[] = [];
+  for (let at = start; ; ) {
+    const lineEnd = held.indexOf("\r\n", at);
+    const size = Number.parseInt(held.toString("latin1", at, lineEnd), 16);
+    if (lineEnd === -1 || held.length < lineEnd + 4 + size) return undefined;
+    if (size === 0) return { bytes: Buffer.concat(parts), end: lineEnd + 4 };
+    parts.push(held.subarray(lineEnd + 2, lineEnd + 2 + size));
+    at = lineEnd + 4 + size;
+  }
+}
+
 function plain(body: string, more = ""): string {
   return `POST / HTTP/1.1\r\nHost: 127.0.0.1:2591\r\n${more}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
@@ -77,6 +100,7 @@ function essence({ status, headers, body }: Answer): unknown {
   const own = [
     "content-type",
     "content-length",
+    "transfer-encoding",
     "hearth-sandbox-id",
     "hearth-isolation",
     "hearth-start",
@@ -115,6 +139,7 @@ test("M28: both paths give the same bytes", async () => {
   door.executor.script = (one) => {
     const input = Buffer.from(one.request.body as Uint8Array);
     if (input.toString() === "fail") one.fail(new ExecutorError("QUEUE_FULL"));
+    else if (input.toString() === "large") one.answer('<"ü">'.repeat(100_000));
     else if (input.toString() === "500") one.answer("it broke", 500);
     else one.answer(input);
   };
@@ -129,6 +154,7 @@ test("M28: both paths give the same bytes", async () => {
       "fail",
       "500",
       "x".repeat(60_000),
+      "large",
     ].map((input) => call(input)),
     ...["", "{", "[]", '{"input":"x"}', '{"id":"a","resource":{"cpu":0.55}}', '{"id":"a","input":{}}'],
     call("x", { runtime: "odd" }),
@@ -310,6 +336,7 @@ test("a slow reader gets all of a large answer, and its next request is served a
   socket.write(plain(call("8000000")) + plain(call("10")));
   const got = await answers(socket, 2);
   expect(got.map(({ body }) => (JSON.parse(body) as { msg: string }).msg.length)).toEqual([4_000_000, 5]);
+  expect(got.map(({ headers }) => headers["transfer-encoding"])).toEqual(["chunked", undefined]);
 });
 
 test("A11: surplus connections are closed, the one that was idle longest first", async () => {

@@ -3,10 +3,11 @@ import { ExecutorError } from "../../../core/index.ts";
 import type { TimerWheel, WheelTimer } from "../../../std/index.ts";
 import { refuseSocket } from "../answer/refuse-socket.ts";
 import type { LegacyCaller, LegacyExchange } from "../legacy/call-legacy.ts";
-import type { LegacyAnswer } from "../legacy/legacy-answer.ts";
+import { isWhole, type LegacyAnswer } from "../legacy/legacy-answer.ts";
+import { type PieceWriter, type Pump, pumpPieces } from "../legacy/pump-pieces.ts";
 import { nextRunId } from "../run-id.ts";
 import { RequestReader } from "./request-reader.ts";
-import { writeAnswer } from "./write-answer.ts";
+import { LAST_PIECE, writeAnswer, writePiece } from "./write-answer.ts";
 
 /** Requests sent ahead are held up to here; then the client has to wait. */
 const AHEAD_LIMIT_BYTES = 64 * 1024;
@@ -52,6 +53,7 @@ export class FastConnection {
   #ahead: Buffer | undefined;
   #exchange: LegacyExchange | undefined;
   #unsent: LegacyAnswer | undefined;
+  #pump: Pump | undefined;
   #isEnding = false;
   #isReading = false;
 
@@ -143,7 +145,8 @@ export class FastConnection {
 
   readonly #onAnswer = (answer: LegacyAnswer): void => {
     this.#exchange = undefined;
-    if (writeAnswer(this.#socket, answer, this.#isEnding)) {
+    const keepsUp = writeAnswer(this.#socket, answer, this.#isEnding);
+    if (keepsUp && isWhole(answer.body)) {
       answer.release();
       this.#next();
       return;
@@ -152,10 +155,23 @@ export class FastConnection {
     this.#unsent = answer;
     // The socket's own timeout counts from the last byte that the client took; it is set only in this rare case.
     this.#socket.setTimeout(this.#options.writeTimeoutMs);
+    if (!isWhole(answer.body)) this.#pump = pumpPieces(answer.body, this.#pieces);
+  };
+
+  readonly #pieces: PieceWriter = {
+    write: (piece) => writePiece(this.#socket, piece),
+    end: () => {
+      this.#pump = undefined;
+      if (this.#socket.write(LAST_PIECE, "latin1")) this.#onDrain();
+    },
   };
 
   readonly #onDrain = (): void => {
     if (this.#state !== "draining") return;
+    if (this.#pump !== undefined) {
+      this.#pump.resume();
+      return;
+    }
     this.#socket.setTimeout(0);
     this.#unsent?.release();
     this.#unsent = undefined;
@@ -212,6 +228,8 @@ export class FastConnection {
     this.#timer.clear();
     this.#ahead = undefined;
     this.#exchange = undefined;
+    this.#pump?.stop();
+    this.#pump = undefined;
     this.#unsent?.release();
     this.#unsent = undefined;
   }

@@ -1,30 +1,49 @@
 import type { Socket } from "node:net";
-import type { LegacyAnswer } from "../legacy/legacy-answer.ts";
+import { isWhole, type LegacyAnswer } from "../legacy/legacy-answer.ts";
 
-const STATUS_LINES = {
-  200: "HTTP/1.1 200 OK\r\nContent-Length: ",
-  400: "HTTP/1.1 400 Bad Request\r\nContent-Length: ",
-} as const;
+const STATUS_LINES = { 200: "HTTP/1.1 200 OK\r\n", 400: "HTTP/1.1 400 Bad Request\r\n" } as const;
 
 let dateSecond = 0;
 let date = "";
 
-/** Writes a whole answer. @returns whether the client keeps up; otherwise the socket will say `drain`. */
-export function writeAnswer(socket: Socket, answer: LegacyAnswer, isLast: boolean): boolean {
+/**
+ * Writes an answer, or only its head where the body comes in pieces.
+ *
+ * @returns whether the client keeps up; otherwise the socket will say `drain`.
+ */
+export function writeAnswer(
+  socket: Socket,
+  { status, headers, body }: LegacyAnswer,
+  isLast: boolean,
+): boolean {
   const second = Math.floor(Date.now() / 1000);
   if (second !== dateSecond) {
     dateSecond = second;
-    date = `\r\nDate: ${new Date(second * 1000).toUTCString()}\r\n`;
+    date = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
   }
-  let head = STATUS_LINES[answer.status] + answer.length + date;
-  const { headers, body } = answer;
+  let head = STATUS_LINES[status] + date;
   for (let at = 0; at < headers.length; at += 2) head += `${headers[at]}: ${headers[at + 1]}\r\n`;
-  head += isLast ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n";
+  head += isLast ? "Connection: close\r\n" : "Connection: keep-alive\r\n";
+  head += isWhole(body) ? `Content-Length: ${body.length}\r\n\r\n` : "Transfer-Encoding: chunked\r\n\r\n";
   // One string is the cheapest write; latin1 keeps its bytes.
   if (typeof body === "string") return socket.write(head + body, "latin1");
+  if (!Buffer.isBuffer(body)) return socket.write(head, "latin1");
   socket.cork();
-  let keepsUp = socket.write(head, "latin1");
-  for (const piece of body) keepsUp = socket.write(piece);
+  socket.write(head, "latin1");
+  const keepsUp = socket.write(body);
   socket.uncork();
-  return keepsUp && !socket.writableNeedDrain;
+  return keepsUp;
 }
+
+/** Writes one piece of a body in the chunked coding. */
+export function writePiece(socket: Socket, piece: Buffer): boolean {
+  socket.cork();
+  socket.write(`${piece.length.toString(16)}\r\n`, "latin1");
+  socket.write(piece);
+  const keepsUp = socket.write("\r\n", "latin1");
+  socket.uncork();
+  return keepsUp;
+}
+
+/** What ends a body in the chunked coding. */
+export const LAST_PIECE = "0\r\n\r\n";

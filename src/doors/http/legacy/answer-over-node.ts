@@ -1,7 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { asId } from "../../../core/index.ts";
 import type { LegacyCaller } from "./call-legacy.ts";
-import type { LegacyAnswer } from "./legacy-answer.ts";
+import { isWhole, type LegacyAnswer } from "./legacy-answer.ts";
+import { pumpPieces } from "./pump-pieces.ts";
 
 /**
  * The slow path of `POST /`: runs the request and writes the whole answer. Cancels when the client goes away before.
@@ -15,19 +16,24 @@ export function answerLegacyCall(legacy: LegacyCaller, body: Buffer, response: S
 }
 
 function write(response: ServerResponse, answer: LegacyAnswer): void {
-  response.once("close", () => answer.release());
-  const { headers } = answer;
+  const { headers, body } = answer;
   for (let at = 0; at + 1 < headers.length; at += 2) {
     response.setHeader(headers[at] as string, headers[at + 1] as string);
   }
-  response.setHeader("Content-Length", answer.length);
-  response.writeHead(answer.status);
-  if (typeof answer.body === "string") {
-    response.end(answer.body, "latin1");
+  response.once("close", () => answer.release());
+  if (isWhole(body)) {
+    response.setHeader("Content-Length", body.length);
+    response.writeHead(answer.status);
+    response.end(body, "latin1");
     return;
   }
-  response.cork();
-  for (const piece of answer.body) response.write(piece);
-  response.end();
-  response.uncork();
+  response.writeHead(answer.status);
+  const pump = pumpPieces(body, {
+    write: (piece) => response.write(piece),
+    end: () => {
+      response.end();
+    },
+  });
+  response.on("drain", () => pump.resume());
+  response.once("close", () => pump.stop());
 }

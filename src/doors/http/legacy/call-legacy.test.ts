@@ -24,10 +24,9 @@ function setUp(limits: { readonly answer?: number; readonly all?: number } = {})
   return { executor, ask };
 }
 
-function text({ body, length }: LegacyAnswer): string {
-  const bytes = typeof body === "string" ? Buffer.from(body, "latin1") : Buffer.concat(body);
-  expect(bytes.length).toBe(length);
-  return bytes.toString();
+function text({ body }: LegacyAnswer): string {
+  if (typeof body === "string") return Buffer.from(body, "latin1").toString();
+  return Buffer.isBuffer(body) ? body.toString() : Buffer.concat([...body]).toString();
 }
 
 function header(answer: LegacyAnswer, name: string): string | undefined {
@@ -73,10 +72,10 @@ test("M28: ten megabytes have the same bytes twice in a row", async () => {
   const { executor, ask } = setUp();
   const large = Buffer.alloc(10 * MB, 'äöü "<quoted>" & more\n');
   executor.script = (call) => call.answer(large);
-  const first = await ask({ id: "a" });
-  const second = await ask({ id: "a" });
-  expect(text(first)).toBe(text(second));
-  expect((JSON.parse(text(first)) as { msg: string }).msg).toBe(large.toString());
+  const first = text(await ask({ id: "a" }));
+  const second = text(await ask({ id: "a" }));
+  expect(first).toBe(second);
+  expect((JSON.parse(first) as { msg: string }).msg).toBe(large.toString());
 });
 
 test("a refusal is a failure whose message is the error's, and its code is in a header", async () => {

@@ -22,7 +22,7 @@ import { takeTurns } from "../../../std/index.ts";
 import { ByteBudget } from "../body/byte-budget.ts";
 import { nextRunId } from "../run-id.ts";
 import { AnswerCollector } from "./collect-answer.ts";
-import { JSON_TYPE, type LegacyAnswer } from "./legacy-answer.ts";
+import { JSON_TYPE, type LegacyAnswer, type LegacyBody } from "./legacy-answer.ts";
 
 export interface LegacyCallerOptions {
   readonly executor: Executor;
@@ -143,12 +143,12 @@ class LegacyCall implements CallSink, LegacyExchange {
   onEnd(): void {
     if (this.#isOver) return;
     if (this.#plain !== undefined) {
-      this.#settle(this.#plain, this.#plain.length);
+      this.#settle(this.#plain);
       return;
     }
     const answer = this.#collector.take();
     if (answer.length <= SMALL_ANSWER_BYTES) this.#settleEncoded(answer);
-    else this.#settleInSteps(legacyAnswerPieces(this.#isSuccess, answer));
+    else this.#settle(legacyAnswerPieces(this.#isSuccess, answer));
   }
 
   onError(error: Error): void {
@@ -171,25 +171,11 @@ class LegacyCall implements CallSink, LegacyExchange {
     }
   }
 
-  #settleInSteps(steps: Generator<Buffer, void, undefined>): void {
-    const pieces: Buffer[] = [];
-    let length = 0;
-    takeTurns(steps, {
-      isWanted: () => !this.#isOver,
-      onStep: (piece) => {
-        pieces.push(piece);
-        length += piece.length;
-      },
-      onDone: () => this.#settle(pieces, length),
-    });
-  }
-
   #settleEncoded(answer: Buffer, more?: readonly string[]): void {
-    const body = encodeLegacyAnswer(this.#isSuccess, answer);
-    this.#settle([body], body.length, more);
+    this.#settle(encodeLegacyAnswer(this.#isSuccess, answer), more);
   }
 
-  #settle(body: LegacyAnswer["body"], length: number, more: readonly string[] = []): void {
+  #settle(body: LegacyBody, more: readonly string[] = []): void {
     this.#isOver = true;
     const placement = this.#placement;
     const headers = ["Content-Type", JSON_TYPE, "Hearth-Run-Id", this.#runId, ...more];
@@ -199,7 +185,7 @@ class LegacyCall implements CallSink, LegacyExchange {
       headers.push("Hearth-Start", placement.start);
     }
     const collector = this.#collector;
-    this.#onAnswer({ status: 200, headers, body, length, release: () => collector.drop() });
+    this.#onAnswer({ status: 200, headers, body, release: () => collector.drop() });
   }
 }
 
@@ -221,12 +207,10 @@ const NO_HEADERS: CallRequest["headers"] = [];
 const NO_BODY = Buffer.alloc(0);
 
 function badRequest(message: string, runId: RunId): LegacyAnswer {
-  const body = Buffer.from(JSON.stringify(message));
   return {
     status: 400,
     headers: ["Content-Type", JSON_TYPE, "Hearth-Run-Id", runId],
-    body: [body],
-    length: body.length,
+    body: Buffer.from(JSON.stringify(message)),
     release: NOTHING_TO_RELEASE,
   };
 }
