@@ -165,7 +165,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       Image: image,
       HostConfig: { NetworkMode: "mecanywhere" },
       NetworkingConfig: { EndpointsConfig: { mecanywhere: { IPAMConfig: { IPv4Address: "10.210.8.77" } } } },
-    } as Docker.ContainerCreateOptions);
+    });
     await home.start();
     const { State } = await home.inspect();
     const { code, output } = await live(
@@ -225,15 +225,9 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
   async function live(driver: DockerDriverOptions, image: string, wrapper: readonly string[], tasks = 0) {
     const script = fileURLToPath(new URL("../support/driver-life.ts", import.meta.url));
     const life = { driver, image, tasks: Math.max(1, tasks), isShort: tasks === 0 };
-    const [program = "", ...args] = [
-      ...wrapper,
-      process.execPath,
-      "--import",
-      "tsx",
-      script,
-      JSON.stringify(life),
-    ];
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const node = [process.execPath, "--import", "tsx", script, JSON.stringify(life)];
+    const command = [...wrapper, ...node];
+    const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => {
       text += chunk.toString();

@@ -48,7 +48,10 @@ export async function openEngineProxy(engineSocketPath: string): Promise<EngineP
     reply.on("close", () => open.delete(reply));
     const fate = await proxy.decide(call);
     if (fate.type === "hang") return;
-    if (fate.type !== "answer") return forward(engineSocketPath, incoming, reply, fate.type === "pass");
+    if (fate.type !== "answer") {
+      forward(engineSocketPath, incoming, reply, fate.type === "pass");
+      return;
+    }
     reply.writeHead(fate.status, { "content-type": "application/json" });
     if (fate.thenHang === true) reply.write(fate.body);
     else reply.end(fate.body);

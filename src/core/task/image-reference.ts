@@ -41,15 +41,9 @@ export function parseImageReference(text: string): ImageReference {
   const localId = LOCAL_ID.exec(text)?.[1];
   if (localId !== undefined) return { type: "id", digest: `sha256:${localId}` };
 
-  const at = text.indexOf("@");
-  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const { name, tag, digest } = splitReference(text);
   if (digest !== undefined && !DIGEST.test(digest)) throw invalid(text, "its digest is malformed");
-  const named = at < 0 ? text : text.slice(0, at);
-  const colon = named.lastIndexOf(":");
-  const hasTag = colon > named.lastIndexOf("/");
-  const tag = hasTag ? named.slice(colon + 1) : undefined;
   if (tag !== undefined && !TAG.test(tag)) throw invalid(text, "its tag is malformed");
-  const name = hasTag ? named.slice(0, colon) : named;
   if (name.length > MAX_NAME_LENGTH)
     throw invalid(text, `its name has more than ${MAX_NAME_LENGTH} characters`);
   const { domain, path } = splitDomain(name);
@@ -69,6 +63,16 @@ export function formatImageReference(reference: ImageReference): string {
   if (reference.type === "id") return reference.digest;
   const { repository, tag, digest } = reference;
   return digest === undefined ? `${repository}:${tag ?? "latest"}` : `${repository}@${digest}`;
+}
+
+/** Cuts at the marks; the parts are still to be checked. A colon before the last slash belongs to the registry. */
+function splitReference(text: string): { name: string; tag: string | undefined; digest: string | undefined } {
+  const at = text.indexOf("@");
+  const digest = at < 0 ? undefined : text.slice(at + 1);
+  const named = at < 0 ? text : text.slice(0, at);
+  const colon = named.lastIndexOf(":");
+  if (colon <= named.lastIndexOf("/")) return { name: named, tag: undefined, digest };
+  return { name: named.slice(0, colon), tag: named.slice(colon + 1), digest };
 }
 
 /** The first part is a registry if it could not be a user's name. */

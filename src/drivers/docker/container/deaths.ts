@@ -55,14 +55,15 @@ export class Deaths {
   /** Follows the events until the signal aborts. */
   async follow(signal: AbortSignal): Promise<void> {
     let failures = 0;
-    while (!signal.aborted) {
+    const isOver = (): boolean => signal.aborted;
+    while (!isOver()) {
       try {
         const wasLost = failures > 0;
         await this.#followOnce(signal, wasLost, () => {
           failures = 0;
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (isOver()) return;
         if (failures === 0) this.#log?.log("warn", "driver.lost", { driver: "docker", error });
       }
       failures += 1;
@@ -113,7 +114,10 @@ export class Deaths {
     try {
       const facts = await this.#engine.containers.inspect(containerId);
       const isRemoved = facts.status === "removing" || facts.status === "dead";
-      if (isRemoved) return this.#settle(containerId, { type: "lost" });
+      if (isRemoved) {
+        this.#settle(containerId, { type: "lost" });
+        return;
+      }
       const wasOutOfMemory = watched.wasOutOfMemory || facts.wasOutOfMemory;
       this.#settle(
         containerId,

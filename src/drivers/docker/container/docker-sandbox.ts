@@ -80,7 +80,10 @@ export class DockerSandbox implements Sandbox {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    parts.watch.ended.then((end) => this.#end(this.#isStopping ? { type: "stopped" } : end));
+    parts.watch.ended.then(
+      (end) => this.#end(this.#isStopping ? { type: "stopped" } : end),
+      () => this.#end({ type: "lost" }), // never: a watch does not reject
+    );
   }
 
   async freeze(signal: AbortSignal): Promise<void> {

@@ -48,6 +48,8 @@ export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureS
     );
   }
   if (UNUSABLE.test(reason)) return new ExecutorError("IMAGE_UNUSABLE", { image, reason }, { cause: thrown });
+  // An engine blames a start on itself also when the image's program is at fault; everything else is its own doing.
+  if (thrown.status >= (verb === "start" ? 501 : 500)) return general;
   return new ExecutorError("SANDBOX_START_FAILED", { image, reason }, { cause: thrown });
 }
 

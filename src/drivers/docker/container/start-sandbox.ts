@@ -1,7 +1,6 @@
 import type { Endpoint, Sandbox, SandboxSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, sleep, systemClock, withDeadline } from "../../../std/index.ts";
-import { EngineError, isMissing } from "../engine/engine-error.ts";
 import type { Taken } from "../network/network-pool.ts";
 import { TASK_PORT } from "../options.ts";
 import type { World } from "../world.ts";
@@ -13,18 +12,13 @@ import { readLogTail } from "./log-tail.ts";
 import { containerName } from "./name.ts";
 import { planIsolation } from "./plan-isolation.ts";
 import { Readiness } from "./readiness.ts";
-import { removeContainer } from "./remove.ts";
+import { removeStarted } from "./remove-started.ts";
 import { EndedEarly, startFailure } from "./start-failure.ts";
 
 /** What an error shows of a failed sandbox's output. */
 const LOG_TAIL_BYTES = 4096;
 /** How long a failed start may take to say why and to leave nothing behind before its caller is told all the same. */
 const TIDY_MS = 10_000;
-/** How long tidying waits for a create or start that is under way before it looks for itself. */
-const CREATE_PATIENCE_MS = 2000;
-/** An engine that did not answer a create may still carry it out: the pauses between looks for what came of it. */
-const LATE_CREATE_MS = [0, 1000, 5000, 20_000, 60_000] as const;
-
 /** As `SandboxDriver.start` promises. */
 export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
   signal.throwIfAborted();
@@ -207,30 +201,12 @@ class Start {
     }
   }
 
-  /** Removes whatever came of this try, also what an engine makes after we have stopped waiting. */
   async #tidy(isNetworkSuspect = false): Promise<void> {
     const { engine, known } = this.#world;
     this.#watch?.forget();
-    const made = await settledWithin(CREATE_PATIENCE_MS, this.#created);
-    // Removing during a start only makes the two wait for each other.
-    await settledWithin(CREATE_PATIENCE_MS, this.#started);
-    if (made.type === "done") await removeContainer(engine, made.value);
-    else if (made.type === "unknown") await this.#removeLate();
-    if (made.type === "done") known.delete(made.value);
+    await removeStarted(engine, { name: this.#name, created: this.#created, started: this.#started });
+    if (this.#containerId !== undefined) known.delete(this.#containerId);
     this.#letGo(!isNetworkSuspect);
-  }
-
-  /** The name is ours alone, so whatever carries it is what that create has made. */
-  async #removeLate(): Promise<void> {
-    for (const waitMs of LATE_CREATE_MS) {
-      await sleep(waitMs);
-      try {
-        await this.#world.engine.containers.inspect(this.#name);
-        return await removeContainer(this.#world.engine, this.#name);
-      } catch (thrown) {
-        if (!isMissing(thrown) && waitMs === LATE_CREATE_MS.at(-1)) throw thrown;
-      }
-    }
   }
 
   /** Gives the network back, once. */
@@ -241,20 +217,4 @@ class Start {
     if (isReusable) this.#world.pool.giveBack(taken, this.#spec.image.digest);
     else this.#world.pool.discard(taken);
   }
-}
-
-type Settled<T> =
-  | { readonly type: "done"; readonly value: T }
-  | { readonly type: "refused" }
-  | { readonly type: "unknown" };
-
-/** How a call to the engine ended, or that nobody knows: it has not answered, or broke off. */
-async function settledWithin<T>(patienceMs: number, call: Promise<T> | undefined): Promise<Settled<T>> {
-  if (call === undefined) return { type: "refused" };
-  const settled = call.then(
-    (value): Settled<T> => ({ type: "done", value }),
-    (thrown: unknown): Settled<T> => ({ type: thrown instanceof EngineError ? "refused" : "unknown" }),
-  );
-  const tired = sleep(patienceMs).then((): Settled<T> => ({ type: "unknown" }));
-  return await Promise.race([settled, tired]);
 }

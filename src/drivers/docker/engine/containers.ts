@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import type { ContainerBody } from "../container/body.ts";
+import { toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
 import { HEAVY_VERB_DEADLINE_MS } from "./caller.ts";
 import { EngineError, isLostReply, isMissing } from "./engine-error.ts";
@@ -183,8 +184,7 @@ export class ContainerClient {
       () => this.#docker.getContainer(id).logs({ ...logOptions(query), follow: true }),
       options,
     );
-    // The library hands out node's own response here; its types promise less.
-    return stream as Readable;
+    return toReadable(stream);
   }
 
   /** One sample, without the second that the engine waits by default to measure a rate. */
@@ -210,6 +210,10 @@ function logOptions(query: Omit<LogQuery, "follow">): {
   };
 }
 
+interface PublishedPort {
+  readonly HostPort: string;
+}
+
 function toFacts(info: Docker.ContainerInspectInfo): ContainerFacts {
   const { State: state, NetworkSettings: net } = info;
   if (typeof info.Id !== "string")
@@ -218,7 +222,9 @@ function toFacts(info: Docker.ContainerInspectInfo): ContainerFacts {
   for (const [name, end] of Object.entries(net.Networks)) {
     if (end.IPAddress !== "") addresses[name] = end.IPAddress;
   }
-  const published = Object.values(net.Ports).flatMap((ports) => ports ?? [])[0]?.HostPort;
+  const published = Object.values(net.Ports).flatMap(
+    (ports: readonly PublishedPort[] | null) => ports ?? [],
+  )[0]?.HostPort;
   return {
     id: info.Id,
     name: info.Name.replace(/^\//, ""),

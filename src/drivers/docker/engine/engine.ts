@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { ExecutorError } from "../../../core/index.ts";
 import type { DockerDriverOptions } from "../options.ts";
+import { readText, readTexts, toReadable } from "./answer.ts";
 import { EngineCaller } from "./caller.ts";
 import { connectLibrary } from "./connection.ts";
 import { ContainerClient } from "./containers.ts";
@@ -42,19 +43,17 @@ export async function openEngine(
   const asking = await connectLibrary(options, undefined);
   const first = new EngineCaller((abortSignal) => ping(asking, abortSignal));
   const version = await first.call("version", () => asking.version(), { signal });
-  const versions = {
-    engine: version.Version,
-    api: version.ApiVersion,
-    oldestApi: version.MinAPIVersion ?? version.ApiVersion,
-  };
-  if (typeof version.ApiVersion !== "string") {
+  const spoken = readText(version, "ApiVersion");
+  if (spoken === undefined) {
     throw new ExecutorError("ENGINE_UNAVAILABLE", { reason: "what answers there is no Docker engine" });
   }
+  const oldestApi = readText(version, "MinAPIVersion") ?? spoken;
+  const versions = { engine: version.Version, api: spoken, oldestApi };
   const api = negotiateApi(versions);
   const docker = await connectLibrary(options, api);
   const caller = new EngineCaller((abortSignal) => ping(docker, abortSignal));
   const info: unknown = await caller.call("info", () => docker.info(), { signal });
-  const seccomp = readList(info, "SecurityOptions").find((option) => option.startsWith("name=seccomp"));
+  const seccomp = readTexts(info, "SecurityOptions").find((option) => option.startsWith("name=seccomp"));
   return {
     versions,
     api,
@@ -88,17 +87,5 @@ async function openEvents(
     () => docker.getEvents({ filters: JSON.stringify(filters) }),
     { signal },
   );
-  return stream as Readable;
-}
-
-function readText(info: unknown, key: string): string {
-  const value =
-    typeof info === "object" && info !== null ? (info as Record<string, unknown>)[key] : undefined;
-  return typeof value === "string" ? value : "";
-}
-
-function readList(info: unknown, key: string): readonly string[] {
-  const value =
-    typeof info === "object" && info !== null ? (info as Record<string, unknown>)[key] : undefined;
-  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+  return toReadable(stream);
 }

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
+import { readTexts, toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
 
 export interface ImageFacts {
@@ -37,7 +38,7 @@ export class ImageClient {
       () => this.#docker.getImage(reference).inspect(),
       options,
     );
-    return { id: info.Id, repoDigests: info.RepoDigests ?? [], architecture: info.Architecture };
+    return { id: info.Id, repoDigests: readTexts(info, "RepoDigests"), architecture: info.Architecture };
   }
 
   /** Begins a pull; the answer is its progress, one JSON object a line. The deadline covers its first line only. */
@@ -52,8 +53,7 @@ export class ImageClient {
       () => this.#docker.createImage(login, { fromImage: repository, tag: tagOrDigest }),
       options,
     );
-    // The library hands out node's own response here; its types promise less.
-    return stream as Readable;
+    return toReadable(stream);
   }
 
   /** Loads an image archive as `docker save` writes it. */
@@ -62,7 +62,7 @@ export class ImageClient {
       "image load",
       async () => {
         const reply = await this.#docker.loadImage(Readable.from([archive]), { quiet: true });
-        await drain(reply as Readable);
+        await drain(toReadable(reply));
       },
       { deadlineMs: LOAD_DEADLINE_MS, ...options },
     );

@@ -1,5 +1,6 @@
 import type Docker from "dockerode";
 import type { CallOptions, EngineCaller } from "./caller.ts";
+import { isLostReply } from "./engine-error.ts";
 
 /** A bridge network of ours to be made. */
 export interface NewNetwork {
@@ -29,8 +30,19 @@ export class NetworkClient {
     this.#caller = caller;
   }
 
-  /** @returns the new network's id. */
+  /** @returns the new network's id. The name must be one that nothing else ever gets. */
   async create(network: NewNetwork, options: CallOptions = {}): Promise<string> {
+    try {
+      return await this.#create(network, options);
+    } catch (thrown) {
+      if (!isLostReply(thrown)) throw thrown;
+      const made = (await this.list()).find(({ name }) => name === network.name);
+      if (made === undefined) throw thrown;
+      return made.id;
+    }
+  }
+
+  async #create(network: NewNetwork, options: CallOptions): Promise<string> {
     const body: Docker.NetworkCreateOptions = {
       Name: network.name,
       CheckDuplicate: true,

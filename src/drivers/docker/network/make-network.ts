@@ -218,7 +218,7 @@ async function ignoreMissing(work: Promise<void>): Promise<void> {
 function hostRanges(): readonly Range[] {
   return Object.values(networkInterfaces())
     .flat()
-    .flatMap((face) => (face?.cidr == null ? [] : (parseRange(face.cidr) ?? [])));
+    .flatMap((face) => (typeof face?.cidr === "string" ? (parseRange(face.cidr) ?? []) : []));
 }
 
 function unique(): string {
