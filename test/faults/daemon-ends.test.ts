@@ -54,7 +54,7 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
       const startedAtMs = performance.now();
       await using second = await host.start({ owner, stateDir });
       expect(performance.now() - startedAtMs).toBeLessThan(1000 * SLACK);
-      const books = watchBooks(second.caller);
+      const books = watchBooks(second);
       const again = await second.caller.call(host.obeys, "body=again");
       expect([again.status, again.text, again.sandboxId, again.start]).toEqual([
         200,

@@ -32,7 +32,7 @@ http: {answer_bytes: 8388608}`,
     expect((await daemon.caller.call(neighbour, "body=hello")).text).toBe("hello");
     expect((await daemon.caller.call(host.obeys, "body=hello")).text).toBe("hello");
     baseline = await baselineOf(daemon.daemon);
-    books = watchBooks(daemon.caller);
+    books = watchBooks(daemon);
   }, 120_000);
   afterAll(async () => {
     await books.stop();

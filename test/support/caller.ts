@@ -58,7 +58,7 @@ export class Caller {
     if (runTimeoutMs !== undefined) query.set("runTimeoutMs", String(runTimeoutMs));
     if (queueTimeoutMs !== undefined) query.set("queueTimeoutMs", String(queueTimeoutMs));
     if (path !== undefined) query.set("path", path);
-    return await this.send("POST", `/v1/calls?${query}`, input, signal);
+    return await this.send("POST", `/v1/calls?${query.toString()}`, input, signal);
   }
 
   async get<T>(path: string): Promise<T> {

@@ -8,7 +8,7 @@ import { buildTaskImage, importImage, taskFiles } from "./images.ts";
 import type { Judged } from "./judge.ts";
 import type { PrivateEngine, PrivateEngineOptions } from "./private-engine.ts";
 import { openPrivateEngine } from "./private-engine.ts";
-import type { Daemon, DaemonOptions } from "./start-daemon.ts";
+import type { DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
 
 /** Ends the server, and with it the container, with an exit code. For the input of {@link FaultHost.obeys}. */

@@ -1,0 +1,272 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SandboxList } from "../../src/contract/v1/sandboxes.ts";
+import type { Answer } from "../support/caller.ts";
+import type { FaultDaemon, FaultHost } from "../support/fault-host.ts";
+import { openFaultHost } from "../support/fault-host.ts";
+import type { FaultProxy } from "../support/fault-proxy.ts";
+import { openFaultProxy } from "../support/fault-proxy.ts";
+import { judgeAtRest, watchBooks } from "../support/judge.ts";
+import { poll } from "../support/poll.ts";
+import { whyNoEngine } from "../support/private-engine.ts";
+import { random } from "../support/random.ts";
+
+const reason = whyNoEngine();
+/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
+const SLACK = 3;
+const SEED = Number(process.env["HEARTH_FAULT_SEED"] ?? 20_261_121);
+
+describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire", () => {
+  let host: FaultHost;
+  let proxy: FaultProxy;
+  let daemon: FaultDaemon;
+  let books: ReturnType<typeof watchBooks>;
+
+  beforeAll(async () => {
+    host = await openFaultHost();
+    const dice = random(SEED);
+    proxy = await openFaultProxy(host.engine.socketPath, () => dice.int(1_000_000) / 1_000_000);
+    daemon = await host.start({
+      socketPath: proxy.socketPath,
+      config: "tasks: {stop_grace_s: 1, refresh_images: false, start_timeout_s: 20}",
+    });
+    books = watchBooks(daemon);
+  }, 120_000);
+  afterAll(async () => {
+    await books.stop();
+    await daemon[Symbol.asyncDispose]();
+    expect(await host.remainsOf(daemon.owner)).toEqual([]);
+    await proxy[Symbol.asyncDispose]();
+    await host[Symbol.asyncDispose]();
+  }, 90_000);
+
+  const call = async (text = "x"): Promise<Answer> => await daemon.caller.call(host.obeys, `body=${text}`);
+  /** Heals, and gives everything back. */
+  const clear = async (): Promise<void> => {
+    proxy.heal();
+    await daemon.caller.post("/pause");
+    await daemon.caller.post("/unpause");
+    await poll(
+      "all sandboxes are gone",
+      async () => {
+        const real = await daemon.realSandboxes();
+        return real.length === 0 || real.join();
+      },
+      30_000,
+    );
+    await judgeAtRest(daemon);
+  };
+
+  test("C4: each verb in turn stumbles, or does its work and loses its answer: what can be asked again is, what fails is told as the host's fault, and nothing is left behind", async () => {
+    const faults = {
+      stumble: { type: "status", status: 500 },
+      refuse: { type: "status", status: 503 },
+      lose: { type: "dropReply" },
+      late: { type: "delay", ms: 500 },
+    } as const;
+    const fine = ["200 "];
+    const failed = ["503 ENGINE_FAILED"];
+    // What a single fault of a verb means for a cold call. A start that the engine calls its own failure is most often the
+    // image's; a network may have been made ahead.
+    const table: Readonly<Record<string, Readonly<Record<keyof typeof faults, readonly string[]>>>> = {
+      "image inspect": { stumble: fine, refuse: fine, lose: fine, late: fine },
+      "network create": {
+        stumble: [...fine, ...failed],
+        refuse: [...fine, ...failed],
+        lose: fine,
+        late: fine,
+      },
+      create: { stumble: failed, refuse: failed, lose: fine, late: fine },
+      start: { stumble: ["502 SANDBOX_START_FAILED"], refuse: failed, lose: fine, late: fine },
+      logs: { stumble: fine, refuse: fine, lose: fine, late: fine },
+    };
+    for (const [verb, row] of Object.entries(table)) {
+      for (const [name, fault] of Object.entries(faults)) {
+        proxy.add({ verb, fault, times: 1 });
+        const { status, code } = await call();
+        expect(row[name as keyof typeof faults], `${verb}, ${name}`).toContain(`${status} ${code}`);
+        await clear();
+      }
+    }
+    expect((await call("healed")).text).toBe("healed");
+    await clear();
+  }, 120_000);
+
+  test("C4, C13: removals that fail three times are tried again; until the container is truly gone its reservation stays", async () => {
+    for (const fault of [
+      { type: "status", status: 409, message: "removal of container is already in progress" },
+      { type: "status", status: 500 },
+      { type: "dropReply" },
+    ] as const) {
+      expect((await call("warm")).text).toBe("warm");
+      proxy.add({ verb: "remove", fault, times: 3 });
+      await daemon.caller.post("/pause");
+      // Between two looks at the engine nothing may be booked for less than what is there.
+      await poll("the container is gone", async () => {
+        const real = await daemon.realSandboxes();
+        const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
+        const isBooked = real.every((id) =>
+          sandboxes.some((one) => one.id === id && one.reserved.memoryBytes > 0),
+        );
+        // The engine's list is the older of the two: it may name what has gone since.
+        if (!isBooked && (await daemon.realSandboxes()).length > 0)
+          throw new Error("a container without a reservation");
+        return real.length === 0 || real.join();
+      });
+      expect(proxy.struck).toBe(3);
+      await clear();
+    }
+  }, 60_000);
+
+  test("C4: with one in twenty of all verbs failing at random every call ends, and what was left behind is cleared when the engine is well", async () => {
+    for (const fault of [
+      { type: "status", status: 500 },
+      { type: "dropReply" },
+      { type: "delay", ms: 300 },
+    ] as const)
+      proxy.add({ verb: "*", fault, chance: 0.017 });
+    const answers: Answer[] = [];
+    for (let round = 0; round < 6; round += 1) {
+      const sizes = Array.from({ length: 5 }, (_, at) => ({ mem: 32 + at + round * 5 }));
+      answers.push(
+        ...(await Promise.all(sizes.map((size) => daemon.caller.call(host.obeys, "body=x", size)))),
+      );
+      await daemon.caller.post("/pause");
+      await daemon.caller.post("/unpause");
+    }
+    const codes = answers.map(({ status, code }) => `${status} ${code}`.trim());
+    expect(codes.filter((code) => !/^(200|503 ENGINE_\w+|502 SANDBOX_START_FAILED)$/.test(code))).toEqual([]);
+    expect(codes.filter((code) => code === "200").length).toBeGreaterThan(15);
+    expect(proxy.struck).toBeGreaterThan(0);
+    await clear();
+  }, 120_000);
+
+  test("C4: streams that break off are opened again, and a death meanwhile is noticed all the same", async () => {
+    const warm = await call("warm");
+    proxy.add({ verb: "events", fault: { type: "status", status: 500 }, times: 2 });
+    proxy.cutAll();
+    await host.docker.getContainer(await labelOf(warm)).kill();
+    await poll("the death is noticed", async () => {
+      const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
+      return !sandboxes.some(({ id }) => id === warm.sandboxId) || "still listed";
+    });
+    expect((await call("again")).text).toBe("again");
+    await clear();
+  });
+
+  test("C7: what a stranger removes, kills or renames is noticed, told, replaced and given back; the bystander is never touched", async () => {
+    const idle = await call("idle");
+    await host.docker.getContainer(await labelOf(idle)).remove({ force: true });
+    const next = await call("next");
+    expect([next.status, next.text]).toEqual([200, "next"]);
+    expect(next.sandboxId).not.toBe(idle.sandboxId);
+    for (const act of ["remove", "kill"] as const) {
+      const { sandboxId } = await call("warm");
+      const running = daemon.caller.call(host.obeys, "sleep 60; body=never");
+      await poll("the call runs", async () => {
+        const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
+        return sandboxes.some(({ slotsUsed }) => slotsUsed === 1) || "not yet";
+      });
+      const container = host.docker.getContainer(await labelOf({ sandboxId }));
+      await (act === "remove" ? container.remove({ force: true }) : container.kill());
+      const { status, code, problem, ms } = await running;
+      if (act === "remove") expect([status, code]).toEqual([503, "SANDBOX_LOST"]);
+      else expect([status, code, problem?.facts["signal"]]).toEqual([502, "TASK_EXITED", "SIGKILL"]);
+      expect(ms).toBeLessThan(1000 * SLACK + 5000);
+    }
+    const renamed = await call("warm");
+    await host.docker.getContainer(await labelOf(renamed)).rename({ name: "somebody-elses-name" });
+    const met = await call("met");
+    expect([met.text, met.sandboxId]).toEqual(["met", renamed.sandboxId]);
+    await clear();
+    expect(await host.bystanderLives()).toBe(true);
+  }, 60_000);
+
+  test("C3: while the engine stands still warm calls go on, others fail in time and do not pile up, health is red; then all resumes alone", async () => {
+    const warm = await call("warm");
+    host.engine.signal("SIGSTOP");
+    let cold: Promise<Answer[]> = Promise.resolve([]);
+    try {
+      cold = Promise.all(
+        Array.from({ length: 20 }, (_, at) => daemon.caller.call(host.obeys, "body=x", { mem: 40 + at })),
+      );
+      const met = await call("met");
+      expect([met.text, met.sandboxId]).toEqual(["met", warm.sandboxId]);
+      await poll("health is red", async () => {
+        const { status, code } = await daemon.caller.send("GET", "/health");
+        return (status === 503 && code === "ENGINE_UNAVAILABLE") || String(status);
+      });
+      const answers = await cold;
+      for (const { status, code, ms } of answers) {
+        expect([status, code]).toEqual([503, "ENGINE_UNAVAILABLE"]);
+        expect(ms).toBeLessThan(10_000 + 2000 * SLACK);
+      }
+      // The breaker is open now: no call waits for its deadline any more.
+      const quick = await daemon.caller.call(host.obeys, "body=x", { mem: 99 });
+      expect([quick.status, quick.code]).toEqual([503, "ENGINE_UNAVAILABLE"]);
+      expect(quick.ms).toBeLessThan(2000 + 1000 * SLACK);
+      expect((await call("met")).sandboxId).toBe(warm.sandboxId);
+    } finally {
+      host.engine.signal("SIGCONT");
+      await cold;
+    }
+    const healedAtMs = performance.now();
+    await poll("a cold call works again", async () => {
+      const { status, code } = await daemon.caller.call(host.obeys, "body=x", { mem: 99 });
+      return status === 200 || code;
+    });
+    expect(performance.now() - healedAtMs).toBeLessThan(5000 * SLACK);
+    await poll("health is green", async () => {
+      const { status } = await daemon.caller.send("GET", "/health");
+      return status === 200 || String(status);
+    });
+    await clear();
+  }, 90_000);
+
+  async function labelOf({ sandboxId }: Pick<Answer, "sandboxId">): Promise<string> {
+    const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
+    return sandboxes.find(({ id }) => id === sandboxId)?.label ?? "";
+  }
+});
+
+describe.skipIf(reason !== undefined)(reason ?? "an engine that restarts", () => {
+  test.each([
+    [false, "its sandboxes are lost: running calls fail as the host's fault, and new ones start anew"],
+    [true, "its sandboxes live on, and so do the calls that run in them"],
+  ])(
+    "C1: TERM and start, live-restore %s: %s",
+    async (liveRestore) => {
+      await using host = await openFaultHost({ liveRestore });
+      const daemon = await host.start();
+      await using _ = daemon;
+      const { caller } = daemon;
+      const warm = await caller.call(host.obeys, "body=warm");
+      expect(warm.text).toBe("warm");
+      const books = watchBooks(daemon);
+      const running = caller.call(host.obeys, "sleep 8; body=done");
+      await poll("the call runs", async () => {
+        const { sandboxes } = await caller.get<SandboxList>("/v1/sandboxes");
+        return sandboxes.some(({ slotsUsed }) => slotsUsed === 1) || "not yet";
+      });
+      await host.engine.stop();
+      const away = await caller.call(host.obeys, "body=x", { mem: 40 });
+      expect([away.status, away.code]).toEqual([503, "ENGINE_UNAVAILABLE"]);
+      await host.engine.start();
+      const healedAtMs = performance.now();
+      await poll("a cold call works again", async () => {
+        const { status, code } = await caller.call(host.obeys, "body=x", { mem: 40 });
+        return status === 200 || code;
+      });
+      expect(performance.now() - healedAtMs).toBeLessThan(5000 * SLACK);
+      const answer = await running;
+      if (liveRestore) expect([answer.status, answer.text]).toEqual([200, "done"]);
+      else expect([answer.status, answer.code]).toEqual([503, "SANDBOX_LOST"]);
+      const again = await caller.call(host.obeys, "body=again");
+      expect([again.text, again.sandboxId === warm.sandboxId]).toEqual(["again", liveRestore]);
+      await books.stop();
+      await judgeAtRest(daemon);
+      expect(await daemon.daemon.end("SIGTERM")).toBe(0);
+      expect(await host.remainsOf(daemon.owner)).toEqual([]);
+    },
+    90_000,
+  );
+});
