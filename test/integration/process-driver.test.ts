@@ -273,6 +273,23 @@ describe("task folders", () => {
   });
 });
 
+describe("a start that is given up", () => {
+  test("at whichever moment, it ends soon and leaves nothing", async () => {
+    const resolved = await harness.driver.resolve("test/echo", { refresh: "missing" }, neverAborted());
+    for (let delayMs = 0; delayMs <= 60; delayMs += 4) {
+      const giveUp = new AbortController();
+      const starting = harness.driver.start(specFor("test/echo", resolved), giveUp.signal).then(
+        (sandbox) => sandbox.stop(0),
+        (error: unknown) => expect(error).toBe(giveUp.signal.reason),
+      );
+      // Not a wait for something: the moment itself is what is varied.
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      giveUp.abort(new Error("given up"));
+      await starting;
+    }
+  });
+});
+
 describe("grandchildren", () => {
   test.each([
     ["as strongly as can be", []],

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { ExecutorError } from "../../core/index.ts";
 import { STATUS_FD, sendPasswd } from "./bubblewrap.ts";
 import { LogRing } from "./log-ring.ts";
+import { OutputPace } from "./output-pace.ts";
 
 export type TaskExit =
   | { readonly type: "exited"; readonly exitCode: number }
@@ -97,11 +98,15 @@ interface UnrefAble {
   unref(): void;
 }
 
-/** All output is read as it comes, so that the task never waits for us; what is kept of it is bounded by the ring. */
+/** All output is read as it comes, within a pace, so that the task need not wait for us; what is kept of it is bounded by the ring. */
 function readOutput(child: ChildProcess): LogRing {
   const ring = new LogRing();
+  const pace = new OutputPace([child.stdout, child.stderr].filter((stream) => stream !== null));
   for (const name of ["stdout", "stderr"] as const) {
-    child[name]?.on("data", (chunk: Buffer) => ring.append(name, chunk));
+    child[name]?.on("data", (chunk: Buffer) => {
+      ring.append(name, chunk);
+      pace.count(chunk.length);
+    });
     // A broken pipe is the end of the output, which `close` tells.
     child[name]?.on("error", () => undefined);
   }

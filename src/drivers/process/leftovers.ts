@@ -58,6 +58,7 @@ function processesOf(
   const isAlive = record !== undefined && isSameProcess(record.leader, record.startTicks);
   return new TaskProcesses({
     leader: isAlive ? record.leader : NO_PROCESS,
+    startTicks: record?.startTicks,
     group: () => undefined,
     cgroup,
     freezesByCgroup: world.cgroups?.canFreeze ?? false,

@@ -94,8 +94,10 @@ async function spawnAt(
     usesBubblewrap,
     uid: uid ?? process.getuid?.() ?? 0,
   });
+  const startTicks = factsOf(launched.leader)?.startTicks;
   const processes = new TaskProcesses({
     leader: launched.leader,
+    startTicks,
     group: () => launched.group,
     cgroup,
     freezesByCgroup: world.cgroups?.canFreeze ?? false,
@@ -109,7 +111,7 @@ async function spawnAt(
   const { memoryBytes } = spec.task.resources;
   const running = new RunningTask({ launched, processes, memoryBytes, release: () => place.release() });
   world.live.set(spec.sandboxId, running);
-  await recordOrStop(world, spec, launched.leader, running);
+  await recordOrStop(world, spec, { leader: launched.leader, startTicks: startTicks ?? 0 }, running);
   const ownUid = world.uids?.isOwn === true ? uid : undefined;
   return { launched, running, port, launchedAtMs, isListener: () => listens(port, ownUid, processes) };
 }
@@ -117,11 +119,11 @@ async function spawnAt(
 async function recordOrStop(
   world: ProcessWorld,
   { sandboxId }: SandboxSpec,
-  leader: number,
+  first: { readonly leader: number; readonly startTicks: number },
   running: RunningTask,
 ): Promise<void> {
   try {
-    world.records.write({ sandboxId, leader, startTicks: factsOf(leader)?.startTicks ?? 0 });
+    world.records.write({ sandboxId, ...first });
   } catch (error) {
     await running.stop(0);
     throw error;

@@ -2,7 +2,7 @@ import { ExecutorError } from "../../core/index.ts";
 import { sleep } from "../../std/index.ts";
 import type { Cgroup, CgroupUsage } from "./cgroup/cgroup.ts";
 import { killAll } from "./cgroup/cgroup.ts";
-import { factsOf, familyOf, groupMembers } from "./process-table.ts";
+import { factsOf, familyOf, groupMembers, isSameProcess } from "./process-table.ts";
 
 /** How long the kernel may take to freeze a group, and to let go of one whose processes are dead. */
 const FREEZE_DEADLINE_MS = 3000;
@@ -11,6 +11,8 @@ const REMOVE_DEADLINE_MS = 5000;
 export interface TaskProcessesOptions {
   /** The first process; also the id of the process group that it made. */
   readonly leader: number;
+  /** When it started: what has its id but started at another time is somebody else. */
+  readonly startTicks: number | undefined;
   /** The group of the task's own program, once it is known. */
   group(): number | undefined;
   /** Where the kernel itself keeps count of them; otherwise they are found by descent and process group. */
@@ -23,12 +25,14 @@ export interface TaskProcessesOptions {
 /** All processes of one sandbox, as one. */
 export class TaskProcesses {
   readonly #leader: number;
+  readonly #startTicks: number | undefined;
   readonly #group: () => number | undefined;
   readonly #cgroup: Cgroup | undefined;
   readonly #freezesByCgroup: boolean;
   readonly #strays: () => readonly number[];
 
-  constructor({ leader, group, cgroup, freezesByCgroup, strays }: TaskProcessesOptions) {
+  constructor({ leader, startTicks, group, cgroup, freezesByCgroup, strays }: TaskProcessesOptions) {
+    this.#startTicks = startTicks;
     this.#strays = strays ?? (() => []);
     this.#leader = leader;
     this.#group = group;
@@ -37,8 +41,11 @@ export class TaskProcesses {
   }
 
   list(): readonly number[] {
-    if (this.#cgroup !== undefined) return this.#cgroup.processes();
-    return [...new Set([...familyOf(this.#leader), ...groupMembers(this.#leader), ...this.#strays()])];
+    // The first process is in no cgroup until it has joined, and a start may be given up before that.
+    const isSame = this.#startTicks !== undefined && isSameProcess(this.#leader, this.#startTicks);
+    const family = isSame ? familyOf(this.#leader) : [];
+    if (this.#cgroup !== undefined) return [...new Set([...this.#cgroup.processes(), ...family])];
+    return [...new Set([...family, ...groupMembers(this.#leader), ...this.#strays()])];
   }
 
   /** Asks the task's own program and what it started to end. Frozen, it would not hear it. */
@@ -49,8 +56,8 @@ export class TaskProcesses {
   }
 
   kill(): void {
-    if (this.#cgroup === undefined) killAll(this.list(), "SIGKILL");
-    else this.#cgroup.kill();
+    killAll(this.list(), "SIGKILL");
+    this.#cgroup?.kill();
   }
 
   /** How often the kernel killed one of them for want of memory. */
