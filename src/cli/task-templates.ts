@@ -99,7 +99,7 @@ const TEMPLATES: Readonly<Record<TemplateName, Template>> = {
     command: ["node", "main.mjs"],
     files: {
       "main.mjs": NODE_MAIN,
-      Dockerfile: dockerfile("node:20-slim", ["main.mjs"], ["node", "main.mjs"]),
+      Dockerfile: dockerfile("node:22-slim", ["main.mjs"], ["node", "main.mjs"]),
     },
   },
   python: {
