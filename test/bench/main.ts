@@ -1,5 +1,8 @@
 // `npm run bench [-- [--quick] NAME…]`: the parts of performance that the project promises, measured on this machine.
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import type { Bench } from "./lib/bench.ts";
+import { describeMachine } from "./lib/machine.ts";
 import { printRows } from "./lib/table.ts";
 
 /** Each is loaded only when it is asked for, so that one that cannot run here does not stop the others. */
@@ -18,6 +21,12 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
+// What is measured is the built daemon, of these sources.
+execFileSync(process.execPath, [
+  fileURLToPath(new URL("../../scripts/build.mjs", import.meta.url)),
+  "--no-types",
+]);
+process.stdout.write(`${JSON.stringify({ bench: "machine", ...describeMachine() })}\n`);
 for (const [name, open] of Object.entries(BENCHES)) {
   if (names.length > 0 && !names.includes(name)) continue;
   const bench = await open();

@@ -6,6 +6,12 @@ import { interleave, median, ratio } from "./lib/rounds.ts";
 
 const INPUT = "x".repeat(100);
 
+/** What the project promises of these figures (`docs/performance.md`). */
+const GOALS: Readonly<Record<number, string>> = {
+  1: "added_p50_us <= 120",
+  64: "rate_ratio >= 0.40, aim 0.55",
+};
+
 interface Measured extends LoadResult {
   /** CPU time of the door's process for each call. */
   readonly cpuUs: number;
@@ -54,6 +60,7 @@ async function compare(connections: number, daemon: BenchDaemon, { isQuick }: Be
       direct_p99_us: micros(direct, "p99Us"),
       door_p99_us: micros(through, "p99Us"),
       door_cpu_us: median(of(through, "cpuUs")),
+      goal: GOALS[connections] ?? "-",
       errors: [...direct, ...through].reduce((sum, { errors }) => sum + errors, 0),
     },
   };
