@@ -1,4 +1,4 @@
-export { BAD_REQUEST_TEXT, type ExecutionRequest, parseExecutionRequest } from "./execution-request.ts";
+export type { ExecutionRequest } from "./execution-request.ts";
 export { ExecutionRequestReader } from "./execution-request-reader.ts";
 export { LARGE_REQUEST_BYTES, readLargeRequest } from "./large-request.ts";
 export {
