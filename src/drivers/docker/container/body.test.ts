@@ -1,0 +1,45 @@
+import { describe, expect, test } from "vitest";
+import type { SandboxSpec, TaskSpec } from "../../../core/index.ts";
+import { asId, MEBIBYTE } from "../../../core/index.ts";
+import { taskBody } from "./body.ts";
+import { planIsolation } from "./plan-isolation.ts";
+
+function specOf(task: Partial<TaskSpec>): SandboxSpec {
+  const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0 };
+  return {
+    sandboxId: asId<"sandbox">("s1"),
+    taskKey: asId<"taskKey">("key"),
+    task: { image: "tool:1", isolation: "default", resources, sgx: false, ...task },
+    image: { digest: "sha256:0", wasPulled: false },
+    startTimeoutMs: 1000,
+  };
+}
+
+const bodyOf = (task: Partial<TaskSpec>): object => {
+  const place = { type: "join", containerId: "c1" } as const;
+  return taskBody(specOf(task), { ownerId: "o", instanceId: "i" }, place, { nowMs: 0, seccomp: undefined });
+};
+
+describe("the body of a task's container", () => {
+  test("defect 6: `container` is a class and no runtime's name, so that the engine uses its own", () => {
+    for (const isolation of ["default", "container"] as const) {
+      expect(planIsolation(specOf({ isolation }).task)).toBe("container");
+      expect(bodyOf({ isolation })).not.toHaveProperty("HostConfig.Runtime");
+    }
+  });
+
+  test("defect 6: a class that is not reached never becomes a plain container", () => {
+    for (const isolation of ["gvisor", "microVM"] as const) {
+      expect(() => planIsolation(specOf({ isolation }).task)).toThrow(
+        expect.objectContaining({ code: "ISOLATION_UNAVAILABLE" }),
+      );
+    }
+  });
+
+  test("defect 8: a tenth of a core and a megabyte are exactly that", () => {
+    const resources = { cpuMillis: 700, memoryBytes: 1000 * MEBIBYTE, gpuCount: 0 };
+    expect(bodyOf({ resources })).toMatchObject({
+      HostConfig: { NanoCpus: 700_000_000, Memory: 1_048_576_000, MemorySwap: 1_048_576_000 },
+    });
+  });
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { asId, type SandboxSpec, taskKey } from "../../../core/index.ts";
+import { baseLabels, LABEL, readSandboxLabels, sandboxLabels } from "./labels.ts";
+
+const TASK = {
+  image: "a/foo:1",
+  isolation: "container" as const,
+  resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0 },
+  sgx: false,
+};
+const SPEC: SandboxSpec = {
+  sandboxId: asId<"sandbox">("01hearth"),
+  taskKey: taskKey(TASK),
+  task: TASK,
+  image: { digest: "sha256:x", wasPulled: false },
+  startTimeoutMs: 1,
+};
+const WHOLE = { ...baseLabels({ ownerId: "o", instanceId: "i" }, "sandbox", 0), ...sandboxLabels(SPEC) };
+
+test("what one life writes, the next one reads", () => {
+  expect(readSandboxLabels(WHOLE)).toEqual({
+    sandboxId: "01hearth",
+    taskKey: SPEC.taskKey,
+    task: TASK,
+    imageDigest: "sha256:x",
+  });
+});
+
+test.each([
+  ["another schema", { [LABEL.SCHEMA]: "0" }],
+  ["another kind", { [LABEL.KIND]: "network" }],
+  ["a task that is no JSON", { [LABEL.TASK]: "{" }],
+  ["a task of another shape", { [LABEL.TASK]: "null" }],
+  ["a task without sizes", { [LABEL.TASK]: JSON.stringify({ ...TASK, resources: {} }) }],
+  [
+    "a negative size",
+    { [LABEL.TASK]: JSON.stringify({ ...TASK, resources: { ...TASK.resources, cpuMillis: -1 } }) },
+  ],
+  ["an unknown isolation class", { [LABEL.TASK]: JSON.stringify({ ...TASK, isolation: "none" }) }],
+  ["a key that is not the task's", { [LABEL.TASK_KEY]: "other" }],
+])("labels with %s are not taken over", (_, change) => {
+  expect(readSandboxLabels({ ...WHOLE, ...change })).toBeUndefined();
+});
