@@ -1,4 +1,6 @@
+import { inspect } from "node:util";
 import { expect, test } from "vitest";
+import { ExecutorError, Secret } from "../../src/core/index.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
 const post = (url: string, body?: string, headers: Record<string, string> = {}): Promise<Response> =>
@@ -25,6 +27,13 @@ test("M18: stats have the contract's eleven figures in its units", async () => {
   });
 });
 
+test("defect 7: task_used_gpu counts what is booked, not what is free", async () => {
+  await using door = await openTestDoor();
+  door.executor.capacity = { cpuMillis: 4000, memoryBytes: 4096 * 1_048_576, gpuCount: 4 };
+  door.executor.reserved = { cpuMillis: 0, memoryBytes: 0, gpuCount: 1 };
+  expect(await (await fetch(`${door.url}/stats`)).json()).toMatchObject({ task_gpu: 4, task_used_gpu: 1 });
+});
+
 test("M29: health is ok only while the engine answers, and says why not", async () => {
   await using door = await openTestDoor();
   const ok = await fetch(`${door.url}/health`);
@@ -40,6 +49,17 @@ test("M29: health is ok only while the engine answers, and says why not", async 
   await using ending = await openTestDoor();
   ending.executor.state = "draining";
   expect((await fetch(`${ending.url}/health`)).status).toBe(503);
+});
+
+test("defect 21: health says when the daemon is paused", async () => {
+  await using door = await openTestDoor();
+  for (const state of ["pausing", "paused"] as const) {
+    door.executor.state = state;
+    const answer = await fetch(`${door.url}/health`);
+    expect([answer.status, await answer.text()]).toEqual([200, '{"status":"paused"}']);
+  }
+  door.executor.state = "running";
+  expect(await (await fetch(`${door.url}/health`)).text()).toBe('{"status":"ok"}');
 });
 
 test("probes that come together ask the engine once", async () => {
@@ -62,6 +82,26 @@ test("M14: pause answers with the number still running, stats fail as clients kn
   });
   expect(await (await post(`${door.url}/unpause`)).json()).toEqual({ success: true, msg: "unpaused" });
   expect(await (await fetch(`${door.url}/stats`)).json()).toHaveProperty("total_cpu");
+});
+
+test("defect 19: while a pause waits for a stuck call, stats and health answer and new calls are refused", async () => {
+  await using door = await openTestDoor();
+  let settle: () => void = () => undefined;
+  door.executor.pause = () => {
+    door.executor.state = "pausing";
+    return new Promise((resolve) => {
+      settle = () => resolve({ running: 1 });
+    });
+  };
+  const pausing = post(`${door.url}/pause`);
+  await expect.poll(() => door.executor.state).toBe("pausing");
+  expect((await fetch(`${door.url}/stats`)).status).toBe(200);
+  expect((await fetch(`${door.url}/v1/stats`)).status).toBe(200);
+  expect((await fetch(`${door.url}/health`)).status).toBe(200);
+  const refused = await post(`${door.url}/`, '{"id":"echo:1","input":"x"}');
+  expect(await refused.json()).toEqual({ success: false, msg: "the executor is paused" });
+  settle();
+  expect(await (await pausing).json()).toMatchObject({ success: true, running: 1 });
 });
 
 test("M15: the documented body changes the settings while paused, and only then", async () => {
@@ -150,4 +190,27 @@ test("every control action leaves one line that says who and what", async () => 
   expect(lines.every(({ peer, requestId }) => peer === "127.0.0.1" && typeof requestId === "string")).toBe(
     true,
   );
+});
+
+test("defect 18: no input, answer or token reaches a log line, whatever becomes of the request", async () => {
+  const canary = "canary-5f4dcc3b";
+  const tokens = [{ name: "ops", token: new Secret(canary), scopes: ["run", "read", "control"] as const }];
+  await using door = await openTestDoor({ tokens });
+  const authorization = { authorization: `Bearer ${canary}` };
+  const call = JSON.stringify({ id: "echo:1", input: canary });
+  const answer = await post(`${door.url}/`, call, authorization);
+  expect(await answer.text()).toContain(canary);
+  const bodies = [call, `{"id":"a","input":"${canary}`, JSON.stringify({ id: "a", resource: canary })];
+  for (const script of ["answer", "fail", "break"] as const) {
+    door.executor.script = (one) => {
+      if (script === "answer") one.answer(canary, 500);
+      else if (script === "fail") one.fail(new ExecutorError("TASK_EXITED"));
+      else one.fail(new TypeError("not of ours"));
+    };
+    for (const path of ["/", "/v1/calls?image=a", "/update-config", "/v1/nothing"]) {
+      for (const body of bodies) await (await post(`${door.url}${path}`, body, authorization)).text();
+    }
+  }
+  expect(door.log.length).toBeGreaterThan(0);
+  expect(inspect(door.log, { depth: 9 })).not.toContain(canary);
 });

@@ -1,4 +1,4 @@
-import type { CallRequest, Settings, TaskSpec } from "../../src/core/index.ts";
+import type { CallRequest, HostUsage, Settings, TaskSpec } from "../../src/core/index.ts";
 import { asId, MEBIBYTE } from "../../src/core/index.ts";
 import type { FakeDriverOptions } from "../../src/drivers/fake/fake-driver.ts";
 import { FakeDriver } from "../../src/drivers/fake/fake-driver.ts";
@@ -39,6 +39,8 @@ export interface TestExecutor {
   readonly clock: VirtualClock;
   readonly channels: FakeChannels;
   readonly events: string[];
+  /** What the host says of its own use from now on. */
+  hostUsage: HostUsage;
 }
 
 /** An executor on a fake driver in virtual time. */
@@ -52,6 +54,8 @@ export async function testExecutor(
   prepare(driver);
   const channels = new FakeChannels(clock);
   const events: string[] = [];
+  const idle: HostUsage = { cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 8192 * MEBIBYTE };
+  const parts = { driver, clock, channels, events, hostUsage: idle };
   let made = 0;
   const starting = startExecutor(
     {
@@ -59,7 +63,7 @@ export async function testExecutor(
       openChannel: channels.open,
       host: {
         capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
-        usage: () => ({ cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 0 }),
+        usage: () => parts.hostUsage,
       },
       clock,
       log: { log: (_level, event) => events.push(event) },
@@ -70,7 +74,7 @@ export async function testExecutor(
     new AbortController().signal,
   );
   await settle();
-  return { executor: await starting, driver, clock, channels, events };
+  return Object.assign(parts, { executor: await starting });
 }
 
 export function task(image: string, cpu = 1, memoryMib = 128): TaskSpec {

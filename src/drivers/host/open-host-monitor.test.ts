@@ -85,6 +85,16 @@ describe("the host monitor", () => {
     expect(monitor.usage()).toEqual({ cpuPercent: 50, memoryPercent: 40, memoryAvailableBytes: 307_200 });
   });
 
+  test("defect 4: a host whose figures cannot be read stops the start instead of being watched half", () => {
+    const unavailable = expect.objectContaining({ code: "ENGINE_UNAVAILABLE" });
+    const stat = { ...recorded, cgroup: UNLIMITED, statPath: path("stat"), memoryPath: path("meminfo") };
+    expect(() => openHostMonitor({ ...stat, statPath: path("none") })).toThrow(unavailable);
+    expect(() => openHostMonitor({ ...stat, memoryPath: path("none") })).toThrow(unavailable);
+    write("meminfo", "nothing of use\n");
+    expect(() => open()).toThrow(unavailable);
+    expect(due).toBeUndefined();
+  });
+
   test("limits wider than the host are no limits", () => {
     using monitor = open({ ...UNLIMITED, cpuMillis: 9000, memoryBytes: 9_000_000 });
     expect(monitor.capacity).toEqual({ cpuMillis: 4000, memoryBytes: 1_024_000 });

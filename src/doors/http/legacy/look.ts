@@ -1,4 +1,5 @@
 import { ExecutorError } from "../../../core/index.ts";
+import type { ExecutorView } from "../../../engine/executor.ts";
 import { withDeadline } from "../../../std/index.ts";
 import { sendText } from "../answer/send-json.ts";
 import type { DoorParts } from "../parts.ts";
@@ -13,17 +14,16 @@ const HEALTH_FRESH_MS = 1000;
 /** `GET /stats`. While paused it fails, as clients are used to; `/v1/stats` does not. */
 export function stats({ executor }: DoorParts, { response }: RequestContext): void {
   const view = executor.view();
-  const isPaused = view.state === "paused" || view.state === "pausing";
   sendLegacy(
     response,
     200,
-    isPaused ? { success: false, msg: "failed to retrieve resource stats" } : toStats(view),
+    isPaused(view) ? { success: false, msg: "failed to retrieve resource stats" } : toStats(view),
   );
 }
 
 export type Health = (parts: DoorParts, context: RequestContext) => Promise<void>;
 
-/** `GET /health`: ok only while the engine answers, and not while the daemon ends. */
+/** `GET /health`: ok only while the engine answers, and not while the daemon ends. A paused daemon is well, and says so. */
 export function openHealth(nowMs: () => number): Health {
   let asked: { readonly atMs: number; readonly answer: Promise<ExecutorError | undefined> } | undefined;
   return async (parts, { response }) => {
@@ -33,8 +33,13 @@ export function openHealth(nowMs: () => number): Health {
     }
     const error = await asked.answer;
     if (error !== undefined) throw error;
-    sendText(response, 200, '{"status":"ok"}', { "content-type": "application/json; charset=utf-8" });
+    const status = isPaused(parts.executor.view()) ? "paused" : "ok";
+    sendText(response, 200, `{"status":"${status}"}`, { "content-type": "application/json; charset=utf-8" });
   };
+}
+
+function isPaused({ state }: ExecutorView): boolean {
+  return state === "paused" || state === "pausing";
 }
 
 /** What is wrong, or nothing. */
