@@ -1,4 +1,13 @@
-import type { Books, Clock, Log, OpenChannel, SandboxDriver, SandboxId, Settings } from "../core/index.ts";
+import type {
+  Books,
+  Clock,
+  HostMonitor,
+  Log,
+  OpenChannel,
+  SandboxDriver,
+  SandboxId,
+  Settings,
+} from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 
@@ -6,6 +15,7 @@ import type { SandboxOwner } from "./sandbox-owner.ts";
 export interface EngineContext {
   readonly driver: SandboxDriver;
   readonly openChannel: OpenChannel;
+  readonly host: HostMonitor;
   readonly clock: Clock;
   readonly log: Log;
   readonly books: Books;

@@ -122,11 +122,29 @@ test("defect 12: a server that dies while idle is gone before the next call, whi
   expect([next.text, next.placement?.start]).toEqual(["anew", "cold"]);
 });
 
+test("a host without free memory lets a start wait, without evicting anybody, until it has some", async () => {
+  const parts = await testExecutor({ queueTimeoutMs: 5_000 });
+  const { executor, driver, clock } = parts;
+  await fill(parts, task("idle"));
+  const usage = { cpuPercent: 0, memoryPercent: 99, memoryAvailableBytes: 127 * MEBIBYTE };
+  parts.hostUsage = usage;
+  const late = record(executor, task("late"));
+  await clock.advance(5_500);
+  expect(late.error).toMatchObject({ code: "QUEUE_TIMEOUT" });
+  expect(late.error?.message).toContain("the host itself has too little free memory");
+  const patient = record(executor, task("patient"));
+  await clock.advance(1_000);
+  parts.hostUsage = { ...usage, memoryAvailableBytes: 128 * MEBIBYTE };
+  await clock.advance(300);
+  expect(patient.placement?.start).toBe("cold");
+  expect([...driver.live].map((sandbox) => sandbox.task.image)).toEqual(["idle", "patient"]);
+});
+
 test("defect 14: what tasks make of the host's load counts once, in the books", async () => {
   const parts = await testExecutor({ cpuMillis: 4_000 });
   const { executor, driver, clock } = parts;
   await fill(parts, task("idle"));
-  parts.hostUsage = { cpuPercent: 100, memoryPercent: 100, memoryAvailableBytes: 0 };
+  parts.hostUsage = { cpuPercent: 100, memoryPercent: 95, memoryAvailableBytes: 128 * MEBIBYTE };
   const burst = ["a", "b", "c"].map((image) => record(executor, task(image)));
   await clock.advance(10);
   expect(burst.map(({ placement, error }) => [placement?.start, error])).toEqual(

@@ -96,6 +96,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#context = {
       driver: parts.driver,
       openChannel: parts.openChannel,
+      host: parts.host,
       clock: parts.clock,
       log: parts.log,
       books: this.#books,

@@ -1,4 +1,4 @@
-import type { ResolvedImage } from "../core/index.ts";
+import type { HostMonitor, ResolvedImage, Resources } from "../core/index.ts";
 import { asId, ExecutorError } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
@@ -97,7 +97,7 @@ class Start implements StartInProgress {
   }
 
   async #admit(image: ResolvedImage): Promise<SandboxOwner> {
-    const { desk, books, clock } = this.#context;
+    const { desk, books, clock, host } = this.#context;
     const { task, door, key } = this.#line;
     const sandboxId = this.#context.newSandboxId();
     const demand = {
@@ -107,7 +107,10 @@ class Start implements StartInProgress {
       keep: undefined,
       enqueuedAtMs: clock.nowMs(),
     };
-    const book = (): boolean => books.reserve(sandboxId, door, task.resources) !== undefined;
+    // The books say what tasks may have; the host may have lent it to somebody else meanwhile. Asked of it is only what is
+    // new: what our own tasks use is no longer available there and must not count twice.
+    const book = (): boolean =>
+      hostHasMemory(host, task.resources) && books.reserve(sandboxId, door, task.resources) !== undefined;
     const booked = desk.apply({ demand, book }, this.#controller.signal);
     if (desk.hasDemands) this.#tell({ type: "waiting", reason: this.#line.waitReason() });
     await booked;
@@ -170,4 +173,12 @@ class Start implements StartInProgress {
   #tell(progress: CallProgress): void {
     for (const attempt of this.#line.waiting) attempt.sink?.onProgress?.(progress);
   }
+}
+
+/**
+ * Whether the host itself has that much free memory now. Its idle CPU is not asked for: CPU is shared out by the kernel, and a
+ * short burst must not turn requests away.
+ */
+export function hostHasMemory(host: HostMonitor, { memoryBytes }: Resources): boolean {
+  return host.usage().memoryAvailableBytes >= memoryBytes;
 }

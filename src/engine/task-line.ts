@@ -5,7 +5,7 @@ import type { EngineContext } from "./context.ts";
 import type { Placement } from "./executor.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { StartInProgress } from "./start-sandbox.ts";
-import { startSandbox } from "./start-sandbox.ts";
+import { hostHasMemory, startSandbox } from "./start-sandbox.ts";
 import { thawSandbox } from "./thaw-sandbox.ts";
 
 /**
@@ -131,6 +131,9 @@ export class TaskLine {
     if (phases.includes("starting")) return "its sandbox starts";
     if (phases.includes("resolving")) return "its image is looked up or pulled";
     if (this.#isThawing()) return "its sandbox wakes";
+    if (phases.includes("admitting") && !hostHasMemory(this.#context.host, this.task.resources)) {
+      return "the host itself has too little free memory now";
+    }
     if (phases.includes("admitting") || this.#thaws.size > 0) {
       return "other tasks hold the CPU, memory or GPUs that it needs";
     }
