@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Scope } from "../../../contract/v1/route.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import type { HttpDoorOptions } from "../door-options.ts";
@@ -12,6 +13,7 @@ export class Guard {
   readonly #hostNames: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #bearer: BearerCheck;
+  readonly #plainPeers = new WeakMap<Socket, boolean>();
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
@@ -29,8 +31,16 @@ export class Guard {
     return isKnownHost(header, this.#hostNames);
   }
 
-  /** Whether a connection is not a task's. */
-  isPlainPeer(socket: RequestContext["request"]["socket"]): boolean {
+  /** Whether a connection is not a task's. That is asked once for each connection: the answer may cost a look at the kernel's tables. */
+  isPlainPeer(socket: Socket): boolean {
+    const known = this.#plainPeers.get(socket);
+    if (known !== undefined) return known;
+    const isPlain = this.#askPeer(socket);
+    this.#plainPeers.set(socket, isPlain);
+    return isPlain;
+  }
+
+  #askPeer(socket: Socket): boolean {
     const { remoteAddress, remotePort, localAddress, localPort } = socket;
     // Without an address it is gone already, or a request of `inject`, which never was on a network.
     if (remoteAddress === undefined) return true;
