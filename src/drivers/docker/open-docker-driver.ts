@@ -1,6 +1,7 @@
 import type { DriverHealth, PeerAddress, SandboxDriver } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { Scope, systemClock } from "../../std/index.ts";
+import { boundedWork } from "./bounded-work.ts";
 import { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
@@ -27,6 +28,9 @@ import {
   DEFAULT_PULL_TIMEOUT_MS,
 } from "./options.ts";
 import type { World } from "./world.ts";
+
+/** How long closing waits for tidying that is under way. */
+const BACKGROUND_CLOSE_MS = 8000;
 
 /**
  * Connects to a Docker engine and begins to keep network sandboxes ready. Disposing the driver removes those and leaves the
@@ -70,6 +74,12 @@ async function openWorld(
     planReach(options.reach ?? "auto", engine, signal),
     ensurePauseImage(engine, signal),
   ]);
+  const policy = options.network ?? "internal";
+  if (reach.type === "published" && policy === "internal") {
+    const warning =
+      "published ports need networks that are not internal: tasks may send packets out, but get no answer";
+    log?.log("warn", "driver.degraded", { driver: "docker", warning });
+  }
   if (options.reach === "member" && reach.type !== "member") {
     throw new ExecutorError("CONFIG_INVALID", {
       reason: "reach: member, but the daemon runs in no container of this engine",
@@ -77,20 +87,15 @@ async function openWorld(
   }
   const seccomp = engine.hasOwnSeccompProfile ? undefined : seccompProfile(engine.architecture);
   const subnets = new Subnets(range, Math.random());
-  const policy = options.network ?? "internal";
   const maker = new NetworkMaker(engine, { owner, policy, reach, subnets, seccomp, pauseImage });
   await maker.refreshForeign();
   const ahead = options.networksAhead ?? DEFAULT_NETWORKS_AHEAD;
   const pool = scope.use(new NetworkPool(maker, { ahead, log, nowMs: systemClock.nowMs }));
   const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => pool.dropAll());
   const inBackground = (work: () => Promise<void>): void => {
-    scope.spawn(async () => {
-      try {
-        await work();
-      } catch (error) {
-        log?.log("warn", "sandbox.leaked", { error });
-      }
-    });
+    const tidying = work().catch((error: unknown) => log?.log("warn", "sandbox.leaked", { error }));
+    // A start that fails after the driver has let go tidies up with nobody to wait for it.
+    if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
   };
   return { engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
 }

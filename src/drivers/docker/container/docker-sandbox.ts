@@ -34,8 +34,8 @@ export interface SandboxParts {
   readonly warnings: readonly string[];
   readonly watch: Watch;
   readonly isFrozen: boolean;
-  /** Called once, when the container is gone: its network may serve another. */
-  readonly onRemoved: () => void;
+  /** Called once, when the container is gone: its network may serve another, unless that went the same way. */
+  readonly onRemoved: (isNetworkWhole: boolean) => void;
 }
 
 /** One running container whose server accepts. See `Sandbox` for what each method promises. */
@@ -53,12 +53,13 @@ export class DockerSandbox implements Sandbox {
   readonly #engine: Engine;
   readonly #containerId: string;
   readonly #watch: Watch;
-  readonly #onRemoved: () => void;
+  readonly #onRemoved: (isNetworkWhole: boolean) => void;
   #end: (end: SandboxEnd) => void = () => undefined;
   #isFrozen: boolean;
   /** Set by the first `stop`; the first cause of an end is the one that is told. */
   #isStopping = false;
   #isRemoved = false;
+  #wasLost = false;
   #stopping: Promise<void> | undefined;
   #killNow: () => void = () => undefined;
 
@@ -81,7 +82,10 @@ export class DockerSandbox implements Sandbox {
       this.#end = resolve;
     });
     parts.watch.ended.then(
-      (end) => this.#end(this.#isStopping ? { type: "stopped" } : end),
+      (end) => {
+        this.#wasLost = end.type === "lost" && !this.#isStopping;
+        this.#end(this.#isStopping ? { type: "stopped" } : end);
+      },
       () => this.#end({ type: "lost" }), // never: a watch does not reject
     );
   }
@@ -137,7 +141,7 @@ export class DockerSandbox implements Sandbox {
     this.#isRemoved = true;
     this.#watch.forget();
     this.#end({ type: "stopped" });
-    this.#onRemoved();
+    this.#onRemoved(!this.#wasLost);
   }
 
   /** A frozen process takes no signal but KILL. What fails here is decided by the removal that follows. */

@@ -55,6 +55,15 @@ async function settledWithin<T>(patienceMs: number, call: Promise<T> | undefined
     (value): Settled<T> => ({ type: "done", value }),
     (thrown: unknown): Settled<T> => ({ type: thrown instanceof EngineError ? "refused" : "unknown" }),
   );
-  const tired = sleep(patienceMs).then((): Settled<T> => ({ type: "unknown" }));
-  return await Promise.race([settled, tired]);
+  const stop = new AbortController();
+  const unknown: Settled<T> = { type: "unknown" };
+  const tired = sleep(patienceMs, stop.signal).then(
+    () => unknown,
+    () => unknown, // no longer waited for
+  );
+  try {
+    return await Promise.race([settled, tired]);
+  } finally {
+    stop.abort();
+  }
 }

@@ -1,6 +1,7 @@
 import type { Endpoint, Sandbox, SandboxSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
-import { orAbort, sleep, systemClock, withDeadline } from "../../../std/index.ts";
+import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
+import { boundedWork } from "../bounded-work.ts";
 import type { Taken } from "../network/network-pool.ts";
 import { TASK_PORT } from "../options.ts";
 import type { World } from "../world.ts";
@@ -23,21 +24,29 @@ const TIDY_MS = 10_000;
 export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
   signal.throwIfAborted();
   planIsolation(spec.task);
-  return await world.pool.duringStart(async () => {
-    const first = world.pool.take(spec.image.digest);
-    try {
-      return await new Start(world, spec, first).run(signal);
-    } catch (thrown) {
-      const isSuspect = thrown instanceof NetworkSuspect;
-      if (!isSuspect || signal.aborted) throw isSuspect ? thrown.failure : thrown;
-    }
-    // What an earlier task left in its network (such as a port in TIME_WAIT), or a network that died, is not this one's fault.
-    try {
-      return await new Start(world, spec, undefined).run(signal);
-    } catch (thrown) {
-      throw thrown instanceof NetworkSuspect ? thrown.failure : thrown;
-    }
-  });
+  try {
+    return await tryStart(world, spec, world.pool.take(spec.image.digest), signal);
+  } catch (thrown) {
+    if (!(thrown instanceof NetworkSuspect)) throw thrown;
+    if (signal.aborted) throw thrown.failure;
+  }
+  // What an earlier task left in its network (such as a port in TIME_WAIT), or a network that died, is not this one's fault.
+  return await tryStart(world, spec, undefined, signal);
+}
+
+/** The pool keeps still until the engine has done its part; a task that takes long to come up does not hold it longer. */
+async function tryStart(
+  world: World,
+  spec: SandboxSpec,
+  taken: Taken | undefined,
+  signal: AbortSignal,
+): Promise<Sandbox> {
+  const letPoolWork = world.pool.holdStill();
+  try {
+    return await new Start(world, spec, taken, letPoolWork).run(signal);
+  } finally {
+    letPoolWork();
+  }
 }
 
 /** A start failed in a network sandbox that may be the reason. */
@@ -55,14 +64,16 @@ class Start {
   readonly #world: World;
   readonly #spec: SandboxSpec;
   readonly #name: string;
+  readonly #onStarted: () => void;
   #taken: Taken | undefined;
   #created: Promise<string> | undefined;
   #started: Promise<void> | undefined;
   #containerId: string | undefined;
   #watch: Watch | undefined;
 
-  constructor(world: World, spec: SandboxSpec, taken: Taken | undefined) {
+  constructor(world: World, spec: SandboxSpec, taken: Taken | undefined, onStarted: () => void) {
     this.#world = world;
+    this.#onStarted = onStarted;
     this.#spec = spec;
     this.#taken = taken;
     this.#name = containerName(spec);
@@ -103,6 +114,7 @@ class Start {
       sandboxEndpoint === undefined ? undefined : readiness.until(sandboxEndpoint, this.#started, signal);
     isReady?.catch(() => undefined); // told below, after the start itself
     await orAbort(this.#started, signal);
+    this.#onStarted();
     const startedMs = systemClock.nowMs();
     const endpoint = sandboxEndpoint ?? (await this.#ownEndpoint(containerId));
     const warnings = await (isReady ?? readiness.until(endpoint, this.#started, signal));
@@ -135,9 +147,9 @@ class Start {
       warnings,
       watch,
       isFrozen: false,
-      onRemoved: () => {
+      onRemoved: (isNetworkWhole) => {
         this.#world.known.delete(containerId);
-        this.#letGo(true);
+        this.#letGo(isNetworkWhole);
       },
     });
   }
@@ -171,7 +183,12 @@ class Start {
     const isSuspect = this.#isNetworkSuspect(thrown, failure);
     const tidied = this.#tidy(isSuspect);
     this.#world.inBackground(() => tidied);
-    await Promise.race([tidied.catch(() => undefined), sleep(TIDY_MS)]);
+    // Its failure is told by the background; here only its end matters.
+    await boundedWork(
+      tidied.catch(() => undefined),
+      AbortSignal.abort(),
+      TIDY_MS,
+    );
     return isSuspect ? new NetworkSuspect(failure) : failure;
   }
 

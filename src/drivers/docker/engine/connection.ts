@@ -18,14 +18,18 @@ export async function connectLibrary(
 ): Promise<Docker> {
   // Loaded here and not above: a daemon that uses another driver never pays for it.
   const { default: Library } = await import("dockerode");
-  const host = options.host ?? options.socketPath ?? DEFAULT_ENGINE_HOST;
   const isTls = options.tls !== undefined;
   return new Library({
-    ...parseEngineHost(host, isTls),
+    ...parseEngineHost(engineHost(options), isTls),
     ...options.tls,
     ...(isTls ? {} : { agent: new QuietAgent({ keepAlive: false }) }),
     version: version === undefined ? undefined : `v${version}`,
   });
+}
+
+/** The engine's address as the options name it. */
+export function engineHost(options: Pick<DockerDriverOptions, "host" | "socketPath">): string {
+  return options.host ?? options.socketPath ?? DEFAULT_ENGINE_HOST;
 }
 
 /** @throws {@link ExecutorError} CONFIG_INVALID for anything that is no `unix://`, `tcp://`, `http://` or `https://` address. */

@@ -5,7 +5,7 @@ import { ExecutorError } from "../../../core/index.ts";
 import type { DockerDriverOptions } from "../options.ts";
 import { readText, readTexts, toReadable } from "./answer.ts";
 import { EngineCaller } from "./caller.ts";
-import { connectLibrary } from "./connection.ts";
+import { connectLibrary, engineHost, parseEngineHost } from "./connection.ts";
 import { ContainerClient } from "./containers.ts";
 import { ImageClient } from "./images.ts";
 import type { EngineVersions } from "./negotiate.ts";
@@ -19,6 +19,8 @@ export interface Engine {
   readonly architecture: string;
   /** Whether engine and daemon share a kernel, as far as their host names tell. */
   readonly isLocal: boolean;
+  /** Whether it answers at a socket file rather than an address of a network. */
+  readonly isSocket: boolean;
   readonly isSeccompOn: boolean;
   /** Whether its operator gave it a seccomp profile of their own, which then is policy. */
   readonly hasOwnSeccompProfile: boolean;
@@ -42,7 +44,10 @@ export async function openEngine(
 ): Promise<Engine> {
   const asking = await connectLibrary(options, undefined);
   const first = new EngineCaller((abortSignal) => ping(asking, abortSignal));
-  const version = await first.call("version", () => asking.version(), { signal });
+  const [version, info] = await Promise.all([
+    first.call("version", () => asking.version(), { signal }),
+    first.call("info", (): Promise<unknown> => asking.info(), { signal }),
+  ]);
   const spoken = readText(version, "ApiVersion");
   if (spoken === undefined) {
     throw new ExecutorError("ENGINE_UNAVAILABLE", { reason: "what answers there is no Docker engine" });
@@ -52,12 +57,12 @@ export async function openEngine(
   const api = negotiateApi(versions);
   const docker = await connectLibrary(options, api);
   const caller = new EngineCaller((abortSignal) => ping(docker, abortSignal));
-  const info: unknown = await caller.call("info", () => docker.info(), { signal });
   const seccomp = readTexts(info, "SecurityOptions").find((option) => option.startsWith("name=seccomp"));
   return {
     versions,
     api,
     architecture: version.Arch,
+    isSocket: parseEngineHost(engineHost(options), options.tls !== undefined).socketPath !== undefined,
     isLocal: readText(info, "Name") === hostname(),
     isSeccompOn: seccomp !== undefined,
     hasOwnSeccompProfile: seccomp !== undefined && !/profile=(default|builtin|unconfined)\b/.test(seccomp),

@@ -1,5 +1,6 @@
 import type { Log } from "../../../core/index.ts";
 import { backoffMs, Scope, sleep } from "../../../std/index.ts";
+import { boundedWork } from "../bounded-work.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 
@@ -7,6 +8,8 @@ import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 const BARE_NETWORKS_AHEAD = 4;
 /** Nothing is made until this long after the last start: making one takes the engine's time from a start. */
 const QUIET_MS = 250;
+/** An engine that does not answer must not keep the daemon: what is left then is swept by the next life. */
+const CLOSE_MS = 8000;
 const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
 
 export interface PoolOptions {
@@ -57,16 +60,17 @@ export class NetworkPool implements AsyncDisposable {
     return this.#fresh.length + this.#used.length;
   }
 
-  /** Runs a start; the pool keeps still meanwhile. */
-  async duringStart<T>(start: () => Promise<T>): Promise<T> {
+  /** The pool makes and removes nothing until the returned function is called; calling it twice is once. */
+  holdStill(): () => void {
+    let isHeld = true;
     this.#starts += 1;
-    try {
-      return await start();
-    } finally {
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
       this.#starts -= 1;
       this.#lastStartMs = this.#options.nowMs();
       this.#wake();
-    }
+    };
   }
 
   /** The best that is ready for an image: a sandbox that it has run in, a fresh one, a bare network; or nothing. Never waits. */
@@ -126,7 +130,7 @@ export class NetworkPool implements AsyncDisposable {
         await this.#attempt(removal);
       }
     };
-    await Promise.all([work(), work(), work(), work()]);
+    await boundedWork(Promise.all([work(), work(), work(), work()]), AbortSignal.abort(), CLOSE_MS);
   }
 
   async #keep(signal: AbortSignal): Promise<void> {

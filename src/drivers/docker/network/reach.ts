@@ -23,7 +23,9 @@ export async function planReach(
   if (wanted === "direct" || wanted === "published") return { type: wanted };
   const containerId = await findOwnContainer(engine, signal);
   if (containerId !== undefined) return { type: "member", containerId };
-  return { type: process.platform === "linux" ? "direct" : "published" };
+  // A socket file whose engine has another host name leads into a virtual machine.
+  const isRoutable = process.platform === "linux" && (engine.isLocal || !engine.isSocket);
+  return { type: isRoutable ? "direct" : "published" };
 }
 
 /** The container of this engine that the daemon runs in; `undefined` on a host, or if it shares the host's network. */
