@@ -74,6 +74,13 @@ export class Caller {
     });
   }
 
+  /** Changes settings of the running daemon. */
+  async configure(settings: Readonly<Record<string, unknown>>): Promise<void> {
+    const headers = { "content-type": "application/json" };
+    const answer = await this.send("PATCH", "/v1/config", JSON.stringify(settings), undefined, headers);
+    if (answer.status !== 200) throw new Error(`PATCH /v1/config: ${answer.status} ${answer.text}`);
+  }
+
   async send(
     method: string,
     path: string,
