@@ -105,6 +105,8 @@ function essence({ status, headers, body }: Answer): unknown {
     "hearth-isolation",
     "hearth-start",
     "hearth-error",
+    "connection",
+    "keep-alive",
   ];
   return { status, body, headers: Object.fromEntries(own.map((name) => [name, headers[name]])) };
 }

@@ -7,7 +7,7 @@ import { isWhole, type LegacyAnswer } from "../legacy/legacy-answer.ts";
 import { type PieceWriter, type Pump, pumpPieces } from "../legacy/pump-pieces.ts";
 import { nextRunId } from "../run-id.ts";
 import { RequestReader } from "./request-reader.ts";
-import { LAST_PIECE, writeAnswer, writePiece } from "./write-answer.ts";
+import { LAST_ANSWER, LAST_PIECE, writeAnswer, writePiece } from "./write-answer.ts";
 
 /** Requests sent ahead are held up to here; then the client has to wait. */
 const AHEAD_LIMIT_BYTES = 64 * 1024;
@@ -25,6 +25,8 @@ export interface FastTimeouts {
 export interface FastConnectionOptions extends FastTimeouts {
   readonly legacy: LegacyCaller;
   readonly wheel: TimerWheel;
+  /** What an answer says of its connection when another request may follow. */
+  readonly keepAliveLines: string;
   isPlainHost(host: string): boolean;
   /** A request begins to be served. */
   onRequest(): void;
@@ -145,7 +147,8 @@ export class FastConnection {
 
   readonly #onAnswer = (answer: LegacyAnswer): void => {
     this.#exchange = undefined;
-    const keepsUp = writeAnswer(this.#socket, answer, this.#isEnding);
+    const lines = this.#isEnding ? LAST_ANSWER : this.#options.keepAliveLines;
+    const keepsUp = writeAnswer(this.#socket, answer, lines);
     if (keepsUp && isWhole(answer.body)) {
       answer.release();
       this.#next();

@@ -4,6 +4,7 @@ import type { TimerWheel } from "../../../std/index.ts";
 import type { LegacyCaller } from "../legacy/call-legacy.ts";
 import { ConnectionCount } from "./connection-count.ts";
 import { FastConnection, type FastConnectionOptions, type FastTimeouts } from "./fast-connection.ts";
+import { keepAliveLines } from "./write-answer.ts";
 
 export interface ConnectionLimits extends FastTimeouts {
   /** Open connections in all, and from one address. */
@@ -81,6 +82,7 @@ class ConnectionServer implements ServedConnections {
       ...limits,
       legacy,
       wheel,
+      keepAliveLines: keepAliveLines(limits.keepAliveMs),
       isPlainHost: (host) => options.isPlainHost(host),
       onRequest: () => {
         this.#requests += 1;
