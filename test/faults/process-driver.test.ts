@@ -15,7 +15,8 @@ describe("M29: after kill -9 of the daemon", () => {
   test.each([
     ["as strongly as can be", []],
     ["without bubblewrap", ["bubblewrap"]],
-    ["with nothing but processes", ["bubblewrap", "cgroup", "setpriv"]],
+    ["on the host's network", ["network"]],
+    ["with nothing but processes", ["bubblewrap", "cgroup", "setpriv", "network"]],
   ] as const)("no task is left once the next life has looked, confined %s", async (_how, avoid) => {
     await using harness = await openProcessHarness({ avoid });
     const options = {
@@ -29,15 +30,20 @@ describe("M29: after kill -9 of the daemon", () => {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line] = (await once(life.stdout, "data")) as [Buffer];
-    const told = JSON.parse(line.toString("utf8")) as { awake: string; frozen: string; port: number };
-    expect(await accepts("127.0.0.1", told.port)).toBe(true);
+    const told = JSON.parse(line.toString("utf8")) as {
+      awake: string;
+      frozen: string;
+      host: string;
+      port: number;
+    };
+    expect(await accepts(told.host, told.port)).toBe(true);
     life.kill("SIGKILL");
     await once(life, "exit");
 
     if (harness.driver.reach.endsWithDaemon !== "no")
       await poll(
         "the task died with its daemon",
-        async () => !(await accepts("127.0.0.1", told.port)) || "it answers",
+        async () => !(await accepts(told.host, told.port)) || "it answers",
       );
 
     await using next = await openProcessDriver(options, never);
@@ -46,7 +52,7 @@ describe("M29: after kill -9 of the daemon", () => {
       await expect(leftover.adopt(never)).rejects.toMatchObject({ code: "SANDBOX_LOST" });
       await leftover.reap(never);
     }
-    expect(await accepts("127.0.0.1", told.port)).toBe(false);
+    expect(await accepts(told.host, told.port)).toBe(false);
     expect(await next.leftovers(never)).toEqual([]);
     expect(await harness.remains()).toEqual([]);
   });

@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Host } from "../../src/contract/v1/host.ts";
+import type { SandboxList } from "../../src/contract/v1/sandboxes.ts";
+import type { Answer, Caller } from "../support/caller.ts";
+import { cpuMsOf, judgeAtRest, watchBooks } from "../support/judge.ts";
+import { poll } from "../support/poll.ts";
+import type { ProcessDaemon, ProcessHost } from "../support/process-host.ts";
+import { openProcessHost } from "../support/process-host.ts";
+import type { Random } from "../support/random.ts";
+import { random } from "../support/random.ts";
+import { openRawConnection } from "../support/raw-connection.ts";
+
+const SEED = Number(process.env["HEARTH_FAULT_SEED"] ?? 20_261_121);
+const MEBIBYTE = 1_048_576;
+/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
+const SLACK = 3;
+
+/** Changes of limits, and requests at their edges; the driver does not matter here, so tasks are processes. */
+describe("configuration and reservations", () => {
+  let host: ProcessHost;
+  let daemon: ProcessDaemon;
+
+  beforeAll(async () => {
+    host = await openProcessHost();
+    daemon = await host.start();
+  }, 60_000);
+  afterAll(async () => {
+    await judgeAtRest(daemon);
+    await daemon[Symbol.asyncDispose]();
+    expect(await host.taskProcesses()).toEqual([]);
+    await host[Symbol.asyncDispose]();
+  }, 60_000);
+
+  const call = (script: string, options: Parameters<Caller["call"]>[2] = {}): Promise<Answer> =>
+    daemon.caller.call(host.obeys, script, { cpu: 0.4, mem: 128, ...options });
+  const look = (): Promise<Host> => daemon.caller.get<Host>("/v1/host");
+  const settings = async (): Promise<string> => JSON.stringify(await daemon.caller.get("/v1/config"));
+  const counts = async (running: number, waiting: number): Promise<void> =>
+    await poll(`${running} run, ${waiting} wait`, async () => {
+      const view = await look();
+      return (view.running === running && view.waiting === waiting) || `${view.running} and ${view.waiting}`;
+    });
+
+  test("E1: the contract's update-config is refused while not paused, and changes nothing", async () => {
+    const before = await settings();
+    const inFlight = call("await sleep(500); return 'done'");
+    await counts(1, 0);
+    const { status, text } = await daemon.caller.post("/update-config", { timeout: 9, cpu: 1, mem: 512 });
+    expect([status, JSON.parse(text)]).toEqual([
+      200,
+      { success: false, msg: expect.stringContaining("pause") },
+    ]);
+    expect(await settings()).toBe(before);
+    expect((await inFlight).text).toBe("done");
+  });
+
+  test("E2: a pause in the midst of a burst lets running calls finish, refuses the waiting and the new, and answers when all is quiet, or with a count", async () => {
+    await daemon.caller.configure({ "tasks.slots": 2 });
+    const running = [call("await sleep(1500); return 'a'"), call("await sleep(1500); return 'b'")];
+    await counts(2, 0);
+    const waiting = Array.from({ length: 5 }, () => call("return 'c'"));
+    await counts(2, 5);
+    const paused = daemon.caller.post("/pause");
+    for (const { status, code } of await Promise.all(waiting))
+      expect([status, code]).toEqual([503, "PAUSED"]);
+    const late = await call("return 'd'");
+    expect([late.status, late.code, Number(late.headers["retry-after"]) > 0]).toEqual([503, "PAUSED", true]);
+    expect(JSON.parse((await daemon.caller.send("GET", "/stats")).text)).toMatchObject({ success: false });
+    expect((await Promise.all(running)).map(({ text }) => text)).toEqual(["a", "b"]);
+    expect(JSON.parse((await paused).text)).toMatchObject({ success: true, running: 0 });
+    expect(await look()).toMatchObject({ state: "paused", sandboxes: 0, running: 0 });
+    await daemon.caller.post("/unpause");
+
+    await daemon.caller.configure({ pause_wait_s: 0.3 });
+    const stuck = call("await sleep(2000); return 'e'");
+    await counts(1, 0);
+    expect(JSON.parse((await daemon.caller.post("/pause")).text)).toMatchObject({
+      success: true,
+      running: 1,
+    });
+    expect((await stuck).text).toBe("e");
+    await daemon.caller.configure({ pause_wait_s: 30, "tasks.slots": 1024 });
+    expect(JSON.parse((await daemon.caller.post("/pause")).text)).toMatchObject({
+      success: true,
+      running: 0,
+    });
+    await daemon.caller.post("/unpause");
+    expect((await call("return 'again'")).text).toBe("again");
+  }, 60_000);
+
+  test("E3: limits below what is held are taken at once: idle sandboxes go, the busy one finishes, nothing above them is admitted", async () => {
+    for (const mem of [128, 129, 130]) expect((await call("return 'warm'", { mem })).text).toBe("warm");
+    const busy = call("await sleep(2500); return 'finished'", { mem: 131 });
+    await counts(1, 0);
+    await daemon.caller.configure({ mem: 140 });
+    await poll("the limit is reached", async () => {
+      const { reserved, capacity } = await look();
+      return reserved.memoryBytes <= capacity.memoryBytes || `${reserved.memoryBytes}`;
+    });
+    const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
+    expect(
+      sandboxes.filter(({ tier }) => tier !== "stopping").map(({ resources }) => resources.memoryBytes),
+    ).toEqual([131 * MEBIBYTE]);
+    const above = await call("return 'no'", { mem: 141 });
+    expect([above.status, above.code]).toEqual([422, "RESOURCES_EXCEED_LIMIT"]);
+    const within = call("return 'after the busy one'", { mem: 132 });
+    await counts(1, 1);
+    expect((await busy).text).toBe("finished");
+    expect((await within).text).toBe("after the busy one");
+    await daemon.caller.configure({ mem: 1024 });
+  }, 60_000);
+
+  test("E4: no wrong value, unknown key, wrong type or half a body changes anything", async () => {
+    const before = await settings();
+    const dice = random(SEED);
+    const headers = { "content-type": "application/json" };
+    await daemon.caller.post("/pause");
+    for (let round = 0; round < 500; round += 1) {
+      const old = wrongUpdate(dice);
+      const legacy = await daemon.caller.send("POST", "/update-config", old, undefined, headers);
+      expect([legacy.status, JSON.parse(legacy.text)], old).toEqual([
+        400,
+        { success: false, msg: expect.any(String) },
+      ]);
+      const fresh = wrongPatch(dice);
+      const patched = await daemon.caller.send("PATCH", "/v1/config", fresh, undefined, headers);
+      expect(patched.status, fresh).toBe(400);
+    }
+    for (const path of ["POST /update-config", "PATCH /v1/config"]) {
+      await using half = await openRawConnection(Number(new URL(daemon.daemon.baseUrl).port));
+      half.write(
+        `${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"mem": 512,`,
+      );
+      half.socket.end();
+      await half.closed();
+    }
+    await daemon.caller.post("/unpause");
+    expect(await settings()).toBe(before);
+    expect((await call("return 'well'")).text).toBe("well");
+  }, 60_000);
+
+  test("E6: sizes at and beyond every edge are refused naming what is wrong, and nothing is started for them", async () => {
+    const query: readonly (readonly [string, number])[] = [
+      ["mem=0", 400],
+      ["mem=1", 400],
+      ["mem=5", 400],
+      ["mem=6.5", 400],
+      ["mem=-1", 400],
+      ["mem=NaN", 400],
+      ["mem=9007199254740992", 400],
+      ["mem=99999999", 422],
+      ["cpu=0", 400],
+      ["cpu=0.05", 400],
+      ["cpu=-1", 400],
+      ["cpu=1e3", 400],
+      ["cpu=1000", 422],
+      ["cpu=Infinity", 400],
+      ["gpus=1", 422],
+      ["gpus=-1", 400],
+    ];
+    for (const [part, wanted] of query) {
+      const answer = await daemon.caller.send("POST", `/v1/calls?image=${host.obeys}&${part}`, "return 'no'");
+      expect([part, answer.status]).toEqual([part, wanted]);
+      expect(answer.problem?.detail).toMatch(/mem|cpu|gpu/i);
+    }
+    const legacy: readonly Readonly<Record<string, unknown>>[] = [
+      { mem: -1 },
+      { mem: 1.5 },
+      { mem: 2 ** 53 },
+      { mem: "1" },
+      { cpu: 0.05 },
+      { cpu: -1 },
+      { cpu: 1000 },
+      { use_gpu: true },
+      { gpu_count: 2 },
+    ];
+    for (const resource of legacy) {
+      const answer = await daemon.caller.post("/", { id: host.obeys, resource, input: "return 'no'" });
+      expect([resource, answer.status === 200 ? JSON.parse(answer.text) : answer.status]).toEqual([
+        resource,
+        isMeaningless(resource) ? 400 : { success: false, msg: expect.stringMatching(/mem|cpu|gpu/i) },
+      ]);
+      expect(answer.text).toMatch(/mem|cpu|gpu/i);
+    }
+    const both0 = await daemon.caller.post("/", {
+      id: host.obeys,
+      resource: { cpu: 0, mem: 0 },
+      input: "return 'yes'",
+    });
+    expect(JSON.parse(both0.text)).toEqual({ success: true, msg: "yes" });
+  });
+
+  test("E6: of 200 that ask at once for the last room exactly one gets it; the others wait without spinning, or are told to come back", async () => {
+    const books = watchBooks(daemon);
+    await daemon.caller.post("/pause");
+    await daemon.caller.post("/unpause");
+    const asks = Array.from({ length: 200 }, (_, at) =>
+      call("await sleep(5000); return 'mine'", { cpu: 2, mem: 100 + at, queueTimeoutMs: 3000 }),
+    );
+    await counts(1, 100);
+    const pid = daemon.daemon.child.pid ?? 0;
+    const [startedAtMs, startedCpuMs] = [performance.now(), await cpuMsOf(pid)];
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const share = ((await cpuMsOf(pid)) - startedCpuMs) / (performance.now() - startedAtMs);
+    const outcomes = (await Promise.all(asks)).map(({ status, code, text }) =>
+      status === 200 ? text : `${status} ${code}`,
+    );
+    const count = (outcome: string): number => outcomes.filter((one) => one === outcome).length;
+    expect([count("mine"), count("503 QUEUE_TIMEOUT"), count("503 QUEUE_FULL")]).toEqual([1, 100, 99]);
+    // With what the watch of the books costs.
+    expect(share).toBeLessThan(0.05 * SLACK);
+    await books.stop();
+  }, 60_000);
+});
+
+/** What no host could do; the others only this one cannot. */
+function isMeaningless({ mem, cpu }: Readonly<Record<string, unknown>>): boolean {
+  return mem !== undefined || (cpu !== undefined && cpu !== 1000);
+}
+
+const WRONG = [-1, 0, 1.5, 2 ** 60, "1", "", null, [], {}, true, "9e9"] as const;
+
+/** A body of the contract's update-config with at least one wrong value, or cut short. */
+function wrongUpdate(dice: Random): string {
+  const key = dice.pick(["timeout", "cpu", "mem", "microVM_runtime"] as const);
+  const wrong = dice.pick(WRONG.filter((value) => !isFine(key, value)));
+  const text = JSON.stringify({ timeout: 2, cpu: 1, mem: 512, [key]: wrong });
+  return dice.isOneIn(5) ? text.slice(0, 1 + dice.int(text.length - 1)) : text;
+}
+
+function isFine(key: string, value: unknown): boolean {
+  if (key === "microVM_runtime") return typeof value === "string";
+  return key === "cpu" && value === 1.5;
+}
+
+/** A patch that is wrong in one place, and right in others. */
+function wrongPatch(dice: Random): string {
+  const wrong = dice.pick([
+    { mem: "much" },
+    { mem: -5 },
+    { mem: 1.5 },
+    { cpu: 0 },
+    { cpu: null },
+    { "tasks.slots": 0 },
+    { "tasks.slots": "many" },
+    { tasks: { slots: { deep: { deeper: { deepest: 1 } } } } },
+    { tasks: [] },
+    { no_such_key: 1 },
+    { "tasks.no_such_key": 1 },
+    { "http.port": 1 },
+    { state_dir: "/tmp" },
+    { "tasks.on_disconnect": "explode" },
+    { "log.level": 7 },
+    JSON.parse('{"__proto__": {"mem": 1}, "constructor": 1}') as object,
+  ]);
+  const text = JSON.stringify({ timeout: 7, "tasks.queue": 5, ...wrong });
+  return dice.isOneIn(5) ? text.slice(0, 1 + dice.int(text.length - 1)) : text;
+}
