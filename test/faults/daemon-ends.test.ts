@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -164,6 +164,27 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
       await asked.daemon[Symbol.asyncDispose]();
       await timed.daemon[Symbol.asyncDispose]();
     }
+  });
+
+  test("A11: with 128 files to open and 500 idle connections the engine is still reached and cold calls work", async () => {
+    await using limited = await host.start({ under: ["prlimit", "--nofile=128:128"] });
+    const port = Number(new URL(limited.daemon.baseUrl).port);
+    const sockets = Array.from({ length: 500 }, () => {
+      const socket = connect({ host: "127.0.0.1", port });
+      socket.on("error", () => undefined); // turned away
+      return socket;
+    });
+    await poll("the surplus is turned away", () => {
+      const closed = sockets.filter((socket) => socket.closed || socket.readyState === "closed").length;
+      return closed >= 300 || `${closed} closed`;
+    });
+    const sizes = Array.from({ length: 6 }, (_, at) => ({ mem: 32 + at }));
+    const answers = await Promise.all(
+      sizes.map((size) => limited.caller.call(host.obeys, "body=cold", size)),
+    );
+    expect(answers.map(({ status, text }) => [status, text])).toEqual(Array(6).fill([200, "cold"]));
+    for (const socket of sockets) socket.destroy();
+    await judgeAtRest(limited);
   });
 
   test("A13: a second daemon of one owner, a taken port and a wrong configuration each stop the start with a clear line and touch nothing", async () => {
