@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import Docker from "dockerode";
 import { freshName } from "./fresh-name.ts";
 import { buildTaskImage } from "./images.ts";
@@ -81,9 +82,22 @@ export async function openTestHost(options?: PrivateEngineOptions): Promise<Test
 
 async function startOn(engine: PrivateEngine, options: DaemonOptions): Promise<HostedDaemon> {
   const owner = options.env?.["HEARTH_DOCKER_OWNER"] ?? freshName("owner");
-  const env = { DOCKER_HOST: `unix://${engine.socketPath}`, HEARTH_DOCKER_OWNER: owner, ...options.env };
+  const env = {
+    DOCKER_HOST: `unix://${engine.socketPath}`,
+    HEARTH_DOCKER_OWNER: owner,
+    HEARTH_DOCKER_NETWORK_RANGE: someRange(),
+    ...options.env,
+  };
   const daemon = await startDaemon({ ...options, env });
   return Object.assign(daemon, { owner });
+}
+
+/**
+ * Room for 32 task networks. Engines do not know of each other's, so that two daemons on two engines of one machine, which is
+ * what tests that run side by side are, could otherwise cut the same network twice.
+ */
+function someRange(): string {
+  return `10.${randomInt(64, 192)}.${randomInt(256)}.0/24`;
 }
 
 async function look(

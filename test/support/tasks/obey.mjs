@@ -1,19 +1,14 @@
-// Does what its input says: `port` tells its port, `sleep N` answers after N seconds, `hold` once somebody has said `release`,
-// `ok BASE64` and `bad BASE64` answer those bytes with status 200 and 500, and everything else is echoed.
+// Does what its input says: `sleep N` answers after N seconds, `hold FILE` once there is such a file in its folder, `ok BASE64`
+// and `bad BASE64` answer those bytes with status 200 and 500, and everything else is echoed.
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 
-const port = Number(process.env.PORT);
-let release;
-const released = new Promise((resolve) => {
-  release = resolve;
-});
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function answerTo(input) {
   const [verb, argument = ""] = input.split(" ", 2);
-  if (verb === "port") return { body: String(port) };
-  if (verb === "sleep") await new Promise((resolve) => setTimeout(resolve, Number(argument) * 1000));
-  if (verb === "hold") await released;
-  if (verb === "release") release();
+  if (verb === "sleep") await pause(Number(argument) * 1000);
+  if (verb === "hold") while (!existsSync(new URL(argument, import.meta.url))) await pause(20);
   if (verb === "ok" || verb === "bad")
     return { status: verb === "ok" ? 200 : 500, body: Buffer.from(argument, "base64") };
   return { body: input };
@@ -26,4 +21,4 @@ createServer((request, reply) => {
     const { status = 200, body } = await answerTo(Buffer.concat(chunks).toString());
     reply.writeHead(status, { "content-type": "application/octet-stream" }).end(body);
   });
-}).listen(port, "0.0.0.0", () => console.log("meca-init-done"));
+}).listen(Number(process.env.PORT), "0.0.0.0", () => console.log("meca-init-done"));
