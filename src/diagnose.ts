@@ -11,7 +11,7 @@ import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
 import { openProcessDriver } from "./drivers/process/index.ts";
-import { readTls } from "./open-driver.ts";
+import { partsToAvoid, readTls } from "./open-driver.ts";
 import { withDeadline } from "./std/index.ts";
 
 const ENGINE_MS = 5000;
@@ -86,7 +86,8 @@ async function processFindings(
         owner: `doctor-${process.pid}`,
         taskDirectories: config.tasks.dirs,
         stateDirectory: scratch,
-        avoid: config.process.bubblewrap === "off" ? ["bubblewrap"] : [],
+        networkRange: config.process.network_range,
+        avoid: partsToAvoid(config),
       },
       signal,
     );

@@ -4,6 +4,7 @@ import type { Config } from "./config/index.ts";
 import type { Log, SandboxDriver } from "./core/index.ts";
 import { ExecutorError } from "./core/index.ts";
 import type { EngineTls } from "./drivers/docker/index.ts";
+import type { ConfinementPart } from "./drivers/process/index.ts";
 
 /** How long `auto` waits for an engine before it takes processes. */
 const ENGINE_DEADLINE_MS = 10_000;
@@ -87,7 +88,8 @@ async function openProcesses(
       owner: identity.ownerId,
       stateDirectory: join(config.state_dir, "process"),
       taskDirectories: config.tasks.dirs,
-      avoid: config.process.bubblewrap === "off" ? ["bubblewrap"] : [],
+      networkRange: config.process.network_range,
+      avoid: partsToAvoid(config),
       requires: config.process.bubblewrap === "on" ? ["bubblewrap"] : [],
     },
     signal,
@@ -96,6 +98,14 @@ async function openProcesses(
     log.log("warn", "driver.degraded", { driver: "process", warning });
   }
   return driver;
+}
+
+/** What of the process driver's confinement the configuration turns off. */
+export function partsToAvoid({ process: { bubblewrap, network } }: Config): readonly ConfinementPart[] {
+  return [
+    ...(bubblewrap === "off" ? (["bubblewrap"] as const) : []),
+    ...(network === "host" ? (["network"] as const) : []),
+  ];
 }
 
 export function readTls(folder: string): EngineTls | undefined {

@@ -179,4 +179,13 @@ export const process = section("The process driver.", {
   bubblewrap: choice(["auto", "on", "off"], "auto", {
     about: "Wrap tasks with bubblewrap: where it works, always (or refuse to start), never.",
   }),
+  network: choice(["auto", "host"], "auto", {
+    about:
+      "A network for each sandbox, with no way out, where that works; or the host's, for tasks that need the outside.",
+  }),
+  network_range: text(
+    "10.212.0.0/16",
+    { about: "The addresses from which the networks are cut; what of it the host uses is left out." },
+    { pattern: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/, expects: "an IPv4 range such as 10.212.0.0/16" },
+  ),
 });

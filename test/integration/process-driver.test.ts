@@ -15,6 +15,8 @@ import type { ProcessHarness } from "../support/process-harness.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
 let harness: ProcessHarness;
+/** The same on the host's network, where tasks and their ports have to be told apart. */
+let hostHarness: ProcessHarness;
 let tells = "";
 const started: Sandbox[] = [];
 
@@ -24,13 +26,17 @@ beforeAll(async () => {
     command: ["node", "behave.mjs", "tells"],
     env: { FLAVOUR: "mild" },
   });
+  hostHarness = await openProcessHarness({ avoid: ["network"] });
+  await hostHarness.addTask("tells", { command: ["node", "behave.mjs", "tells"] });
 });
 afterEach(async () => {
   await Promise.all(started.splice(0).map((sandbox) => sandbox.stop(0)));
   expect(await harness.remains()).toEqual([]);
+  expect(await hostHarness.remains()).toEqual([]);
 });
 afterAll(async () => {
   await harness[Symbol.asyncDispose]();
+  await hostHarness[Symbol.asyncDispose]();
 });
 
 async function start(
@@ -192,16 +198,17 @@ describe("the peers of the API", () => {
   test("D11: a connection that a task makes is known as a task's, and one of ours is not", async ({
     skip,
   }) => {
-    if (harness.driver.reach.uids === "daemon") skip("tasks have no uid of their own here");
+    const { driver } = hostHarness;
+    if (driver.reach.uids === "daemon") skip("tasks have no uid of their own here");
     await using api = await listen("::");
     const answers: boolean[] = [];
     api.server.on("connection", (socket) => {
       const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = socket;
-      answers.push(harness.driver.isTaskAddress({ remoteAddress, remotePort, localAddress, localPort }));
+      answers.push(driver.isTaskAddress({ remoteAddress, remotePort, localAddress, localPort }));
       socket.on("error", () => undefined);
       socket.resume().end();
     });
-    const sandbox = await start(tells);
+    const sandbox = await start("test/tells", {}, driver);
     for (const host of ["127.0.0.1", "::1"])
       await inside(
         sandbox,
@@ -235,12 +242,12 @@ describe("ports", () => {
           server.on("error", () => { ${habit === "stays" ? 'console.log("meca-init-done"); setTimeout(() => {}, 60000)' : "process.exit(1)"} });
           server.listen(Number(process.env.PORT), "0.0.0.0", () => console.log("meca-init-done"));
         });`;
-      const image = await harness.addTask(
+      const image = await hostHarness.addTask(
         `race-${habit.slice(0, 5).trim()}`,
         { command: ["node", "race.mjs"] },
         { "race.mjs": program },
       );
-      const sandbox = await start(image);
+      const sandbox = await start(image, {}, hostHarness.driver);
       expect(await postOverHttp(sandbox, "whose?")).toEqual({ status: 200, body: "mine" });
       expect(takers).toHaveLength(1);
       for (const taker of takers) taker.close();

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProcessDriver, ProcessDriverOptions } from "../../src/drivers/process/index.ts";
 import { openProcessDriver } from "../../src/drivers/process/index.ts";
+import { NAMESPACES_FOLDER, NetworkNames } from "../../src/drivers/process/network/names.ts";
 import type { BehaviourImages, SandboxDriverHarness } from "../conformance/sandbox-driver/harness.ts";
 import { freshName } from "./fresh-name.ts";
 
@@ -102,7 +103,7 @@ export async function openProcessHarness(
   return harness;
 }
 
-/** Every trace of the owner: cgroups, records, homes, and processes that run in its cgroups. */
+/** Every trace of the owner: networks, cgroups, records, homes, and processes that run in its cgroups. */
 async function remains(owner: string, state: string): Promise<readonly string[]> {
   const mounts = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
   const roots = mounts.filter((line) => / - cgroup2? /.test(line)).map((line) => line.split(" ")[4] ?? "");
@@ -112,6 +113,11 @@ async function remains(owner: string, state: string): Promise<readonly string[]>
     join(state, "homes", owner),
   ];
   const found: string[] = [];
+  const names = new NetworkNames(owner);
+  for (const place of [NAMESPACES_FOLDER, "/sys/class/net"]) {
+    const entries = await readdir(place).catch(() => []);
+    found.push(...entries.filter((name) => names.indexOf(name) !== undefined));
+  }
   for (const place of places) {
     const entries = await readdir(place, { withFileTypes: true }).catch(() => []);
     // A cgroup directory always holds the kernel's own files; ours are the directories, and the records of the state.

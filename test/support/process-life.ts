@@ -16,5 +16,5 @@ const [awake, frozen] = await Promise.all([
   driver.start(specFor(image, resolved), neverAborted()),
 ]);
 await frozen.freeze(neverAborted());
-console.log(JSON.stringify({ awake: awake.id, frozen: frozen.id, port: awake.endpoint.port }));
+console.log(JSON.stringify({ awake: awake.id, frozen: frozen.id, ...awake.endpoint }));
 setTimeout(() => undefined, 60_000);

@@ -38,7 +38,7 @@ export interface BubblewrapOptions {
 
 /**
  * The arguments of bubblewrap up to `--`. Inside: the system's programs and libraries and the task's folder, all read-only; a
- * private `/tmp`; own process ids, IPC and host name. The network is the host's, because the daemon calls the task over loopback.
+ * private `/tmp`; own process ids, IPC and host name. The network is the one that bubblewrap itself is started in.
  */
 export function bubblewrapArguments(options: BubblewrapOptions): readonly string[] {
   const size = String(options.scratchBytes);

@@ -21,6 +21,8 @@ export interface CommandWish {
   readonly command: readonly string[];
   /** All of the task's environment. It is set last, when the program has nothing left that a variable could misuse. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Program and arguments that enter the task's own network, before anything else; empty on the host's network. */
+  readonly entrance: readonly string[];
   readonly joinFiles: readonly string[];
   /** The uid to run under, if tasks have one of their own here. */
   readonly uid: number | undefined;
@@ -28,7 +30,7 @@ export interface CommandWish {
   readonly readOnlyPaths: readonly string[];
 }
 
-/** Program and arguments for one task: join, then bubblewrap, then give up every privilege, then the task's own command. */
+/** Program and arguments for one task: enter its network, join its cgroups, then bubblewrap, then give up every privilege, then the task's own command. */
 export function commandLine(how: Confinement, wish: CommandWish): readonly string[] {
   const settings = Object.entries(wish.environment).map(([name, value]) => `${name}=${value}`);
   const wrapped =
@@ -36,7 +38,16 @@ export function commandLine(how: Confinement, wish: CommandWish): readonly strin
       ? []
       : [how.bubblewrap, ...bubblewrapArguments({ ...wish, changesUid: wish.uid !== undefined }), "--"];
   const join = [how.shell, "-c", JOIN_SCRIPT, "hearth", ...wish.joinFiles, "--"];
-  return [...join, ...wrapped, ...dropPrivileges(how, wish.uid), how.env, "-i", ...settings, ...wish.command];
+  return [
+    ...wish.entrance,
+    ...join,
+    ...wrapped,
+    ...dropPrivileges(how, wish.uid),
+    how.env,
+    "-i",
+    ...settings,
+    ...wish.command,
+  ];
 }
 
 function dropPrivileges(how: Confinement, uid: number | undefined): readonly string[] {

@@ -19,6 +19,7 @@ const wish = (command: readonly string[], environment: Readonly<Record<string, s
   folder: "/tasks/echo",
   command,
   environment,
+  entrance: [],
   joinFiles: ["/cg/a", "/cg/b"],
   uid: 2_000_000_007,
   scratchBytes: 1024,
@@ -52,6 +53,13 @@ describe("the command line", () => {
     expect(line).not.toContain("--share-net");
   });
 
+  test("a network of its own is entered first, while the daemon's rights are still there", () => {
+    const entrance = ["/usr/bin/nsenter", "--net=/var/run/netns/hearth-0123abcd-7", "--"];
+    const line = commandLine(STRONGEST, { ...wish(["node"]), entrance });
+    expect(line.slice(0, 3)).toEqual(entrance);
+    expect(line.slice(3)).toEqual(commandLine(STRONGEST, wish(["node"])));
+  });
+
   test("with nothing: still in its cgroups", () => {
     const line = commandLine(PLAIN, { ...wish(["node"]), uid: undefined });
     expect(line.slice(3)).toEqual(["hearth", "/cg/a", "/cg/b", "--", "/usr/bin/env", "-i", "node"]);
@@ -80,18 +88,23 @@ describe("uids of tasks", () => {
 
 describe("what was reached", () => {
   test("nothing at all is told, in so many words", () => {
-    const reach = describeReach(undefined, PLAIN, undefined, ["bwrap is not installed"]);
+    const reach = describeReach(
+      { confinement: PLAIN, cgroups: undefined, uids: undefined, networks: undefined },
+      ["bwrap is not installed"],
+    );
     expect(reach).toMatchObject({
       cgroup: "none",
       limits: [],
       freezer: "signals",
       uids: "daemon",
+      network: "host",
       endsWithDaemon: "no",
     });
     expect(reach.warnings).toEqual([
       "no cgroup can be made here: CPU, memory and processes are not limited",
       "tasks see the host's file system and processes",
       "tasks run under the daemon's own uid: the API cannot tell them from other local callers",
+      "tasks are on the host's network: they reach each other and what listens on its loopback",
       "tasks may outlive a killed daemon until its next start",
       "bwrap is not installed",
     ]);

@@ -79,6 +79,7 @@ async function tryOut(
     folder: "/usr",
     command: ["true"],
     environment: { PATH: "/usr/bin:/bin" },
+    entrance: [],
     joinFiles: [],
     uid,
     scratchBytes: 4096,

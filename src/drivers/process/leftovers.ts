@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Leftover, SandboxId } from "../../core/index.ts";
 import { asId, ExecutorError } from "../../core/index.ts";
+import { sweepNetworks } from "./network/index.ts";
 import { isSameProcess, processesWithHome } from "./process-table.ts";
 import type { SandboxRecord } from "./record.ts";
 import { TaskProcesses } from "./task-processes.ts";
@@ -23,6 +24,7 @@ export async function findLeftovers(world: ProcessWorld): Promise<readonly Lefto
     if (processes.list().length > 0) leftovers.push(leftover(world, sandboxId, processes));
     else await removeTraces(world, sandboxId, processes);
   }
+  await removeNetworks(world);
   return leftovers;
 }
 
@@ -44,6 +46,7 @@ function leftover(world: ProcessWorld, sandboxId: SandboxId, processes: TaskProc
         throw new ExecutorError("ENGINE_FAILED", { sandboxId, reason });
       }
       await removeTraces(world, sandboxId, processes);
+      await removeNetworks(world);
     },
   };
 }
@@ -77,6 +80,16 @@ async function removeTraces(
   await processes.remove();
   rmSync(join(world.homes, sandboxId), { recursive: true, force: true });
   world.records.remove(sandboxId);
+}
+
+/** Those that no process is in: a network has its owner's name, and no sandbox's. */
+async function removeNetworks({ owner, networks }: ProcessWorld): Promise<void> {
+  try {
+    await sweepNetworks(owner, (index) => networks?.isLive(index) ?? false);
+  } catch (error) {
+    const reason = "the network of an earlier sandbox cannot be removed";
+    throw new ExecutorError("ENGINE_FAILED", { reason }, { cause: error });
+  }
 }
 
 function listHomes(world: ProcessWorld): readonly string[] {

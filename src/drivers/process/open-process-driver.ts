@@ -2,20 +2,20 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { SandboxDriver } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
-import type { CgroupRoot } from "./cgroup/cgroup.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
 import { findConfinement } from "./confinement.ts";
 import { FolderDigests } from "./folder-digest.ts";
 import { findLeftovers } from "./leftovers.ts";
+import type { OpenedNetworks } from "./network/index.ts";
+import { openNetworks } from "./network/index.ts";
 import { PortLeases } from "./ports.ts";
-import type { ProcessReach } from "./reach.ts";
+import type { FoundParts, ProcessReach } from "./reach.ts";
 import { describeReach } from "./reach.ts";
 import { SandboxRecords } from "./record.ts";
 import { startSandbox } from "./start-sandbox.ts";
 import { findTaskFolder } from "./task-folders.ts";
 import { TaskPeers } from "./task-peers.ts";
-import type { TaskUids } from "./task-uids.ts";
 import { openTaskUids } from "./task-uids.ts";
 import type { ProcessWorld } from "./world.ts";
 
@@ -30,13 +30,15 @@ export interface ProcessDriverOptions {
   readonly readOnlyPaths?: readonly string[];
   /** What a task may write under `/tmp`, in bytes, where it has a private one; it counts as its memory. */
   readonly scratchBytes?: number;
+  /** The addresses from which the networks of sandboxes are cut, four for each; what of it is in use on the host is left out. */
+  readonly networkRange?: string;
   /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
   readonly avoid?: readonly ConfinementPart[];
   /** Ways that must be to be had: opening is refused where one is not. */
   readonly requires?: readonly ConfinementPart[];
 }
 
-export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv";
+export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv" | "network";
 
 /** The process driver, with what it found that it can do. */
 export interface ProcessDriver extends SandboxDriver {
@@ -44,6 +46,7 @@ export interface ProcessDriver extends SandboxDriver {
 }
 
 const DEFAULT_SCRATCH_BYTES = 64 * 1_048_576;
+const DEFAULT_NETWORK_RANGE = "10.212.0.0/16";
 
 /**
  * Opens the driver for hosts without a container engine: a task is a program in a task folder, run as processes of the host
@@ -77,34 +80,45 @@ export async function openProcessDriver(
   return processDriver(world, parts.reach);
 }
 
-interface Parts {
-  readonly confinement: Confinement;
-  readonly uids: TaskUids | undefined;
-  readonly cgroups: CgroupRoot | undefined;
+interface Parts extends FoundParts {
   readonly reach: ProcessReach;
 }
 
 /** What this host has for confining tasks, each part tried out. */
-async function findParts(
-  { owner, avoid = [], requires = [] }: ProcessDriverOptions,
-  signal: AbortSignal,
-): Promise<Parts> {
+async function findParts(options: ProcessDriverOptions, signal: AbortSignal): Promise<Parts> {
+  const { owner, avoid = [], requires = [] } = options;
   const isRoot = process.getuid?.() === 0;
   const wantedUids = isRoot ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
-  const { confinement, remarks } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
+  const { confinement, ...rest } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
   const uids = confinement.changesUid ? wantedUids : undefined;
+  const { networks, remark } = await findNetworks(options, confinement, signal);
+  const remarks = [...rest.remarks, ...(remark === undefined ? [] : [remark])];
   const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
-  const found: Record<ConfinementPart, unknown> = { ...confinement, cgroup: cgroups };
+  const found: Record<ConfinementPart, unknown> = { ...confinement, cgroup: cgroups, network: networks };
   const missing = requires.filter((part) => found[part] === undefined);
   if (missing.length > 0) {
     cgroups?.close();
+    await networks?.close();
     throw new ExecutorError("ENGINE_UNAVAILABLE", { required: missing, reason: remarks.join("; ") });
   }
-  return { confinement, uids, cgroups, reach: describeReach(cgroups, confinement, uids, remarks) };
+  const parts = { confinement, uids, cgroups, networks };
+  return { ...parts, reach: describeReach(parts, remarks) };
+}
+
+async function findNetworks(
+  { owner, networkRange = DEFAULT_NETWORK_RANGE, avoid = [] }: ProcessDriverOptions,
+  { bubblewrap, changesUid }: Confinement,
+  signal: AbortSignal,
+): Promise<OpenedNetworks> {
+  const without = (remark: string): OpenedNetworks => ({ networks: undefined, remark });
+  if (avoid.includes("network")) return without("networks for tasks are not to be used");
+  if (bubblewrap === undefined && !changesUid)
+    return without("a network would not hold tasks that run as the daemon does");
+  return await openNetworks(owner, networkRange, signal);
 }
 
 function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver {
-  const peers = new TaskPeers(world.uids);
+  const peers = new TaskPeers(world.uids, world.networks);
   return {
     name: "process",
     reach,
@@ -128,6 +142,7 @@ function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver 
     async [Symbol.asyncDispose]() {
       for (const running of world.live.values()) running.unref();
       world.cgroups?.close();
+      await world.networks?.close();
     },
   };
 }

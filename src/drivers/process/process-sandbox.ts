@@ -1,7 +1,6 @@
 import type { Sandbox, SandboxSpec, StartPhases } from "../../core/index.ts";
 import { followLog } from "./follow-log.ts";
 import type { SpawnedTask } from "./spawn-task.ts";
-import { TASK_HOST } from "./world.ts";
 
 export interface HowItCameUp {
   readonly phases: StartPhases;
@@ -14,7 +13,7 @@ export function processSandbox(
   spawned: SpawnedTask,
   { phases, warnings }: HowItCameUp,
 ): Sandbox {
-  const { launched, running, port } = spawned;
+  const { launched, running, endpoint } = spawned;
   return {
     id: spec.sandboxId,
     taskKey: spec.taskKey,
@@ -22,7 +21,7 @@ export function processSandbox(
     imageDigest: spec.image.digest,
     label: `process ${launched.leader}`,
     isolation: "process",
-    endpoint: { host: TASK_HOST, port },
+    endpoint,
     phases,
     warnings,
     ended: running.ended,

@@ -13,6 +13,11 @@ export class PortTaken extends Error {
   override readonly name = "PortTaken";
 }
 
+/** The task accepts on loopback, where nobody but itself can call it. */
+export class OnLoopbackOnly extends Error {
+  override readonly name = "OnLoopbackOnly";
+}
+
 /** The task's process ended before it was ready. */
 export class ExitedEarly extends Error {
   override readonly name = "ExitedEarly";
@@ -33,12 +38,14 @@ export interface ReadyOptions {
   readonly exited: Promise<TaskExit>;
   /** Whether the one who listens on the port is the task. */
   isOurs(): boolean;
+  /** Whether the task listens where only itself can call it. */
+  isOnLoopbackOnly(): boolean;
 }
 
 /**
  * Resolves once the task accepts *and* has printed the mark, or has accepted for {@link UNMARKED_READY_MS} without it.
  *
- * @throws {@link PortTaken}, {@link ExitedEarly}, or the signal's reason.
+ * @throws {@link PortTaken}, {@link ExitedEarly}, {@link OnLoopbackOnly}, or the signal's reason.
  */
 export async function untilReady(options: ReadyOptions, signal: AbortSignal): Promise<"marked" | "unmarked"> {
   const pause = new Pause();
@@ -62,6 +69,7 @@ class ReadyWatch {
   readonly #options: ReadyOptions;
   #exit: TaskExit | undefined;
   #acceptedAtMs: number | undefined;
+  #unreachableAtMs: number | undefined;
   #pauseMs = FIRST_PAUSE_MS;
   #hadMark = false;
 
@@ -85,6 +93,7 @@ class ReadyWatch {
     if (this.#exit !== undefined) throw new ExitedEarly(this.#exit);
     if (!isOpen) {
       this.#acceptedAtMs = undefined;
+      this.#lookForLoopback();
       return "not yet";
     }
     if (!isOurs()) throw new PortTaken();
@@ -92,6 +101,13 @@ class ReadyWatch {
     const nowMs = performance.now();
     this.#acceptedAtMs ??= nowMs;
     return nowMs - this.#acceptedAtMs >= UNMARKED_READY_MS ? "unmarked" : "not yet";
+  }
+
+  /** A program may open one address after the other, so it is given as much time as for the mark. */
+  #lookForLoopback(): void {
+    const nowMs = performance.now();
+    this.#unreachableAtMs = this.#options.isOnLoopbackOnly() ? (this.#unreachableAtMs ?? nowMs) : undefined;
+    if (nowMs - (this.#unreachableAtMs ?? nowMs) >= UNMARKED_READY_MS) throw new OnLoopbackOnly();
   }
 
   nextPauseMs(): number {

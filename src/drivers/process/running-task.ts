@@ -10,8 +10,8 @@ export interface RunningTaskOptions {
   readonly launched: LaunchedTask;
   readonly processes: TaskProcesses;
   readonly memoryBytes: number;
-  /** Gives back what the task held outside of its processes: its port, uid, folder and record. Called once, last. */
-  release(): void;
+  /** Gives back what the task held outside of its processes: its port or network, uid, folder and record. Called last, and again after a rejection. */
+  release(): Promise<void>;
 }
 
 /**
@@ -25,7 +25,7 @@ export class RunningTask {
   readonly #launched: LaunchedTask;
   readonly #processes: TaskProcesses;
   readonly #memoryBytes: number;
-  readonly #release: () => void;
+  readonly #release: () => Promise<void>;
   #isStopping = false;
   #isFrozen = false;
   #hasEnded = false;
@@ -109,7 +109,7 @@ export class RunningTask {
     // The last words are still in the pipes; a process that got away could hold these open for ever.
     const escalate = setTimeout(() => this.#launched.closeOutput(), DRAIN_DEADLINE_MS);
     await this.#launched.drained.finally(() => clearTimeout(escalate));
-    this.#release();
+    await this.#release();
   }
 
   #mustRun(): void {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import {
+  isOnLoopbackOnly,
   kernelForms,
   listenersOn,
   parseTcpTable,
@@ -31,6 +32,23 @@ describe("the kernel's table of sockets", () => {
     expect(uidBetween(TABLE, ["0100007F:A1B2"], ["00000000:0000"])).toBeUndefined();
     expect(uidBetween(TABLE, ["0100007F:0A1F"], ["0100007F:A1B2"])).toBeUndefined();
     expect(uidBetween("", ["0100007F:0A1F"], ["0100007F:A1B2"])).toBeUndefined();
+  });
+
+  test.each([
+    [["0100007F"], true],
+    [["0200017F"], true],
+    [["00000000000000000000000001000000"], true],
+    [["0000000000000000FFFF00000100007F", "0100007F"], true],
+    [["00000000"], false],
+    [["0100007F", "0200D40A"], false],
+    [["00000000000000000000000000000000"], false],
+    [[], false],
+  ])("listening on %j is on loopback only: %s", (addresses, answer) => {
+    const sockets = addresses.map((address) => {
+      return { local: `${address}:1F90`, remote: "", isListening: true, uid: 0, inode: 1 };
+    });
+    expect(isOnLoopbackOnly(8080, sockets)).toBe(answer);
+    expect(isOnLoopbackOnly(8081, sockets)).toBe(false);
   });
 
   test.each([

@@ -53,6 +53,20 @@ export function uidBetween(
   return undefined;
 }
 
+/** All TCP sockets of the network that a process is in; none when it has ended. */
+export function tcpSocketsOf(pid: number): readonly TcpSocket[] {
+  return [`/proc/${pid}/net/tcp`, `/proc/${pid}/net/tcp6`].flatMap((path) => parseTcpTable(readTable(path)));
+}
+
+/** Whether somebody listens on a port, but on nothing except loopback. */
+export function isOnLoopbackOnly(port: number, sockets: readonly TcpSocket[]): boolean {
+  const listeners = listenersOn(port, sockets);
+  return listeners.length > 0 && listeners.every(({ local }) => LOOPBACK.test(local));
+}
+
+/** Any of `127.0.0.0/8`, alone or mapped into IPv6, and `::1`. */
+const LOOPBACK = /^(?:0{16}FFFF0000)?[0-9A-F]{6}7F:|^0{24}01000000:/;
+
 /** Those that listen on a port, on whichever address. */
 export function listenersOn(
   port: number,

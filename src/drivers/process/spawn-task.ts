@@ -6,22 +6,22 @@ import type { Cgroup } from "./cgroup/cgroup.ts";
 import { commandLine } from "./command-line.ts";
 import type { LaunchedTask } from "./launch.ts";
 import { launch } from "./launch.ts";
-import { factsOf, processesWithHome, socketInodesOf } from "./process-table.ts";
+import type { Listening } from "./listening.ts";
+import { listeningOf } from "./listening.ts";
+import type { TaskNetwork } from "./network/index.ts";
+import { TASK_PORT } from "./network/index.ts";
+import { factsOf, processesWithHome } from "./process-table.ts";
 import { RunningTask } from "./running-task.ts";
-import { listenersOn } from "./socket-table.ts";
 import type { FoundTask } from "./task-folders.ts";
 import { TaskProcesses } from "./task-processes.ts";
 import { taskPath } from "./tools.ts";
 import type { ProcessWorld } from "./world.ts";
 import { MOST_PROCESSES } from "./world.ts";
 
-export interface SpawnedTask {
+export interface SpawnedTask extends Listening {
   readonly launched: LaunchedTask;
   readonly running: RunningTask;
-  readonly port: number;
   readonly launchedAtMs: number;
-  /** Whether the one who listens on `port` is this task. */
-  isListener(): boolean;
 }
 
 /** Makes everything that a task needs and starts its process. After a rejection nothing is left. */
@@ -34,66 +34,70 @@ export async function spawnTask(
   try {
     return await spawnAt(await makePlace(place, world, spec), place, world, spec, found);
   } catch (error) {
-    place.release();
+    await place.release();
     throw error;
   }
 }
 
-/** What a task holds besides its processes, given back in the reverse order, once. */
-class Place {
-  readonly #undo: (() => void)[] = [];
+type Undo = () => void | Promise<void>;
 
-  onRelease(step: () => void): void {
+/** What a task holds besides its processes, given back in the reverse order, each piece once. */
+class Place {
+  readonly #undo: Undo[] = [];
+
+  onRelease(step: Undo): void {
     this.#undo.push(step);
   }
 
-  release(): void {
-    for (const step of this.#undo.splice(0).reverse()) step();
+  /** After a rejection it goes on, when called again, with the step that failed. */
+  async release(): Promise<void> {
+    for (let step = this.#undo.at(-1); step !== undefined; step = this.#undo.at(-1)) {
+      await step();
+      this.#undo.pop();
+    }
   }
 }
 
 interface Held {
   readonly port: number;
+  readonly network: TaskNetwork | undefined;
   readonly uid: number | undefined;
   readonly home: string;
   readonly cgroup: Cgroup | undefined;
 }
 
 async function makePlace(place: Place, world: ProcessWorld, spec: SandboxSpec): Promise<Held> {
-  const { ports, uids } = world;
-  const port = await ports.take();
-  place.onRelease(() => ports.giveBack(port));
+  const { uids } = world;
+  const network = await world.networks?.make();
+  place.onRelease(() => network?.remove());
+  const port = network === undefined ? await takePort(place, world) : TASK_PORT;
   const uid = uids?.take();
   if (uid !== undefined) place.onRelease(() => uids?.giveBack(uid));
   const home = makeHome(world, spec, uid, place);
   const cgroup = makeCgroup(world, spec);
-  place.onRelease(() => cgroup?.remove());
-  return { port, uid, home, cgroup };
+  place.onRelease(() => {
+    cgroup?.remove();
+  });
+  return { port, network, uid, home, cgroup };
+}
+
+/** On the host's network a port is what tells sandboxes apart. */
+async function takePort(place: Place, { ports }: ProcessWorld): Promise<number> {
+  const port = await ports.take();
+  place.onRelease(() => ports.giveBack(port));
+  return port;
 }
 
 async function spawnAt(
-  { port, uid, home, cgroup }: Held,
+  held: Held,
   place: Place,
   world: ProcessWorld,
   spec: SandboxSpec,
   found: FoundTask,
 ): Promise<SpawnedTask> {
+  const { port, network, uid, home, cgroup } = held;
   const launchedAtMs = performance.now();
-  const usesBubblewrap = world.confinement.bubblewrap !== undefined;
-  const launched = await launch({
-    argv: commandLine(world.confinement, {
-      folder: found.folder,
-      command: found.task.command,
-      environment: { ...found.task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
-      joinFiles: cgroup?.joinFiles ?? [],
-      uid,
-      scratchBytes: world.scratchBytes,
-      readOnlyPaths: world.readOnlyPaths,
-    }),
-    folder: found.folder,
-    usesBubblewrap,
-    uid: uid ?? process.getuid?.() ?? 0,
-  });
+  const launched = await launchIn(held, world, found);
   const startTicks = factsOf(launched.leader)?.startTicks;
   const processes = new TaskProcesses({
     leader: launched.leader,
@@ -102,7 +106,7 @@ async function spawnAt(
     cgroup,
     freezesByCgroup: world.cgroups?.canFreeze ?? false,
     // What starts a session of its own and loses its parent is in no group that we know, but has its home's name.
-    strays: () => (usesBubblewrap ? [] : processesWithHome(home)),
+    strays: () => (world.confinement.bubblewrap === undefined ? processesWithHome(home) : []),
   });
   place.onRelease(() => {
     world.live.delete(spec.sandboxId);
@@ -113,7 +117,27 @@ async function spawnAt(
   world.live.set(spec.sandboxId, running);
   await recordOrStop(world, spec, { leader: launched.leader, startTicks: startTicks ?? 0 }, running);
   const ownUid = world.uids?.isOwn === true ? uid : undefined;
-  return { launched, running, port, launchedAtMs, isListener: () => listens(port, ownUid, processes) };
+  const listening = listeningOf(network, { port, leader: launched.leader, processes, ownUid });
+  return { ...listening, launched, running, launchedAtMs };
+}
+
+function launchIn(
+  { port, network, uid, home, cgroup }: Held,
+  world: ProcessWorld,
+  { folder, task }: FoundTask,
+): Promise<LaunchedTask> {
+  const argv = commandLine(world.confinement, {
+    folder,
+    command: task.command,
+    environment: { ...task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
+    entrance: network?.entrance ?? [],
+    joinFiles: cgroup?.joinFiles ?? [],
+    uid,
+    scratchBytes: world.scratchBytes,
+    readOnlyPaths: world.readOnlyPaths,
+  });
+  const usesBubblewrap = world.confinement.bubblewrap !== undefined;
+  return launch({ argv, folder, usesBubblewrap, uid: uid ?? process.getuid?.() ?? 0 });
 }
 
 async function recordOrStop(
@@ -152,15 +176,4 @@ function makeCgroup(world: ProcessWorld, { sandboxId, task }: SandboxSpec): Cgro
   } catch (error) {
     throw new ExecutorError("ENGINE_FAILED", { reason: "its cgroup could not be made" }, { cause: error });
   }
-}
-
-/**
- * A port that accepts proves nothing by itself: any program of the host may have taken it. The socket's uid tells where each
- * sandbox has its own; otherwise the socket must be held by one of its processes, where we may look at them.
- */
-function listens(port: number, uid: number | undefined, processes: TaskProcesses): boolean {
-  const listeners = listenersOn(port);
-  if (uid !== undefined) return listeners.some((listener) => listener.uid === uid);
-  const held = new Set(processes.list().flatMap(socketInodesOf));
-  return held.size === 0 || listeners.some(({ inode }) => held.has(inode));
 }

@@ -3,16 +3,14 @@ import { ExecutorError, MEBIBYTE } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { TaskExit } from "./launch.ts";
 import { processSandbox } from "./process-sandbox.ts";
-import { ExitedEarly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
+import { ExitedEarly, OnLoopbackOnly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
 import { READY_MARK, watchForMark } from "./ready-mark.ts";
-import { listenersOn } from "./socket-table.ts";
 import type { SpawnedTask } from "./spawn-task.ts";
 import { spawnTask } from "./spawn-task.ts";
 import type { FoundTask } from "./task-folders.ts";
 import { findTaskFolder } from "./task-folders.ts";
 import { canExecute, taskPath } from "./tools.ts";
 import type { ProcessWorld } from "./world.ts";
-import { TASK_HOST } from "./world.ts";
 
 /** How often a start is tried anew because somebody else took the port that was free a moment ago. */
 const PORT_TRIES = 3;
@@ -89,12 +87,13 @@ async function startOnce(
   signal: AbortSignal,
 ): Promise<Sandbox> {
   const spawned = await spawnTask(world, spec, found);
-  const { launched, port } = spawned;
+  const { launched, endpoint, isOnLoopbackOnly } = spawned;
   const spawnedAtMs = performance.now();
   const mark = watchForMark(launched.ring);
   try {
     const rule = found.task.ready;
-    const ready = { host: TASK_HOST, port, rule, mark, exited: launched.exited, isOurs: spawned.isListener };
+    const { exited } = launched;
+    const ready = { ...endpoint, rule, mark, exited, isOurs: spawned.isListener, isOnLoopbackOnly };
     const how = await untilReady(ready, signal);
     const readyAtMs = performance.now();
     return processSandbox(spec, spawned, {
@@ -134,7 +133,7 @@ function explain(error: unknown, spec: SandboxSpec, spawned: SpawnedTask, signal
   const logTail = spawned.launched.ring.tail(TAIL_BYTES).text;
   if (error instanceof ExitedEarly) {
     // Whoever listens there now took the port from under the task.
-    if (listenersOn(spawned.port).length > 0) return new PortTaken();
+    if (spawned.hasStranger()) return new PortTaken();
     if (spawned.launched.group === undefined)
       return new ExecutorError("SANDBOX_START_FAILED", {
         image,
@@ -142,6 +141,10 @@ function explain(error: unknown, spec: SandboxSpec, spawned: SpawnedTask, signal
         logTail,
       });
     return new ExecutorError("SANDBOX_EXITED_EARLY", { image, ...exitFacts(error.exit), logTail });
+  }
+  if (error instanceof OnLoopbackOnly) {
+    const reason = "it listens on 127.0.0.1 only; listen on 0.0.0.0";
+    return new ExecutorError("SANDBOX_START_FAILED", { image, reason, logTail });
   }
   const isOurDeadline = signal.aborted && error instanceof ExecutorError && error.code === "START_TIMEOUT";
   return isOurDeadline

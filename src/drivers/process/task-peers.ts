@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import type { PeerAddress } from "../../core/index.ts";
+import type { TaskNetworks } from "./network/index.ts";
 import { kernelForms, tcpTableText, uidBetween } from "./socket-table.ts";
 import type { TaskUids } from "./task-uids.ts";
 
@@ -9,23 +10,26 @@ const ADDRESSES_FOR_MS = 10_000;
 const TABLE_FOR_MS = 20;
 
 /**
- * Tells tasks from other callers. Both share the host's network, so an address says nothing; but the other end of the
- * connection is a socket of this host, and the kernel knows the uid that opened it. One look at its table is a read of
+ * Tells tasks from other callers. One in a network of its own is known by its address. On the host's network an address says
+ * nothing; but the other end of the connection is a socket of this host, and the kernel knows the uid that opened it. One look at its table is a read of
  * `/proc/net/tcp`, so this is for accepted connections, not for each request.
  */
 export class TaskPeers {
   readonly #uids: TaskUids | undefined;
+  readonly #networks: TaskNetworks | undefined;
   #ownAddresses: ReadonlySet<string> = new Set();
   #ownAddressesUntilMs = 0;
   #table = "";
   #tableUntilMs = 0;
 
-  constructor(uids: TaskUids | undefined) {
+  constructor(uids: TaskUids | undefined, networks: TaskNetworks | undefined) {
     this.#uids = uids;
+    this.#networks = networks;
   }
 
-  /** `false` where tasks have no uid of their own: then nothing can be told. */
+  /** `false` where tasks have neither a network nor a uid of their own: then nothing can be told. */
   isTask({ remoteAddress, remotePort, localAddress, localPort }: PeerAddress): boolean {
+    if (this.#networks?.isTask(remoteAddress) === true) return true;
     const uids = this.#uids;
     if (uids === undefined || !this.#isOwnAddress(remoteAddress)) return false;
     // Seen from the other end, local and remote change places.

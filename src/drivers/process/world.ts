@@ -2,6 +2,7 @@ import type { SandboxId } from "../../core/index.ts";
 import type { CgroupRoot } from "./cgroup/cgroup.ts";
 import type { Confinement } from "./confinement.ts";
 import type { FolderDigests } from "./folder-digest.ts";
+import type { TaskNetworks } from "./network/index.ts";
 import type { PortLeases } from "./ports.ts";
 import type { SandboxRecords } from "./record.ts";
 import type { RunningTask } from "./running-task.ts";
@@ -16,6 +17,8 @@ export interface ProcessWorld {
   readonly confinement: Confinement;
   readonly cgroups: CgroupRoot | undefined;
   readonly uids: TaskUids | undefined;
+  /** Makes a network for each sandbox; without it, all of them are on the host's. */
+  readonly networks: TaskNetworks | undefined;
   readonly records: SandboxRecords;
   /** Where tasks without a private `/tmp` get a folder of their own. */
   readonly homes: string;
@@ -27,8 +30,8 @@ export interface ProcessWorld {
   readonly warnings: readonly string[];
 }
 
-/** The daemon calls tasks over loopback; they are told to listen on a port, not on an address. */
-export const TASK_HOST = "127.0.0.1";
+/** Where the daemon calls tasks on the host's network; they are told to listen on a port, not on an address. */
+export const LOOPBACK = "127.0.0.1";
 
 /** Processes and threads that one sandbox may have. */
 export const MOST_PROCESSES = 256;

@@ -1,0 +1,102 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { ExecutorError } from "../../../core/index.ts";
+import { withDeadline } from "../../../std/index.ts";
+import { findTool } from "../tools.ts";
+import { TaskNetworks } from "./task-networks.ts";
+
+/** Where every task listens that has a network to itself, as in a container. */
+export const TASK_PORT = 8080;
+
+const PROBE_TIMEOUT_MS = 5000;
+
+export interface OpenedNetworks {
+  readonly networks: TaskNetworks | undefined;
+  /** Why there are none, in plain words. */
+  readonly remark: string | undefined;
+}
+
+/**
+ * Finds out whether sandboxes can have networks of their own here, by making one and sending something into it.
+ *
+ * @throws {@link ExecutorError} CONFIG_INVALID when the range is none; the signal's reason.
+ */
+export async function openNetworks(
+  owner: string,
+  range: string,
+  signal: AbortSignal,
+): Promise<OpenedNetworks> {
+  const [ip, nsenter] = [findTool("ip"), findTool("nsenter")];
+  const without = (remark: string): OpenedNetworks => ({ networks: undefined, remark });
+  if (process.getuid?.() !== 0) return without("networks for tasks need root");
+  if (ip === undefined || nsenter === undefined)
+    return without("networks for tasks need ip (iproute2) and nsenter (util-linux)");
+  const networks = makeNetworks({ owner, range, ip, nsenter });
+  try {
+    await tryOut(networks, signal);
+    await networks.open();
+    return { networks, remark: undefined };
+  } catch (error) {
+    signal.throwIfAborted();
+    const { reason = "they cannot be made" } = ExecutorError.from(error).facts as { reason?: string };
+    return without(`networks for tasks do not work here: ${reason}`);
+  }
+}
+
+function makeNetworks(options: ConstructorParameters<typeof TaskNetworks>[0]): TaskNetworks {
+  try {
+    return new TaskNetworks(options);
+  } catch (cause) {
+    const reason = `"${options.range}" is no range of IPv4 addresses between /8 and /30`;
+    throw new ExecutorError("CONFIG_INVALID", { reason }, { cause });
+  }
+}
+
+async function tryOut(networks: TaskNetworks, signal: AbortSignal): Promise<void> {
+  const network = await networks.make();
+  try {
+    await withDeadline(
+      {
+        ms: PROBE_TIMEOUT_MS,
+        code: "ENGINE_FAILED",
+        facts: { reason: "nothing comes through" },
+        parent: signal,
+      },
+      async (limited) => {
+        try {
+          await enter(network.entrance, limited);
+          await untilRefused(network.address, limited);
+        } catch (error) {
+          limited.throwIfAborted();
+          throw error;
+        }
+      },
+    );
+  } finally {
+    await network.remove();
+  }
+}
+
+async function enter([program = "", ...rest]: readonly string[], signal: AbortSignal): Promise<void> {
+  const child = spawn(program, [...rest, "true"], {
+    env: { PATH: "/usr/bin:/bin" },
+    stdio: "ignore",
+    signal,
+    killSignal: "SIGKILL",
+  });
+  const [code] = (await once(child, "close", { signal })) as [number | null];
+  if (code !== 0) throw new ExecutorError("ENGINE_FAILED", { reason: "nsenter cannot enter one" });
+}
+
+/** Nobody listens in there: the refusal is the proof that packets go in and come back. */
+async function untilRefused(host: string, signal: AbortSignal): Promise<void> {
+  const socket = connect({ host, port: TASK_PORT, signal });
+  try {
+    const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException];
+    if (error.code !== "ECONNREFUSED")
+      throw new ExecutorError("ENGINE_FAILED", { reason: `they cannot be reached (${error.code})` });
+  } finally {
+    socket.destroy();
+  }
+}
