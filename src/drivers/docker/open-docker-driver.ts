@@ -50,6 +50,10 @@ export async function openDockerDriver(
     if (!engine.isSeccompOn) {
       throw new ExecutorError("ENGINE_FAILED", { reason: "the engine runs without seccomp; tasks need it" });
     }
+    for (const limit of engine.missingLimits) {
+      const warning = `the engine's host does not enforce ${limit}: tasks may take more than they were given`;
+      options.log?.log("warn", "driver.degraded", { driver: "docker", warning });
+    }
     const world = await openWorld(engine, range, options, scope, signal);
     scope.spawn((within) => world.deaths.follow(within));
     world.pool.open();

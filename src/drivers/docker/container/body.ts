@@ -66,6 +66,7 @@ const OPEN_FILES_LIMIT = 1024;
 const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
 /** The least that engines accept. */
 export const MIN_MEMORY_BYTES = 6 * 1_048_576;
+export const MIN_CPU_MILLIS = 10;
 
 /** The body of a task's container: its image by content, its limits, and every hardening that is free (`reliability.md` 3.3). */
 export function taskBody(

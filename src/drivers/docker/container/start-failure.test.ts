@@ -74,6 +74,7 @@ test.each([
   [{ isolation: "gvisor" as const }, "ISOLATION_UNAVAILABLE"],
   [{ resources: { ...TASK.resources, gpuCount: 1 } }, "GPU_UNAVAILABLE"],
   [{ resources: { ...TASK.resources, memoryBytes: 6 * 1_048_576 - 1 } }, "INPUT_INVALID"],
+  [{ resources: { ...TASK.resources, cpuMillis: 0 } }, "INPUT_INVALID"],
 ])("a task that asks for %j is refused with %s", (change, code) => {
   expect(() => planIsolation({ ...TASK, ...change })).toThrow(expect.objectContaining({ code }));
 });

@@ -21,7 +21,8 @@ export async function connectLibrary(
   const isTls = options.tls !== undefined;
   return new Library({
     ...parseEngineHost(engineHost(options), isTls),
-    ...options.tls,
+    ...(options.tls ?? { ca: undefined, cert: undefined, key: undefined }),
+    timeout: undefined,
     ...(isTls ? {} : { agent: new QuietAgent({ keepAlive: false }) }),
     version: version === undefined ? undefined : `v${version}`,
   });

@@ -8,6 +8,7 @@ import { EngineCaller } from "./caller.ts";
 import { connectLibrary, engineHost, parseEngineHost } from "./connection.ts";
 import { ContainerClient } from "./containers.ts";
 import { ImageClient } from "./images.ts";
+import { isRecord } from "./json-lines.ts";
 import type { EngineVersions } from "./negotiate.ts";
 import { negotiateApi } from "./negotiate.ts";
 import { NetworkClient } from "./networks.ts";
@@ -22,6 +23,8 @@ export interface Engine {
   /** Whether it answers at a socket file rather than an address of a network. */
   readonly isSocket: boolean;
   readonly isSeccompOn: boolean;
+  /** Limits that this host's kernel does not enforce, by the names of the fields that ask for them. */
+  readonly missingLimits: readonly string[];
   /** Whether its operator gave it a seccomp profile of their own, which then is policy. */
   readonly hasOwnSeccompProfile: boolean;
   readonly containers: ContainerClient;
@@ -64,6 +67,7 @@ export async function openEngine(
     architecture: version.Arch,
     isSocket: parseEngineHost(engineHost(options), options.tls !== undefined).socketPath !== undefined,
     isLocal: readText(info, "Name") === hostname(),
+    missingLimits: LIMITS.filter((name) => isRecord(info) && info[name] === false),
     isSeccompOn: seccomp !== undefined,
     hasOwnSeccompProfile: seccomp !== undefined && !/profile=(default|builtin|unconfined)\b/.test(seccomp),
     containers: new ContainerClient(docker, caller),
@@ -78,6 +82,9 @@ export async function openEngine(
 function ping(docker: object, abortSignal: AbortSignal): Promise<unknown> {
   return (docker as { ping(options: { abortSignal: AbortSignal }): Promise<unknown> }).ping({ abortSignal });
 }
+
+/** What an engine says about each limit that a task's container asks for. */
+const LIMITS = ["MemoryLimit", "SwapLimit", "CpuCfsQuota", "PidsLimit"] as const;
 
 async function openEvents(
   docker: Docker,
