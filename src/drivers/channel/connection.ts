@@ -177,14 +177,17 @@ export class Connection implements Carrier {
     // A server may answer before it has read the whole request; what is left of that would precede the next one.
     const isSent = this.#write?.isWhole === true && this.#socket.writableLength === 0;
     if (!isSent) exchange.source?.destroy();
-    if (reuse === undefined || !isSent || this.#isClosed) {
-      this.#destroy();
-    } else {
-      const hintMs = Math.max(0, (reuse.keepAliveMs ?? Number.POSITIVE_INFINITY) - KEEP_ALIVE_MARGIN_MS);
-      this.#idleUntilMs = performance.now() + Math.min(this.#options.idleLimitMs, hintMs);
+    const idleMs = reuse === undefined || !isSent || this.#isClosed ? 0 : this.#idleMs(reuse.keepAliveMs);
+    if (idleMs > 0) {
+      this.#idleUntilMs = performance.now() + idleMs;
       this.#options.onIdle(this);
-    }
+    } else this.#destroy();
     exchange.end();
+  }
+
+  #idleMs(serverMs: number | undefined): number {
+    const { idleLimitMs } = this.#options;
+    return serverMs === undefined ? idleLimitMs : Math.min(idleLimitMs, serverMs - KEEP_ALIVE_MARGIN_MS);
   }
 
   #onClose(): void {
