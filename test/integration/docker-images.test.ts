@@ -7,6 +7,7 @@ import { never, openDockerWorld, startTask } from "../support/docker-world.ts";
 import type { EngineProxy } from "../support/engine-proxy.ts";
 import { openEngineProxy, PASS } from "../support/engine-proxy.ts";
 import { importImage, taskFiles } from "../support/images.ts";
+import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 import { openRegistry, type Registry, whyNoRegistry } from "../support/registry.ts";
 
@@ -104,12 +105,37 @@ describe.skipIf(reason !== undefined)(reason ?? "images of the docker driver", (
     });
   });
 
-  test("M26: when the registry cannot say whether a tag has moved, the image that is here serves", async () => {
+  test("M26: when the registry cannot say whether a tag has moved, the image that is here serves, and it is not asked again soon", async () => {
     const image = `${registry.host}/m26/stays:1`;
     await publish(image, "one");
-    const { digest } = await driver.resolve(image, { refresh: "missing" }, never());
-    proxy.decide = (call) => (call.path.startsWith("/distribution/") ? { type: "hang" } : PASS);
-    expect(await driver.resolve(image, { refresh: "moved" }, never())).toEqual({ digest, wasPulled: false });
+    await using world = openDockerWorld(proxy.socketPath);
+    const offline = await world.open({ networksAhead: 0 });
+    const { digest } = await offline.resolve(image, { refresh: "missing" }, never());
+    const isQuestion = (call: { path: string }): boolean => call.path.startsWith("/distribution/");
+    const asked = (): number => proxy.calls.filter(isQuestion).length;
+    const before = asked();
+    proxy.decide = (call) => (isQuestion(call) ? { type: "hang" } : PASS);
+    for (const _ of [1, 2, 3]) {
+      expect(await offline.resolve(image, { refresh: "moved" }, never())).toEqual({
+        digest,
+        wasPulled: false,
+      });
+    }
+    expect(asked() - before).toBe(1);
+    proxy.decide = () => PASS;
+  });
+
+  test("A6: a driver that closes gives its pulls up", async () => {
+    await using world = openDockerWorld(proxy.socketPath);
+    const short = await world.open({ networksAhead: 0 });
+    proxy.decide = (call) =>
+      isPull(call) ? { type: "answer", status: 200, body: '{"status":"Pulling"}\n', thenHang: true } : PASS;
+    const before = pulls();
+    const waiting = short.resolve(`${registry.host}/m26/long:1`, { refresh: "missing" }, never());
+    const failed = expect(waiting).rejects.toMatchObject({ code: "IMAGE_PULL_FAILED" });
+    await poll("the pull is under way", () => pulls() > before || "not yet");
+    await short[Symbol.asyncDispose]();
+    await failed;
     proxy.decide = () => PASS;
   });
 

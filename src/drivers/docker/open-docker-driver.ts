@@ -109,6 +109,8 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     registryConfigPath: options.registryConfigPath,
     timeoutMs: options.pullTimeoutMs ?? DEFAULT_PULL_TIMEOUT_MS,
     stallMs: options.pullStallMs ?? DEFAULT_PULL_STALL_MS,
+    closing: scope.signal,
+    nowMs: systemClock.nowMs,
     log: options.log,
   });
   return {

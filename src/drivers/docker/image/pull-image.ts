@@ -11,6 +11,8 @@ export interface PullOptions {
   readonly registryConfigPath: string | undefined;
   readonly timeoutMs: number;
   readonly stallMs: number;
+  /** Aborts when the driver closes: an engine gives a pull up whose listener has gone. */
+  readonly closing: AbortSignal;
   onProgress(progress: PullProgress): void;
 }
 
@@ -30,10 +32,10 @@ export async function pullImage(
   reference: ImageReference & { readonly type: "name" },
   options: PullOptions,
 ): Promise<void> {
-  const { timeoutMs } = options;
+  const { timeoutMs, closing } = options;
   const facts = { image, reason: `it was not here after ${timeoutMs} ms` };
   try {
-    await withDeadline({ ms: timeoutMs, code: "IMAGE_PULL_FAILED", facts }, (signal) =>
+    await withDeadline({ ms: timeoutMs, code: "IMAGE_PULL_FAILED", facts, parent: closing }, (signal) =>
       pull(engine, image, reference, options, signal),
     );
   } catch (thrown) {

@@ -22,13 +22,23 @@ interface Flight {
 
 type NamedReference = ImageReference & { readonly type: "name" };
 
-export type ResolverOptions = Omit<PullOptions, "onProgress"> & { readonly log: Log | undefined };
+export type ResolverOptions = Omit<PullOptions, "onProgress"> & {
+  readonly log: Log | undefined;
+  readonly nowMs: () => number;
+};
+
+/** A registry that could not say what a tag names is not asked again for this long: each cold start would wait for it. */
+const SILENT_REGISTRY_MS = 60_000;
+/** More registries than anybody uses; then all are forgotten. */
+const MAX_SILENT_REGISTRIES = 100;
 
 /** Pins images to their content. All callers that want one image share one pull; a caller who gives up leaves it running. */
 export class ImageResolver {
   readonly #engine: Engine;
   readonly #options: ResolverOptions;
   readonly #flights = new Map<string, Flight>();
+  /** When a silent registry may be asked again. */
+  readonly #silentUntilMs = new Map<string, number>();
 
   constructor(engine: Engine, options: ResolverOptions) {
     this.#engine = engine;
@@ -76,6 +86,7 @@ export class ImageResolver {
   async #hasMoved(reference: NamedReference, local: ImageFacts, signal: AbortSignal): Promise<boolean> {
     const known = local.repoDigests.filter((digest) => digest.startsWith(`${reference.repository}@`));
     if (reference.digest !== undefined || known.length === 0) return false;
+    if ((this.#silentUntilMs.get(reference.domain) ?? 0) > this.#options.nowMs()) return false;
     try {
       const login = await readLogin(this.#options.registryConfigPath, reference.domain);
       const digest = await this.#engine.images.distributionDigest(formatImageReference(reference), login, {
@@ -84,6 +95,8 @@ export class ImageResolver {
       return digest !== "" && !known.includes(`${reference.repository}@${digest}`);
     } catch (error) {
       signal.throwIfAborted();
+      if (this.#silentUntilMs.size >= MAX_SILENT_REGISTRIES) this.#silentUntilMs.clear();
+      this.#silentUntilMs.set(reference.domain, this.#options.nowMs() + SILENT_REGISTRY_MS);
       this.#options.log?.log("debug", "image.refused", { image: formatImageReference(reference), error });
       return false;
     }
