@@ -4,8 +4,8 @@ import type { CallOptions, CallSink, Placement } from "./executor.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLine } from "./task-line.ts";
 
-/** How long a broken connection waits for the reason of its sandbox's end. */
-const END_REASON_WAIT_MS = 500;
+/** How long a broken connection waits for the reason of its sandbox's end; an engine under load tells it late. */
+const END_REASON_WAIT_MS = 900;
 /** A call whose sandbox could not be reached, with nothing sent, is placed again this often. */
 const MOST_PLACEMENTS = 3;
 
