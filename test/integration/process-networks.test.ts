@@ -3,6 +3,9 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { PeerAddress, Sandbox } from "../../src/core/index.ts";
+import { NetworkNames } from "../../src/drivers/process/network/names.ts";
+import { runIp } from "../../src/drivers/process/network/run-ip.ts";
+import { findTool } from "../../src/drivers/process/tools.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { StartOptions } from "../conformance/sandbox-driver/scene.ts";
 import { neverAborted, specFor } from "../conformance/sandbox-driver/scene.ts";
@@ -157,6 +160,30 @@ describe("a network for each sandbox", () => {
     await expect(start(own, image)).rejects.toMatchObject({ code: "SANDBOX_START_FAILED" });
     const there = await host.addTask("shy", { command: ["node", "main.cjs"] }, files);
     expect(await postOverHttp(await start(host, there), "")).toEqual({ status: 200, body: "here" });
+  });
+
+  test("half of a network, as a life leaves it that is killed while it makes one, is swept by the next", async ({
+    skip,
+  }) => {
+    if (own.driver.reach.network !== "own") skip("networks for tasks do not work here");
+    const names = new NetworkNames(own.owner);
+    const ip = findTool("ip") ?? "";
+    await runIp(
+      ip,
+      [],
+      [
+        `netns add ${names.namespace(65_001)}`,
+        `netns add ${names.namespace(65_002)}`,
+        `link add ${names.link(65_002)} type veth peer name eth0 netns ${names.namespace(65_002)}`,
+        `netns add ${names.namespace(65_003)}`,
+        `link add ${names.link(65_003)} type veth peer name eth0 netns ${names.namespace(65_003)}`,
+        `netns delete ${names.namespace(65_003)}`,
+      ],
+    );
+    const sandbox = await start(own, "test/echo");
+    expect(await own.driver.leftovers(neverAborted())).toEqual([]);
+    expect((await own.remains()).filter((name) => name.includes("-6500"))).toEqual([]);
+    expect(await postOverHttp(sandbox, "mine stays")).toEqual({ status: 200, body: "mine stays" });
   });
 
   test("without a free address a start fails and says so, and a driver opens on the host's network", async ({
