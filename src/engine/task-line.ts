@@ -177,8 +177,10 @@ export class TaskLine {
   }
 
   #startKindFor(owner: SandboxOwner, attempt: Attempt): Placement["start"] {
-    if (owner.createdAtMs >= attempt.startedAtMs || owner.calls === 0) return "cold";
-    return owner.thawedAtMs >= attempt.startedAtMs ? "thawed" : "warm";
+    if (owner.createdAtMs >= attempt.startedAtMs) return "cold";
+    // Before the next line: one that was taken over from an earlier life has had no calls either.
+    if (owner.thawedAtMs >= attempt.startedAtMs) return "thawed";
+    return owner.calls === 0 ? "cold" : "warm";
   }
 
   /** @returns whether a start was begun; not when the task has all the sandboxes that it may have. */

@@ -10,8 +10,10 @@ import { freshName } from "../support/fresh-name.ts";
 import { judgeAtRest, judgeLog, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
+import { random } from "../support/random.ts";
 
 const reason = whyNoEngine();
+const SEED = Number(process.env["HEARTH_FAULT_SEED"] ?? 20_261_121);
 /** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
 const SLACK = 3;
 
@@ -76,7 +78,46 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
     }
   });
 
-  test("A5: SIGTERM with 20 calls in flight admits no more, lets them finish, and exits 0 with nothing left", async () => {
+  test("A2: killed again and again in the midst of cold starts, the last life clears up after all of them", async () => {
+    const owner = freshName("fault");
+    const stateDir = await mkdtemp(join(tmpdir(), "hs-"));
+    const dice = random(SEED);
+    try {
+      for (let life = 0; life < 5; life += 1) {
+        const { daemon, caller } = await host.start({ owner, stateDir });
+        const calls = Array.from({ length: 4 }, (_, at) =>
+          caller.call(host.obeys, "sleep 1; body=x", { mem: 32 + life + at, cpu: 0.4 }),
+        );
+        await new Promise((resolve) => setTimeout(resolve, dice.int(800)));
+        await daemon.end("SIGKILL");
+        for (const { status } of await Promise.all(calls)) expect([0, 200]).toContain(status);
+        await daemon[Symbol.asyncDispose]();
+      }
+      await using last = await host.start({ owner, stateDir });
+      const books = watchBooks(last);
+      const fresh = await last.caller.call(host.obeys, "body=fresh", { mem: 64, cpu: 0.4 });
+      expect([fresh.status, fresh.text]).toEqual([200, "fresh"]);
+      await judgeAtRest(last);
+      await books.stop();
+      const { sandboxes } = await last.caller.get<SandboxList>("/v1/sandboxes");
+      // What lived on is whole: each answers, without a start of its own.
+      for (const { resources } of sandboxes) {
+        const mem = resources.memoryBytes / 1_048_576;
+        const met = await last.caller.call(host.obeys, "body=met", { mem, cpu: 0.4 });
+        expect([met.status, met.text, met.start]).toEqual([200, "met", expect.stringMatching(/warm|thawed/)]);
+        expect(sandboxes.map(({ id }) => id)).toContain(met.sandboxId);
+      }
+      expect(await last.daemon.end("SIGTERM")).toBe(0);
+      expect(await host.remainsOf(owner)).toEqual([]);
+      judgeLog(last.daemon);
+    } finally {
+      await rm(stateDir, { recursive: true, force: true });
+    }
+  }, 90_000);
+
+  test("A5, M29: SIGTERM with 20 calls in flight admits no more, lets them finish, and exits 0 with nothing left but what is another daemon's", async () => {
+    await using neighbour = await host.start();
+    const theirs = await neighbour.caller.call(host.obeys, "body=theirs");
     await using host1 = await host.start();
     const { daemon, caller, owner } = host1;
     await caller.call(host.obeys, "body=warm");
@@ -97,6 +138,9 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
     expect(answers.map(({ text }) => text)).toEqual(Array.from({ length: 20 }, (_, at) => String(at)));
     expect(await ended).toBe(0);
+    const met = await neighbour.caller.call(host.obeys, "body=met");
+    expect([met.text, met.sandboxId]).toEqual(["met", theirs.sandboxId]);
+    await judgeAtRest(neighbour);
     expect(await host.remainsOf(owner)).toEqual([]);
     judgeLog(daemon);
   });
