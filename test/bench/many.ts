@@ -35,7 +35,7 @@ export const many: Bench = {
       await call(daemon, newest);
       const body = requestFor(newest);
       const port = Number(new URL(daemon.baseUrl).port);
-      const under = await load({ port, body, connections: 8, seconds: isQuick ? 1 : 3 });
+      const under = await load({ host: "127.0.0.1", port, body, connections: 8, seconds: isQuick ? 1 : 3 });
       rows.push({
         case: `${count} warm`,
         figures: {

@@ -35,8 +35,8 @@ async function compare(connections: number, daemon: BenchDaemon, { isQuick }: Be
     const beforeUs = cpuTimeUs(daemon.pid);
     const result = await load(
       way === "direct"
-        ? { port: daemon.taskPort, body: INPUT, connections, seconds }
-        : { port: daemon.port, body: executionRequest(INPUT), connections, seconds },
+        ? { ...daemon.task, body: INPUT, connections, seconds }
+        : { host: "127.0.0.1", port: daemon.port, body: executionRequest(INPUT), connections, seconds },
     );
     return { ...result, cpuUs: (cpuTimeUs(daemon.pid) - beforeUs) / (result.perSecond * seconds) };
   };

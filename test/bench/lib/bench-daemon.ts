@@ -4,12 +4,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Daemon, startDaemon } from "../../support/start-daemon.ts";
 
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The built daemon with the process driver and one warm task, `bench/echo`. */
 export interface BenchDaemon extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;
   /** Where the warm task itself listens. */
-  readonly taskPort: number;
+  readonly task: Place;
 }
 
 /** What the daemon is asked: the input within an execution request. */
@@ -29,9 +34,8 @@ export async function startBenchDaemon(): Promise<BenchDaemon> {
   let daemon: Daemon | undefined;
   try {
     daemon = await startDaemon({ stateDir, env: { HEARTH_DRIVER: "process", HEARTH_LOG_LEVEL: "error" } });
-    const taskPort = Number(await call(daemon.baseUrl, "port"));
-    if (!(taskPort > 0)) throw new Error(`the task did not tell its port: ${daemon.log()}`);
-    return { ...atWork(daemon, stateDir), taskPort };
+    const told = await call(daemon.baseUrl, "where");
+    return { ...atWork(daemon, stateDir), task: await findTask(told) };
   } catch (error) {
     await daemon?.[Symbol.asyncDispose]();
     await rm(stateDir, { recursive: true, force: true });
@@ -39,7 +43,7 @@ export async function startBenchDaemon(): Promise<BenchDaemon> {
   }
 }
 
-function atWork(daemon: Daemon, stateDir: string): Omit<BenchDaemon, "taskPort"> {
+function atWork(daemon: Daemon, stateDir: string): Omit<BenchDaemon, "task"> {
   return {
     pid: daemon.child.pid ?? 0,
     port: Number(new URL(daemon.baseUrl).port),
@@ -50,13 +54,26 @@ function atWork(daemon: Daemon, stateDir: string): Omit<BenchDaemon, "taskPort">
   };
 }
 
+/** Depending on the host a task has a network of its own, or shares the host's. */
+async function findTask(told: string): Promise<Place> {
+  const { port, addresses } = JSON.parse(told) as { port: number; addresses: string[] };
+  for (const host of new Set([...addresses, "127.0.0.1"])) {
+    const answer = await post(`http://${host}:${port}/`, "where").catch(() => undefined);
+    if (answer === told) return { host, port };
+  }
+  throw new Error(`the task is at none of ${addresses.join(", ")}`);
+}
+
 async function call(url: string, input: string): Promise<string> {
-  const answer = await fetch(url, {
-    method: "POST",
-    body: executionRequest(input),
-    signal: AbortSignal.timeout(30_000),
-  });
-  const { success, msg } = (await answer.json()) as { success: boolean; msg: string };
+  const { success, msg } = JSON.parse(await post(url, executionRequest(input))) as {
+    success: boolean;
+    msg: string;
+  };
   if (!success) throw new Error(msg);
   return msg;
+}
+
+async function post(url: string, body: string): Promise<string> {
+  const answer = await fetch(url, { method: "POST", body, signal: AbortSignal.timeout(30_000) });
+  return await answer.text();
 }

@@ -1,9 +1,9 @@
 // A closed loop for each connection: plain sockets, one prepared request, as little work for each answer as possible.
 import { connect } from "node:net";
 
-const { port, body, connections, seconds } = JSON.parse(process.argv[2]);
+const { host, port, body, connections, seconds } = JSON.parse(process.argv[2]);
 const request = Buffer.from(
-  `POST / HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  `POST / HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
 );
 const latenciesUs = [];
 let errors = 0;
@@ -23,7 +23,7 @@ function finish() {
 for (let index = 0; index < connections; index += 1) {
   let sentMs = 0;
   let held = "";
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = connect({ port, host, noDelay: true });
   const send = () => {
     sentMs = performance.now();
     socket.write(request);

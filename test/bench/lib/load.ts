@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export interface LoadOptions {
+  readonly host: string;
   readonly port: number;
   readonly body: string;
   readonly connections: number;
@@ -27,7 +28,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
   return generator === "wrk" ? await loadByWrk(options) : await loadByNode(options);
 }
 
-async function loadByWrk({ port, body, connections, seconds }: LoadOptions): Promise<LoadResult> {
+async function loadByWrk({ host, port, body, connections, seconds }: LoadOptions): Promise<LoadResult> {
   const folder = mkdtempSync(join(tmpdir(), "hearth-bench-"));
   try {
     const script = join(folder, "post.lua");
@@ -47,7 +48,7 @@ end\n`,
       `-d${seconds}s`,
       "-s",
       script,
-      `http://127.0.0.1:${port}/`,
+      `http://${host}:${port}/`,
     ]);
     return parse(text);
   } finally {
