@@ -155,11 +155,11 @@ async function call(daemon: Daemon, image: string, resource: { cpu: number; mem:
 
 async function evictAll(daemon: Daemon): Promise<void> {
   const list = (await (await fetch(`${daemon.baseUrl}/v1/sandboxes`)).json()) as {
-    sandboxes: { sandboxId: string }[];
+    sandboxes: { id: string }[];
   };
   await Promise.all(
-    list.sandboxes.map(({ sandboxId }) =>
-      fetch(`${daemon.baseUrl}/v1/sandboxes/${sandboxId}?force=true`, { method: "DELETE" }),
+    list.sandboxes.map(({ id }) =>
+      fetch(`${daemon.baseUrl}/v1/sandboxes/${id}?force=true`, { method: "DELETE" }),
     ),
   );
 }
@@ -171,6 +171,7 @@ async function networksReady(engine: BenchEngine, count: number): Promise<void> 
     leftover.clear();
   }
   for (let tries = 0; tries < 300; tries += 1) {
+    if (tries === 299) process.stderr.write("cold: the networks are not ready; going on without\n");
     const filters = JSON.stringify({ name: ["hearth_net_"], status: ["running"] });
     const ready = await engine.docker.listContainers({ filters });
     const tasks = await engine.docker.listContainers({ filters: JSON.stringify({ name: ["mecanywhere_"] }) });
