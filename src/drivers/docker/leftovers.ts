@@ -9,7 +9,7 @@ import type { ContainerRow } from "./engine/containers.ts";
 import { EngineError, isMissing, toExecutorError } from "./engine/engine-error.ts";
 import type { NetworkRow } from "./engine/networks.ts";
 import { parseRange } from "./network/ipv4.ts";
-import { NETWORK_NAME_PREFIX } from "./network/make-network.ts";
+import { isNetworkName } from "./network/network-name.ts";
 import type { TaskNetwork } from "./network/network-sandbox.ts";
 import { subnetOf } from "./network/subnets.ts";
 import type { World } from "./world.ts";
@@ -48,8 +48,9 @@ export async function findLeftovers(world: World, signal: AbortSignal): Promise<
 
 /** An image may bring labels of its own into a stranger's container; it cannot bring our kind of name as well. */
 function isOurs(row: ContainerRow): boolean {
-  const prefix = row.labels[LABEL.KIND] === "network" ? NETWORK_NAME_PREFIX : TASK_NAME_PREFIX;
-  return row.name.startsWith(prefix);
+  return row.labels[LABEL.KIND] === "network"
+    ? isNetworkName(row.name)
+    : row.name.startsWith(TASK_NAME_PREFIX);
 }
 
 function isEarlier({ owner }: World, labels: Readonly<Record<string, string>>): boolean {

@@ -1,6 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
 import type { Endpoint } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
 import { retry, systemClock } from "../../../std/index.ts";
 import type { NetworkPlace } from "../container/body.ts";
 import { pauseBody } from "../container/body.ts";
@@ -11,15 +10,16 @@ import type { Engine } from "../engine/engine.ts";
 import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
 import type { NetworkPolicy } from "../options.ts";
 import { TASK_PORT } from "../options.ts";
+import type { HostRoute } from "./host-routes.ts";
+import { readHostRoutes } from "./host-routes.ts";
 import type { Range } from "./ipv4.ts";
-import { parseRange } from "./ipv4.ts";
+import { overlap, parseRange } from "./ipv4.ts";
+import { networkName } from "./network-name.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import type { ReachPlan } from "./reach.ts";
 import type { Subnet, Subnets } from "./subnets.ts";
 
-/** What names of ours begin with; never the tasks' own prefix. */
-export const NETWORK_NAME_PREFIX = "hearth_net_";
 /** A range that others cut from at the same time; more collisions in a row than this mean something else. */
 const MAX_COLLISIONS = 16;
 
@@ -46,21 +46,20 @@ export class NetworkMaker {
   async makeNetwork(): Promise<TaskNetwork> {
     const { reach, subnets } = this.#options;
     for (let collisions = 0; ; collisions += 1) {
-      // Another engine on this host may cut from the same range: only its bridges tell.
-      const subnet = subnets.take(this.#engine.isLocal ? hostRanges() : []);
+      // Another engine on this host may cut from the same range: only the host's routes tell.
+      const subnet = subnets.take((await this.#hostRoutes()).map(({ range }) => range));
       try {
-        const network = await this.#create(subnet);
+        const network = await this.#createAlone(subnet);
         if (reach.type !== "member") return network;
         await this.#join(network, reach.containerId);
         return network;
       } catch (thrown) {
-        if (!isCollision(thrown) || collisions >= MAX_COLLISIONS) {
-          subnets.release(subnet.range);
-          throw thrown;
-        }
-        // Somebody else has it, and is in the list now.
-        await this.refreshForeign();
+        const isTaken = thrown instanceof SubnetTaken || isCollision(thrown);
+        // Somebody else has it, and is in the list after this.
+        if (isTaken && collisions < MAX_COLLISIONS) await this.refreshForeign();
         subnets.release(subnet.range);
+        if (!isTaken) throw thrown;
+        if (collisions >= MAX_COLLISIONS) throw collided(thrown);
       }
     }
   }
@@ -128,10 +127,26 @@ export class NetworkMaker {
     subnets.setForeign(ranges);
   }
 
+  /** What the host reaches inside our range. A wider route is no hindrance: to our networks there is a closer one. */
+  async #hostRoutes(): Promise<readonly HostRoute[]> {
+    if (!this.#engine.isLocal) return [];
+    const { whole } = this.#options.subnets;
+    return (await readHostRoutes()).filter(({ range }) => range.bits >= whole.bits && overlap(range, whole));
+  }
+
+  /** Two engines that look at the same moment both find it free: whoever then sees two routes to it gives way. */
+  async #createAlone(subnet: Subnet): Promise<TaskNetwork> {
+    const network = await this.#create(subnet);
+    const faces = (await this.#hostRoutes()).filter(({ range }) => overlap(range, subnet.range));
+    if (faces.length < 2) return network;
+    await this.removeNetwork(network);
+    throw new SubnetTaken(`${subnet.cidr} has routes through ${faces.map(({ face }) => face).join(" and ")}`);
+  }
+
   async #create(subnet: Subnet): Promise<TaskNetwork> {
     const { policy, reach } = this.#options;
-    const name = `${NETWORK_NAME_PREFIX}${unique()}`;
     const isInternal = policy === "internal" && reach.type !== "published";
+    const name = networkName(!isInternal && reach.type === "member");
     const id = await this.#engine.networks.create({
       name,
       subnet: subnet.cidr,
@@ -186,6 +201,16 @@ export class NetworkMaker {
   }
 }
 
+/** A subnet that turned out to be another engine's. */
+class SubnetTaken extends Error {
+  override readonly name = "SubnetTaken";
+}
+
+function collided(thrown: unknown): Error {
+  const reason = "others on this host keep taking the subnets of the task network range";
+  return new ExecutorError("ENGINE_FAILED", { reason }, { cause: thrown });
+}
+
 /** What a bridge is told beside its addresses. */
 function bridgeOptions(policy: NetworkPolicy, reach: ReachPlan): Readonly<Record<string, string>> {
   // A daemon that is a member needs no way through the host: then the host keeps no address that a task could reach.
@@ -212,15 +237,4 @@ async function ignoreMissing(work: Promise<void>): Promise<void> {
   } catch (thrown) {
     if (!isMissing(thrown)) throw thrown;
   }
-}
-
-/** The ranges of this machine's interfaces. */
-function hostRanges(): readonly Range[] {
-  return Object.values(networkInterfaces())
-    .flat()
-    .flatMap((face) => (typeof face?.cidr === "string" ? (parseRange(face.cidr) ?? []) : []));
-}
-
-function unique(): string {
-  return randomBytes(6).toString("hex");
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { parseRoutes } from "./host-routes.ts";
 import { contains, formatRange, overlap, parseAddress, parseRange, type Range } from "./ipv4.ts";
 import { Subnets } from "./subnets.ts";
 
@@ -62,4 +63,16 @@ test.each(["", "10.0.0.0/33", "10.0.0/8", "10.0.0.256", "::1/64", "10.0.0.0/8/8"
 test("a peer's address is read in both forms that sockets show", () => {
   expect(parseAddress("::ffff:10.213.0.2")).toBe(parseAddress("10.213.0.2"));
   expect(parseAddress("fe80::1")).toBeUndefined();
+});
+
+test("the kernel's table of routes is read, without the default one", () => {
+  const table = [
+    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT",
+    "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0",
+    "br-1\t0804D50A\t00000000\t0001\t0\t0\t0\tF8FFFFFF\t0\t0\t0",
+    "",
+  ].join("\n");
+  expect(parseRoutes(table).map(({ face, range: found }) => [face, formatRange(found)])).toEqual([
+    ["br-1", "10.213.4.8/29"],
+  ]);
 });

@@ -18,7 +18,8 @@ const SUBNET_BITS = 29;
  * it hands one out again, so that nothing on the host still remembers its last user.
  */
 export class Subnets {
-  readonly #whole: Range;
+  /** What is cut up. */
+  readonly whole: Range;
   readonly #slots: number;
   readonly #taken = new Set<number>();
   #foreign: readonly Range[] = [];
@@ -26,14 +27,14 @@ export class Subnets {
 
   /** @param random 0 up to, not including, 1: where the round begins, so that two daemons seldom meet. */
   constructor(whole: Range, random: number) {
-    this.#whole = whole;
+    this.whole = whole;
     this.#slots = Math.max(1, sizeOf(whole) / 2 ** (32 - SUBNET_BITS));
     this.#cursor = Math.floor(random * this.#slots);
   }
 
   /** What others use of the engine's address space. Replaces what was known. */
   setForeign(ranges: readonly Range[]): void {
-    this.#foreign = ranges.filter((range) => overlap(range, this.#whole));
+    this.#foreign = ranges.filter((range) => overlap(range, this.whole));
   }
 
   /**
@@ -50,7 +51,7 @@ export class Subnets {
       this.#taken.add(slot);
       return subnet;
     }
-    const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(this.#whole)} is in use`;
+    const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(this.whole)} is in use`;
     throw new ExecutorError("ENGINE_FAILED", { reason });
   }
 
@@ -59,11 +60,11 @@ export class Subnets {
   }
 
   #slotOf(range: Range): number {
-    return Math.floor((range.base - this.#whole.base) / 2 ** (32 - SUBNET_BITS));
+    return Math.floor((range.base - this.whole.base) / 2 ** (32 - SUBNET_BITS));
   }
 
   #at(slot: number): Subnet {
-    const base = this.#whole.base + slot * 2 ** (32 - SUBNET_BITS);
+    const base = this.whole.base + slot * 2 ** (32 - SUBNET_BITS);
     const range = { base, bits: SUBNET_BITS };
     return subnetOf(range);
   }
