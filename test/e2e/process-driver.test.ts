@@ -203,6 +203,8 @@ describe("without an engine", () => {
       msg: expect.stringContaining("hold") as unknown,
     });
     await poll("the warm servers are gone", () => !pids.some(isAlive) || "not yet");
+    // Answers once all is quiet.
+    expect((await ask(daemon, "/pause", "")).json).toMatchObject({ success: true, running: 0 });
     expect((await ask(daemon, "/update-config", { cpu: -1 })).status).toBe(400);
     const body = { timeout: 2, cpu: 0.5, mem: 200, has_gpu: false, microVM_runtime: "kata" };
     expect((await ask(daemon, "/update-config", body)).json).toMatchObject({ success: true });
