@@ -33,6 +33,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
   }, 120_000);
   afterAll(async () => {
     await books.stop();
+    await host.judgeNetworks(daemon);
     await daemon[Symbol.asyncDispose]();
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
     await proxy[Symbol.asyncDispose]();

@@ -37,6 +37,7 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
   }, 120_000);
   afterAll(async () => {
     await books.stop();
+    await host.judgeNetworks(daemon);
     await judgeAtRest(daemon);
     await daemon[Symbol.asyncDispose]();
     expect(await host.remainsOf(daemon.owner)).toEqual([]);

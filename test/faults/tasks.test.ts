@@ -36,6 +36,7 @@ http: {answer_bytes: 8388608}`,
   }, 120_000);
   afterAll(async () => {
     await books.stop();
+    await host.judgeNetworks(daemon);
     await judgeAtRest(daemon, baseline);
     await daemon[Symbol.asyncDispose]();
     expect(await host.remainsOf(daemon.owner)).toEqual([]);

@@ -6,6 +6,7 @@ import { Caller, SECRET_CANARY } from "./caller.ts";
 import { freshName } from "./fresh-name.ts";
 import { buildTaskImage, importImage, taskFiles } from "./images.ts";
 import type { Judged } from "./judge.ts";
+import { poll } from "./poll.ts";
 import type { PrivateEngine, PrivateEngineOptions } from "./private-engine.ts";
 import { openPrivateEngine } from "./private-engine.ts";
 import type { DaemonOptions } from "./start-daemon.ts";
@@ -15,6 +16,9 @@ import { startDaemon } from "./start-daemon.ts";
 export const endWith = (code: number): string => `echo ${code} > /tmp/code; kill $(cat /tmp/server); exit`;
 /** Ends the whole program by a signal. */
 export const dieBy = (signal: string): string => `kill -${signal} $(cat /tmp/main); exit`;
+
+/** With one network sandbox ahead: it and one that was used, each with its network, and four bare networks. */
+const MOST_AHEAD = 8;
 
 const OBEYS = `echo $$ > /tmp/main
 nc -ll -p 8080 -e /handler & server=$!; echo $server > /tmp/server
@@ -49,6 +53,8 @@ export interface FaultHost extends AsyncDisposable {
   /** Everything that carries an owner's label: containers of both kinds, and networks. */
   remainsOf(owner: string): Promise<readonly string[]>;
   bystanderLives(): Promise<boolean>;
+  /** I5: once all sandboxes are gone, a daemon keeps the few networks that it makes ahead, and no more. */
+  judgeNetworks(daemon: FaultDaemon): Promise<void>;
 }
 
 export async function openFaultHost(options: PrivateEngineOptions = {}): Promise<FaultHost> {
@@ -93,6 +99,14 @@ async function furnish(engine: PrivateEngine): Promise<FaultHost> {
     sandboxesOf,
     remainsOf,
     bystanderLives,
+    async judgeNetworks({ caller, owner }) {
+      await caller.post("/pause");
+      await poll("only what is made ahead is left", async () => {
+        const left = await remainsOf(owner);
+        return left.length <= MOST_AHEAD || left.join();
+      });
+      await caller.post("/unpause");
+    },
     image: async (name, main) => await buildTaskImage(docker, name, { main, reply: 'eval "$body"' }),
     async start({
       config = "",

@@ -20,6 +20,11 @@ interface Watched {
 }
 
 const RECONNECT = { firstMs: 50, maxMs: 2000 } as const;
+/**
+ * An engine answers a request for events before it begins to listen for them (20.10 sends the head first): a death in that
+ * moment is in no list that we took at once, and in no event. So there is a second look when it listens for sure.
+ */
+const SECOND_LOOK_MS = 1000;
 
 /**
  * Notices deaths by the engine's events, not by asking. When the stream of events breaks it is opened again, and what ended
@@ -77,6 +82,8 @@ export class Deaths {
       stream.destroy();
     };
     signal.addEventListener("abort", onAbort, { once: true });
+    const over = new AbortController();
+    const secondLook = this.#lookLater(over.signal);
     try {
       // What ended while nobody listened; what ends from here on is in the stream.
       await this.#catchUp();
@@ -90,6 +97,17 @@ export class Deaths {
     } finally {
       signal.removeEventListener("abort", onAbort);
       stream.destroy();
+      over.abort(new Error("the stream of events is over"));
+      await secondLook;
+    }
+  }
+
+  async #lookLater(signal: AbortSignal): Promise<void> {
+    try {
+      await sleep(SECOND_LOOK_MS, signal);
+      await this.#catchUp(signal);
+    } catch {
+      // The stream is over, and the next one is looked after anew; or the engine fails, and the stream will show it.
     }
   }
 
@@ -140,11 +158,11 @@ export class Deaths {
     watched?.end(end);
   }
 
-  async #catchUp(): Promise<void> {
+  async #catchUp(signal?: AbortSignal): Promise<void> {
     if (this.#watched.size === 0) return;
     const known = [...this.#watched.keys()];
     const rows = new Map(
-      (await this.#engine.containers.list([this.#ownerLabel])).map((row) => [row.id, row]),
+      (await this.#engine.containers.list([this.#ownerLabel], { signal })).map((row) => [row.id, row]),
     );
     for (const containerId of known) {
       const watched = this.#watched.get(containerId);
