@@ -50,8 +50,7 @@ export async function openDockerDriver(
     if (!engine.isSeccompOn) {
       throw new ExecutorError("ENGINE_FAILED", { reason: "the engine runs without seccomp; tasks need it" });
     }
-    for (const limit of engine.missingLimits) {
-      const warning = `the engine's host does not enforce ${limit}: tasks may take more than they were given`;
+    for (const warning of warningsAbout(engine)) {
       options.log?.log("warn", "driver.degraded", { driver: "docker", warning });
     }
     const world = await openWorld(engine, range, options, scope, signal);
@@ -102,6 +101,16 @@ async function openWorld(
     if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
   };
   return { engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
+}
+
+/** What this engine's host cannot do for every task. */
+function warningsAbout({ missingLimits, hasInit }: Engine): readonly string[] {
+  const unlimited = missingLimits.map(
+    (limit) => `the engine's host does not enforce ${limit}: tasks may take more than they were given`,
+  );
+  return hasInit
+    ? unlimited
+    : [...unlimited, "docker-init is not installed: a task has to reap its own children"];
 }
 
 function toDriver(world: World, range: Range, options: DockerDriverOptions, scope: Scope): SandboxDriver {

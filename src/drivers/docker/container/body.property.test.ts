@@ -59,7 +59,7 @@ const place: fc.Arbitrary<NetworkPlace> = fc.oneof(
 test("no input yields a mount, a device, a privilege, a capability or a foreign namespace", () => {
   fc.assert(
     fc.property(spec, owner, place, fc.option(anything, { nil: undefined }), (wanted, by, at, seccomp) => {
-      const body = taskBody(wanted, by, at, { nowMs: 0, seccomp });
+      const body = taskBody(wanted, by, at, { nowMs: 0, seccomp, hasInit: true });
       expect(TOP).toEqual(expect.arrayContaining(Object.keys(body)));
       expect(HOST).toEqual(expect.arrayContaining(Object.keys(body.HostConfig)));
       const { HostConfig: host } = body;

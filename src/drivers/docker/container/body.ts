@@ -68,12 +68,19 @@ const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file"
 export const MIN_MEMORY_BYTES = 6 * 1_048_576;
 export const MIN_CPU_MILLIS = 10;
 
+export interface BodyOptions {
+  readonly nowMs: number;
+  readonly seccomp: string | undefined;
+  /** Whether the engine has a first process that reaps what the task leaves behind. */
+  readonly hasInit: boolean;
+}
+
 /** The body of a task's container: its image by content, its limits, and every hardening that is free (`reliability.md` 3.3). */
 export function taskBody(
   spec: SandboxSpec,
   owner: Owner,
   place: NetworkPlace,
-  options: { readonly nowMs: number; readonly seccomp: string | undefined },
+  options: BodyOptions,
 ): ContainerBody {
   const { cpuMillis, memoryBytes } = spec.task.resources;
   return {
@@ -95,7 +102,7 @@ export function taskBody(
         { Name: "nofile", Soft: OPEN_FILES_LIMIT, Hard: OPEN_FILES_LIMIT },
         { Name: "core", Soft: 0, Hard: 0 },
       ],
-      Init: true,
+      Init: options.hasInit,
       ReadonlyRootfs: false,
       RestartPolicy: { Name: "no" },
       AutoRemove: false,

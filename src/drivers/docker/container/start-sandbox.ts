@@ -99,7 +99,8 @@ class Start {
     const { engine, deaths, owner, seccomp, known } = this.#world;
     const beganMs = systemClock.nowMs();
     const place = await this.#place(signal);
-    const body = taskBody(this.#spec, owner, place, { nowMs: systemClock.wallMs(), seccomp });
+    const options = { nowMs: systemClock.wallMs(), seccomp, hasInit: engine.hasInit };
+    const body = taskBody(this.#spec, owner, place, options);
     this.#created = engine.containers.create(this.#name, body);
     const containerId = await orAbort(this.#created, signal);
     this.#containerId = containerId;

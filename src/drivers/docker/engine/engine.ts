@@ -23,6 +23,8 @@ export interface Engine {
   /** Whether it answers at a socket file rather than an address of a network. */
   readonly isSocket: boolean;
   readonly isSeccompOn: boolean;
+  /** Whether it can put a process of its own before a container's; without, a task has to reap what it leaves behind. */
+  readonly hasInit: boolean;
   /** Limits that this host's kernel does not enforce, by the names of the fields that ask for them. */
   readonly missingLimits: readonly string[];
   /** Whether its operator gave it a seccomp profile of their own, which then is policy. */
@@ -67,6 +69,8 @@ export async function openEngine(
     architecture: version.Arch,
     isSocket: parseEngineHost(engineHost(options), options.tls !== undefined).socketPath !== undefined,
     isLocal: readText(info, "Name") === hostname(),
+    // What an engine says when the program is not installed.
+    hasInit: readText(isRecord(info) ? info["InitCommit"] : undefined, "ID") !== "N/A",
     missingLimits: LIMITS.filter((name) => isRecord(info) && info[name] === false),
     isSeccompOn: seccomp !== undefined,
     hasOwnSeccompProfile: seccomp !== undefined && !/profile=(default|builtin|unconfined)\b/.test(seccomp),
