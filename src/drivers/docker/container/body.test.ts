@@ -17,7 +17,11 @@ function specOf(task: Partial<TaskSpec>): SandboxSpec {
 
 const bodyOf = (task: Partial<TaskSpec>): object => {
   const place = { type: "join", containerId: "c1" } as const;
-  return taskBody(specOf(task), { ownerId: "o", instanceId: "i" }, place, { nowMs: 0, seccomp: undefined });
+  return taskBody(specOf(task), { ownerId: "o", instanceId: "i" }, place, {
+    nowMs: 0,
+    seccomp: undefined,
+    hasInit: true,
+  });
 };
 
 describe("the body of a task's container", () => {
