@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import Docker from "dockerode";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Sandbox } from "../../src/core/index.ts";
+import type { Log, Sandbox } from "../../src/core/index.ts";
 import type { DockerDriverOptions } from "../../src/drivers/docker/index.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { DockerWorld } from "../support/docker-world.ts";
@@ -243,7 +243,9 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       name: "mecanywhere_half_made",
       Labels: { "hearth.owner": world.ownerId, "hearth.instance": "killed", "hearth.kind": "sandbox" },
     });
-    const next = await world.open({ networksAhead: 0 });
+    const failures: unknown[] = [];
+    const log: Log = { log: (_, event, fields) => event === "network.failed" && failures.push(fields) };
+    const next = await world.open({ networksAhead: 0, log });
     const found = await next.leftovers(never());
     expect(found).toHaveLength(2);
     const [adopted, reaped] = found;
@@ -263,8 +265,11 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
     });
     await expect(created.inspect()).rejects.toMatchObject({ statusCode: 404 });
     expect((await bystander.inspect()).State.Running).toBe(true);
+    // What was taken over is no leftover any more, and its network least of all.
     expect(await next.leftovers(never())).toEqual([]);
     await sandbox.stop(0);
+    await next[Symbol.asyncDispose]();
+    expect(failures).toEqual([]);
     await bystander.remove({ force: true });
   });
 

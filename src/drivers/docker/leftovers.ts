@@ -33,8 +33,8 @@ export async function findLeftovers(world: World, signal: AbortSignal): Promise<
   const { engine, owner, known } = world;
   try {
     const rows = await engine.containers.list([ownerLabel(owner.ownerId)], { signal });
-    const networks = (await engine.networks.list({ signal })).filter((network) =>
-      isEarlier(world, network.labels),
+    const networks = (await engine.networks.list({ signal })).filter(
+      ({ id, labels }) => !known.has(id) && isEarlier(world, labels),
     );
     const earlier = rows.filter((row) => !known.has(row.id) && isOurs(row) && isEarlier(world, row.labels));
     const found = earlier.flatMap((row) => describe(row, rows, networks) ?? []);
@@ -128,6 +128,7 @@ async function adopt(world: World, found: Found, signal: AbortSignal): Promise<S
       throw notWhole("its port does not accept");
     signal.throwIfAborted();
     world.known.add(row.id);
+    world.known.add(network.id);
     if (found.pause !== undefined) world.known.add(found.pause.id);
     return new DockerSandbox(engine, {
       id: labels.sandboxId,
@@ -168,6 +169,7 @@ function removeNetworkOf({ engine, maker, pool, known }: World, { row, pause, ne
     if (pause !== undefined) await removeContainer(engine, pause.id);
     if (network !== undefined) await maker.removeNetwork(network);
     if (pause !== undefined) known.delete(pause.id);
+    if (network !== undefined) known.delete(network.id);
   });
 }
 

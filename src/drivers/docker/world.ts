@@ -16,7 +16,7 @@ export interface World {
   readonly maker: NetworkMaker;
   readonly pool: NetworkPool;
   readonly log: Log | undefined;
-  /** Ids of the containers that this life knows; they are no leftovers. */
+  /** Ids of the containers and networks that this life has made or taken over; they are no leftovers. */
   readonly known: Set<string>;
   /** Carries tidying to its end behind a caller's back; its failure is logged, and disposing the driver waits for it. */
   inBackground(work: () => Promise<void>): void;
