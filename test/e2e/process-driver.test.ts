@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -54,6 +54,8 @@ describe("without an engine", () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "hearth-tasks-"));
+    // Tasks run under other uids.
+    await chmod(folder, 0o755);
     for (const id of TASKS) {
       await mkdir(join(folder, id), { mode: 0o755 });
       await cp(new URL("../support/tasks/obey.mjs", import.meta.url), join(folder, id, "main.mjs"));
