@@ -118,7 +118,7 @@ export async function importImage(
 ): Promise<void> {
   const [repo, tag] = splitTag(image);
   const changes = [`CMD ${JSON.stringify(command)}`];
-  const stream = await docker.importImage(Readable.from([tar(files)]) as unknown as string, {
+  const stream = await docker.importImage(Readable.from([tar(files)]), {
     repo,
     tag,
     changes,
