@@ -19,6 +19,7 @@ import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import type { ReachPlan } from "./reach.ts";
 import type { Subnet, Subnets } from "./subnets.ts";
+import { UnansweredNetworks } from "./unanswered.ts";
 
 /** A range that others cut from at the same time; more collisions in a row than this mean something else. */
 const MAX_COLLISIONS = 16;
@@ -34,12 +35,15 @@ export interface MakerOptions {
 
 /** Makes and removes task networks and network sandboxes. What it made halfway when it failed, it has removed again. */
 export class NetworkMaker {
+  /** What the engine may have made without our knowing; to be removed when it answers again. */
+  readonly unanswered: UnansweredNetworks;
   readonly #engine: Engine;
   readonly #options: MakerOptions;
 
   constructor(engine: Engine, options: MakerOptions) {
     this.#engine = engine;
     this.#options = options;
+    this.unanswered = new UnansweredNetworks(engine);
   }
 
   /** @throws EngineError; {@link ExecutorError} ENGINE_FAILED when the range is used up, ENGINE_UNAVAILABLE. */
@@ -147,15 +151,20 @@ export class NetworkMaker {
     const { policy, reach } = this.#options;
     const isInternal = policy === "internal" && reach.type !== "published";
     const name = networkName(!isInternal && reach.type === "member");
-    const id = await this.#engine.networks.create({
-      name,
-      subnet: subnet.cidr,
-      gateway: subnet.gateway,
-      isInternal,
-      bridge: bridgeOptions(policy, reach),
-      labels: this.#labels(subnet),
-    });
-    return { id, name, subnet };
+    try {
+      const id = await this.#engine.networks.create({
+        name,
+        subnet: subnet.cidr,
+        gateway: subnet.gateway,
+        isInternal,
+        bridge: bridgeOptions(policy, reach),
+        labels: this.#labels(subnet),
+      });
+      return { id, name, subnet };
+    } catch (thrown) {
+      this.unanswered.note(name, thrown);
+      throw thrown;
+    }
   }
 
   async #join(network: TaskNetwork, ownContainerId: string): Promise<void> {

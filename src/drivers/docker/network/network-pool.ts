@@ -8,6 +8,8 @@ import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 const BARE_NETWORKS_AHEAD = 4;
 /** Nothing is made until this long after the last start: making one takes the engine's time from a start. */
 const QUIET_MS = 250;
+/** More removals than this do not wait for a quiet moment: starts that never pause would pile them up without end. */
+const SURPLUS_LIMIT = 32;
 /** An engine that does not answer must not keep the daemon: what is left then is swept by the next life. */
 const CLOSE_MS = 8000;
 const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
@@ -30,7 +32,7 @@ export type Taken =
  *     (refill, when quiet) ──► fresh ──take──► in use ──give back──► used, for the same image only ──take──► in use
  *                                                            └─(enough already)──► removed, when quiet
  *
- * Nothing is made or removed while a start is under way.
+ * Nothing is made or removed while a start is under way, unless too much waits to be removed.
  */
 export class NetworkPool implements AsyncDisposable {
   readonly #maker: NetworkMaker;
@@ -124,6 +126,7 @@ export class NetworkPool implements AsyncDisposable {
     await this.#scope[Symbol.asyncDispose]();
     this.dropAll();
     for (const network of this.#bare.splice(0)) this.discard({ type: "network", network });
+    this.#surplus.push(() => this.#maker.unanswered.remove());
     // Four at a time: the engine takes its network lock one by one anyhow.
     const work = async (): Promise<void> => {
       for (let removal = this.#surplus.shift(); removal !== undefined; removal = this.#surplus.shift()) {
@@ -138,7 +141,7 @@ export class NetworkPool implements AsyncDisposable {
     let failures = 0;
     while (!signal.aborted) {
       const quietInMs = this.#starts > 0 ? QUIET_MS : this.#lastStartMs + QUIET_MS - this.#options.nowMs();
-      if (quietInMs > 0) {
+      if (quietInMs > 0 && this.#surplus.length <= SURPLUS_LIMIT) {
         await sleep(quietInMs, signal);
         continue;
       }
@@ -150,6 +153,8 @@ export class NetworkPool implements AsyncDisposable {
         continue;
       }
       failures = (await this.#attempt(step)) ? 0 : failures + 1;
+      // The engine answers: whatever it had not answered before is there by now, or soon.
+      if (failures === 0) await this.#removeUnanswered();
       if (failures > 0) await sleep(backoffMs(RETRY, failures, Math.random()), signal);
     }
   }
@@ -165,6 +170,11 @@ export class NetworkPool implements AsyncDisposable {
       };
     }
     return undefined;
+  }
+
+  async #removeUnanswered(): Promise<void> {
+    const { unanswered } = this.#maker;
+    if (!unanswered.isEmpty) await this.#attempt(() => unanswered.remove());
   }
 
   async #refill(): Promise<void> {

@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { poll } from "../../../../test/support/poll.ts";
+import type { NetworkMaker } from "./make-network.ts";
+import { NetworkPool } from "./network-pool.ts";
+import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
+import { Subnets } from "./subnets.ts";
+
+/** Makes networks out of nothing and remembers what there is. */
+class FakeMaker
+  implements Pick<NetworkMaker, "makeNetwork" | "makeSandbox" | "removeNetwork" | "removeSandbox">
+{
+  readonly there = new Set<string>();
+  /** Every create has been answered. */
+  readonly unanswered = { isEmpty: true, remove: () => Promise.resolve() };
+  readonly #subnets = new Subnets({ base: 0x0a000000, bits: 16 }, 0);
+  #count = 0;
+
+  makeNetwork(): Promise<TaskNetwork> {
+    const id = `n${(this.#count += 1)}`;
+    this.there.add(id);
+    return Promise.resolve({ id, name: id, subnet: this.#subnets.take() });
+  }
+
+  async makeSandbox(): Promise<NetworkSandbox> {
+    const network = await this.makeNetwork();
+    const endpoint = { host: network.subnet.taskAddress, port: 8080 };
+    return { containerId: `c-${network.id}`, name: network.name, network, endpoint, usedBy: undefined };
+  }
+
+  removeNetwork({ id }: TaskNetwork): Promise<void> {
+    this.there.delete(id);
+    return Promise.resolve();
+  }
+
+  removeSandbox({ network }: Pick<NetworkSandbox, "network">): Promise<void> {
+    return this.removeNetwork(network);
+  }
+}
+
+function open(ahead: number): { readonly maker: FakeMaker; readonly pool: NetworkPool } {
+  const maker = new FakeMaker();
+  const pool = new NetworkPool(maker as unknown as NetworkMaker, {
+    ahead,
+    log: undefined,
+    nowMs: () => performance.now(),
+  });
+  pool.open();
+  return { maker, pool };
+}
+
+const untilReady = (pool: NetworkPool, count: number): Promise<void> =>
+  poll("the pool is filled", () => pool.ready === count || String(pool.ready));
+
+test("what is fresh goes to anybody, what was used only to its own image", async () => {
+  const { maker, pool } = open(2);
+  await untilReady(pool, 2);
+  const still = pool.holdStill();
+  const first = pool.take("a");
+  if (first === undefined) throw new Error("nothing was ready");
+  pool.giveBack(first, "a");
+  expect(pool.take("b")).toMatchObject({ type: "sandbox", sandbox: { usedBy: undefined } });
+  expect(pool.take("a")).toMatchObject({ type: "sandbox", sandbox: { usedBy: "a" } });
+  still();
+  await pool[Symbol.asyncDispose]();
+  expect(maker.there.size).toBe(2); // the two that were taken are their takers' own
+});
+
+test("nothing is made while a start is under way, and the pool fills again afterwards", async () => {
+  const { maker, pool } = open(3);
+  await untilReady(pool, 3);
+  await poll("bare networks are there too", () => maker.there.size === 7 || String(maker.there.size));
+  const still = pool.holdStill();
+  for (const _ of [1, 2, 3]) expect(pool.take("a")).toMatchObject({ type: "sandbox" });
+  expect(pool.take("a")).toMatchObject({ type: "network" });
+  expect(maker.there.size).toBe(7);
+  still();
+  still();
+  await untilReady(pool, 3);
+  await pool[Symbol.asyncDispose]();
+});
+
+test("what is given back while starts never pause does not pile up without end", async () => {
+  const { maker, pool } = open(0);
+  pool.holdStill();
+  const taken = await Promise.all(Array.from({ length: 100 }, () => maker.makeSandbox()));
+  for (const sandbox of taken) pool.giveBack({ type: "sandbox", sandbox }, "a");
+  await poll("most are removed", () => maker.there.size <= 40 || String(maker.there.size));
+  await pool[Symbol.asyncDispose]();
+  expect(maker.there.size).toBe(0);
+});
+
+test("a pool that is closed keeps nothing", async () => {
+  const { maker, pool } = open(4);
+  await untilReady(pool, 4);
+  await pool[Symbol.asyncDispose]();
+  expect(maker.there.size).toBe(0);
+});
