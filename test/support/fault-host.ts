@@ -38,6 +38,8 @@ export interface FaultDaemonOptions extends Omit<DaemonOptions, "config"> {
   /** Where the daemon finds the engine, if not at its own socket. */
   readonly socketPath?: string;
   readonly owner?: string;
+  /** Network sandboxes made ahead; default 1. */
+  readonly networksAhead?: number;
 }
 
 /** An engine for a suite of faults, with its images, a stranger's container, and daemons on request. */
@@ -113,13 +115,14 @@ async function furnish(engine: PrivateEngine): Promise<FaultHost> {
       docker: section = "",
       socketPath = engine.socketPath,
       owner = freshName("fault"),
+      networksAhead = 1,
       env,
       ...rest
     } = {}) {
       const daemon = await startDaemon({
         ...rest,
         env: { DOCKER_HOST: `unix://${socketPath}`, FAULT_SECRET: SECRET_CANARY, ...env },
-        config: configOf(config, section, owner),
+        config: configOf(config, section, owner, networksAhead),
       });
       const realSandboxes = async (): Promise<readonly string[]> =>
         (await sandboxesOf(owner)).map(({ Labels }) => Labels[LABEL.SANDBOX] ?? "");
@@ -139,14 +142,14 @@ async function furnish(engine: PrivateEngine): Promise<FaultHost> {
 }
 
 /** Each daemon cuts its networks from a range of its own: other engines of this machine have theirs. */
-function configOf(config: string, section: string, owner: string): string {
+function configOf(config: string, section: string, owner: string, networksAhead: number): string {
   const range = `10.${randomInt(100, 200)}.${randomInt(0, 16) * 16}.0/20`;
   const tasks = config.includes("tasks:") ? "" : "tasks: {stop_grace_s: 1, refresh_images: false}";
   return `driver: docker
 cpu: 2
 mem: 1024
 ${tasks}
-docker: {network_range: ${range}, networks_ahead: 1, owner: ${owner}${section === "" ? "" : `, ${section}`}}
+docker: {network_range: ${range}, networks_ahead: ${networksAhead}, owner: ${owner}${section === "" ? "" : `, ${section}`}}
 ${config}
 `;
 }
