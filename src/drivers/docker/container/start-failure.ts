@@ -27,6 +27,9 @@ const INIT_FAILURE = /\[FATAL\s+tini \(\d+\)\] exec (.*) failed: (.*)/;
 const UNUSABLE =
   /no command specified|executable file not found|no such file or directory|permission denied|exec format error|is a directory|unable to find user|no matching entries in passwd/i;
 
+/** The runtime's own first steps are counted to the container, and were killed: what runc before and since 1.2 says. */
+const KILLED_FOR_MEMORY = /cannot start a stopped process|init was OOM-killed/i;
+
 /** Says why a sandbox did not come up, in our codes. Errors of ours get the log's tail where it may help. */
 export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureScene): ExecutorError {
   const { image } = spec.task;
@@ -46,6 +49,11 @@ export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureS
       { image, reason: "its image was removed meanwhile" },
       { cause: thrown },
     );
+  }
+  if (KILLED_FOR_MEMORY.test(reason)) {
+    const mb = Math.round(spec.task.resources.memoryBytes / MEBIBYTE);
+    const why = `its memory of ${mb} MB is too little for a container to start in`;
+    return new ExecutorError("SANDBOX_START_FAILED", { image, reason: why }, { cause: thrown });
   }
   if (UNUSABLE.test(reason)) return new ExecutorError("IMAGE_UNUSABLE", { image, reason }, { cause: thrown });
   // An engine blames a start on itself also when the image's program is at fault; everything else is its own doing.
