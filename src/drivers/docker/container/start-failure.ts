@@ -40,6 +40,12 @@ export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureS
     return new ExecutorError("START_TIMEOUT", { ...thrown.facts, logTail }, { cause: thrown.cause });
   }
   if (!(thrown instanceof EngineError)) return ExecutorError.from(thrown);
+  return refusal(spec, thrown);
+}
+
+/** The engine would not make or start it. */
+function refusal(spec: SandboxSpec, thrown: EngineError): ExecutorError {
+  const { image } = spec.task;
   const general = toExecutorError(thrown);
   if (general.code === "DISK_FULL") return general;
   const { reason, verb } = thrown;
