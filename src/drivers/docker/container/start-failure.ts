@@ -32,7 +32,6 @@ const KILLED_FOR_MEMORY = /cannot start a stopped process|init was OOM-killed/i;
 
 /** Says why a sandbox did not come up, in our codes. Errors of ours get the log's tail where it may help. */
 export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureScene): ExecutorError {
-  const { image } = spec.task;
   const logTail = scene.logTail === "" ? undefined : scene.logTail;
   if (thrown instanceof EndedEarly) return earlyEnd(spec, thrown, scene);
   if (thrown instanceof ExecutorError) {
