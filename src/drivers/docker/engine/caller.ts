@@ -3,6 +3,7 @@ import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, retry, systemClock, withDeadline } from "../../../std/index.ts";
 import { Breaker } from "./breaker.ts";
 import { EngineError, isLostReply, isStumble, toEngineFailure } from "./engine-error.ts";
+import { Turnstile } from "./turnstile.ts";
 
 export const VERB_DEADLINE_MS = 10_000;
 /** Create and start do real work in the engine, and several of them share its locks. */
@@ -10,6 +11,17 @@ export const HEAVY_VERB_DEADLINE_MS = 60_000;
 export const LOOK_DEADLINE_MS = 2000;
 /** A hung engine holds at most this many of our calls until the breaker opens. */
 const MAX_CALLS = 256;
+/**
+ * What engines do one after the other under a lock of theirs: more at once gains nothing, and what would wait for that lock
+ * waits here instead, where it is not yet on its deadline.
+ */
+const AT_ONCE: Readonly<Record<string, number>> = {
+  create: 16,
+  start: 16,
+  remove: 8,
+  "network create": 3,
+  "network remove": 3,
+};
 /** How often a call that changes nothing is asked again when the engine stumbles or its answer gets lost. */
 const READ_TRIES = { tries: 3, firstMs: 50, maxMs: 500 } as const;
 const NEVER = new AbortController().signal;
@@ -24,6 +36,9 @@ export interface CallOptions {
 /** Makes every call to the engine: one deadline each, one breaker for all, and errors sorted. */
 export class EngineCaller {
   readonly #breaker: Breaker;
+  readonly #turnstiles = new Map(
+    Object.entries(AT_ONCE).map(([verb, atOnce]) => [verb, new Turnstile(atOnce)]),
+  );
   #calls = 0;
 
   /** @param ping asks for a sign of life; it may ignore its signal. */
@@ -39,6 +54,16 @@ export class EngineCaller {
     verb: string,
     run: (abortSignal: AbortSignal) => Promise<T>,
     options: CallOptions = {},
+  ): Promise<T> {
+    const turnstile = this.#turnstiles.get(verb);
+    if (turnstile === undefined) return await this.#admit(verb, run, options);
+    return await turnstile.pass(() => this.#admit(verb, run, options));
+  }
+
+  async #admit<T>(
+    verb: string,
+    run: (abortSignal: AbortSignal) => Promise<T>,
+    options: CallOptions,
   ): Promise<T> {
     options.signal?.throwIfAborted();
     if (this.#breaker.isOpen) await this.#breaker.admit(verb);
