@@ -19,7 +19,7 @@ const freshSize = (cpu: number): { cpu: number; mem: number } => ({ cpu, mem: ++
 export const cold: Bench = {
   name: "cold",
   summary:
-    "first answers of cold tasks, against `docker run -d` to its first accept and a bare create + start + answer",
+    "from a cold call's arrival to the accept of its task, against `docker run -d` and a bare create + start + answer",
   async run({ isQuick }) {
     await using engine = await openBenchEngine();
     const env = { DOCKER_HOST: engine.host, HEARTH_DRIVER: "docker" };
@@ -33,18 +33,18 @@ export const cold: Bench = {
       await networksReady(engine, AT_ONCE);
       if (variant === "run") return await timed(() => dockerRun(engine, 1));
       if (variant === "bare") return await timed(() => bareStart(engine));
-      const ms = await timed(() => coldCall(variant === "ahead" ? ahead : without, engine.image, 1));
+      const ms = await coldCall(variant === "ahead" ? ahead : without, engine.image, 1);
       await evictAll(ahead);
       await evictAll(without);
       return ms;
     });
     const many = await interleave(["run", "ahead"], isQuick ? 2 : 6, async (variant) => {
       await networksReady(engine, AT_ONCE);
-      const start = (): Promise<void> =>
-        variant === "run" ? dockerRun(engine, SMALL) : coldCall(ahead, engine.image, SMALL);
-      const ms = await timed(async () => {
-        await Promise.all(Array.from({ length: AT_ONCE }, start));
-      });
+      const start = async (): Promise<number> =>
+        variant === "run"
+          ? await timed(() => dockerRun(engine, SMALL))
+          : await coldCall(ahead, engine.image, SMALL);
+      const ms = Math.max(...(await Promise.all(Array.from({ length: AT_ONCE }, start))));
       await evictAll(ahead);
       return ms;
     });
@@ -68,7 +68,7 @@ export const cold: Bench = {
       row("cold call, network made ahead", one.ahead, one.run, one.bare),
       row("cold call, no network made ahead", one.without, one.run, one.bare),
       row(`${AT_ONCE} x docker run -d, last accept`, many.run, many.run),
-      row(`${AT_ONCE} cold keys at once, last answer`, many.ahead, many.run),
+      row(`${AT_ONCE} cold keys at once, last accept`, many.ahead, many.run),
       slowed,
     ];
   },
@@ -139,8 +139,14 @@ function removeLater(id: string): void {
   leftover.add(id);
 }
 
-async function coldCall(daemon: Daemon, image: string, cpu: number): Promise<void> {
-  await call(daemon, image, freshSize(cpu));
+/** @returns how long it took until the task accepted, in milliseconds: what the task itself does then is not counted. */
+async function coldCall(daemon: Daemon, image: string, cpu: number): Promise<number> {
+  const { mem } = freshSize(cpu);
+  const query = `image=${encodeURIComponent(image)}&cpu=${cpu}&mem=${mem}`;
+  const answer = await fetch(`${daemon.baseUrl}/v1/calls?${query}`, { method: "POST", body: "x" });
+  const text = await answer.text();
+  if (answer.headers.get("hearth-start") !== "cold") throw new Error(`not a cold call: ${text}`);
+  return Number(answer.headers.get("hearth-waited-ms"));
 }
 
 async function call(daemon: Daemon, image: string, resource: { cpu: number; mem: number }): Promise<void> {
