@@ -22,15 +22,15 @@ describe("the daemon's own end, on processes", () => {
     host = await openProcessHost();
   });
   afterAll(async () => {
+    await using _host = host;
     expect(await host.taskProcesses()).toEqual([]);
-    await host[Symbol.asyncDispose]();
   });
 
   test("M29: after kill -9 under load the next life answers at once and nothing of the old one runs or is booked", async () => {
     const owner = freshName("fault");
     const stateDir = await mkdtemp(join(tmpdir(), "hs-"));
     try {
-      const first = await host.start({ owner, stateDir });
+      await using first = await host.start({ owner, stateDir });
       const script =
         "require('node:child_process').spawn('sleep', ['600'], { detached: true }); await sleep(60000)";
       const load = [

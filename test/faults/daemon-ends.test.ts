@@ -37,7 +37,7 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
     const owner = freshName("fault");
     const stateDir = await mkdtemp(join(tmpdir(), "hs-"));
     try {
-      const first = await host.start({ owner, stateDir });
+      await using first = await host.start({ owner, stateDir });
       const warm = await first.caller.call(host.obeys, "body=warm");
       expect([warm.status, warm.text, warm.start]).toEqual([200, "warm", "cold"]);
       const load = Array.from({ length: 10 }, () => first.caller.call(host.obeys, "sleep 3; body=late"));
@@ -84,14 +84,14 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
     const dice = random(SEED);
     try {
       for (let life = 0; life < 5; life += 1) {
-        const { daemon, caller } = await host.start({ owner, stateDir });
+        await using killed = await host.start({ owner, stateDir });
+        const { daemon, caller } = killed;
         const calls = Array.from({ length: 4 }, (_, at) =>
           caller.call(host.obeys, "sleep 1; body=x", { mem: 32 + life + at, cpu: 0.4 }),
         );
         await new Promise((resolve) => setTimeout(resolve, dice.int(800)));
         await daemon.end("SIGKILL");
         for (const { status } of await Promise.all(calls)) expect([0, 200]).toContain(status);
-        await daemon[Symbol.asyncDispose]();
       }
       await using last = await host.start({ owner, stateDir });
       const books = watchBooks(last);

@@ -32,12 +32,14 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     books = watchBooks(daemon);
   }, 120_000);
   afterAll(async () => {
+    // Whatever is judged, all of it ends.
+    await using _host = host;
+    await using _proxy = proxy;
+    await using _daemon = daemon;
     await books.stop();
     await host.judgeNetworks(daemon);
-    await daemon[Symbol.asyncDispose]();
+    expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-    await proxy[Symbol.asyncDispose]();
-    await host[Symbol.asyncDispose]();
   }, 90_000);
 
   const call = async (text = "x"): Promise<Answer> => await daemon.caller.call(host.obeys, `body=${text}`);

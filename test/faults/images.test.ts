@@ -36,14 +36,16 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     books = watchBooks(daemon);
   }, 120_000);
   afterAll(async () => {
+    // Whatever is judged, all of it ends.
+    await using _host = host;
+    await using _proxy = proxy;
+    await using _registry = registry;
+    await using _daemon = daemon;
     await books.stop();
     await host.judgeNetworks(daemon);
     await judgeAtRest(daemon);
-    await daemon[Symbol.asyncDispose]();
+    expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-    await registry[Symbol.asyncDispose]();
-    await proxy[Symbol.asyncDispose]();
-    await host[Symbol.asyncDispose]();
   }, 90_000);
 
   const call = async (image: string, signal?: AbortSignal): Promise<Answer> =>

@@ -25,10 +25,12 @@ describe("configuration and reservations", () => {
     daemon = await host.start();
   }, 60_000);
   afterAll(async () => {
+    // Whatever is judged, all of it ends.
+    await using _host = host;
+    await using _daemon = daemon;
     await judgeAtRest(daemon);
-    await daemon[Symbol.asyncDispose]();
+    expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.taskProcesses()).toEqual([]);
-    await host[Symbol.asyncDispose]();
   }, 60_000);
 
   const call = (script: string, options: Parameters<Caller["call"]>[2] = {}): Promise<Answer> =>

@@ -35,12 +35,14 @@ http: {answer_bytes: 8388608}`,
     books = watchBooks(daemon);
   }, 120_000);
   afterAll(async () => {
+    // Whatever is judged, all of it ends.
+    await using _host = host;
+    await using _daemon = daemon;
     await books.stop();
     await host.judgeNetworks(daemon);
     await judgeAtRest(daemon, baseline);
-    await daemon[Symbol.asyncDispose]();
+    expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-    await host[Symbol.asyncDispose]();
   }, 90_000);
 
   const call: FaultDaemon["caller"]["call"] = (...args) => daemon.caller.call(...args);
@@ -199,7 +201,8 @@ http: {answer_bytes: 8388608}`,
   test("D7: a task that ignores SIGTERM is killed after its grace, and its orphaned processes are reaped", async () => {
     const deaf = await host.image("deaf", `trap '' TERM\n${SERVES}`);
     // The orphan alone: what the server has forked itself is the server's to reap, whenever it does.
-    const zombies = "(sleep 0.05 &); sleep 0.5; body=$(cat /proc/[0-9]*/stat | /bin/busybox grep -c '(sleep) Z ')";
+    const zombies =
+      "(sleep 0.05 &); sleep 0.5; body=$(cat /proc/[0-9]*/stat | /bin/busybox grep -c '(sleep) Z ')";
     const warm = await call(deaf, zombies);
     expect([warm.status, warm.text]).toEqual([200, "0"]);
     const askedAtMs = performance.now();
