@@ -46,9 +46,9 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
-test("a folder that is a file, and one that is too long, are faults of the setting", async () => {
+test("a folder that is a file, one that is too long and one that cannot be made are faults of the setting", async () => {
   await writeFile(join(folder, "file"), "");
-  for (const path of [join(folder, "file"), join(folder, "x".repeat(120))]) {
+  for (const path of [join(folder, "file"), join(folder, "x".repeat(120)), "/proc/nope/state"]) {
     await expect(openStateDir(path, "")).rejects.toMatchObject({
       code: "CONFIG_INVALID",
       facts: { field: "state_dir" },

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { chmod, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import type { Server } from "node:net";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { ExecutorError } from "../../core/index.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** A Unix socket's path may be this long on Linux; a longer state directory could not be locked. */
 const LONGEST_SOCKET_PATH = 107;
@@ -29,7 +30,7 @@ export async function openStateDir(path: string, ownerName: string): Promise<Sta
     throw new ExecutorError("CONFIG_INVALID", { field: "state_dir", reason: `${path} is too long a path` });
   }
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
   } catch (cause) {
     throw unusable(path, cause);
   }
