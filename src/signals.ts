@@ -36,6 +36,8 @@ export function listenToSignals(): Wishes {
     if (one.type === "stop") {
       stops += 1;
       if (stops > 1) force(one);
+      // A start that does not obey its signal must not keep the daemon from being ended.
+      if (stops > 1 && !isHeard) process.exit(1);
       if (stops > 1 || !isHeard) ended.abort(new Error("the daemon was asked to end"));
     }
     waiting.push(one);

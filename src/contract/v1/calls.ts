@@ -23,8 +23,8 @@ const inQuery = (schema: z.ZodType<number>) =>
     .transform(Number)
     .pipe(schema as z.ZodType<number, number>);
 
-/** What a call is for, as query parameters: the body is the task's input and nothing else. */
-export const callQuery = z.object({
+/** What a call is for, as query parameters: the body is the task's input and nothing else. A misspelt one is refused: it may be a floor. */
+export const callQuery = z.strictObject({
   image,
   cpu: inQuery(cpu).optional(),
   mem: inQuery(mem).optional(),
@@ -41,7 +41,7 @@ export type CallQuery = z.output<typeof callQuery>;
 export const newRun = named(
   "NewRun",
   "A call to be run without waiting for its answer.",
-  z.object({
+  z.strictObject({
     image,
     cpu: cpu.optional(),
     mem: mem.optional(),
