@@ -160,6 +160,24 @@ export const ERRORS = {
     text: "this host does not offer the GPUs asked for",
   },
   SGX_UNAVAILABLE: { kind: "refused", retry: "never", fault: "host", text: "this host does not offer SGX" },
+  NETWORK_UNAVAILABLE: {
+    kind: "refused",
+    retry: "never",
+    fault: "host",
+    text: "this host does not offer the network that the task asked for",
+  },
+  SESSION_NOT_FOUND: {
+    kind: "not_found",
+    retry: "never",
+    fault: "caller",
+    text: "there is no such session, or it has run out",
+  },
+  SESSION_ENDED: {
+    kind: "conflict",
+    retry: "never",
+    fault: "host",
+    text: "the server that the session was pinned to is gone; attest again",
+  },
   IMAGE_FORBIDDEN: {
     kind: "refused",
     retry: "never",

@@ -20,13 +20,17 @@ export type {
 } from "./ports/channel.ts";
 export type { Clock } from "./ports/clock.ts";
 export type {
+  ClassReport,
   DriverCapabilities,
   DriverHealth,
+  DriverSettings,
   Endpoint,
   Leftover,
+  LimitKind,
   LogChunk,
   LogTail,
   PeerAddress,
+  ProbeSight,
   PullProgress,
   ResolvedImage,
   ResolveOptions,
@@ -37,6 +41,8 @@ export type {
   SandboxUsage,
   StartPhases,
 } from "./ports/driver.ts";
+export type { GpuHealth, GpuMonitor, GpuReading } from "./ports/gpus.ts";
+export { NO_GPUS } from "./ports/gpus.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
@@ -62,6 +68,8 @@ export type { ImageReference } from "./task/image-reference.ts";
 export { formatImageReference, parseImageReference } from "./task/image-reference.ts";
 export type { IsolationClass } from "./task/isolation.ts";
 export { ISOLATION_CLASSES, isIsolationClass } from "./task/isolation.ts";
+export type { NetworkPolicy } from "./task/network-policy.ts";
+export { isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
 export type { Outcome } from "./task/outcome.ts";
 export { outcomeOf } from "./task/outcome.ts";
 export type { Resources } from "./task/resources.ts";

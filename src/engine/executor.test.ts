@@ -485,6 +485,7 @@ describe("an earlier life", () => {
           sandboxId: kept.id,
           task: kept.task,
           imageDigest: kept.imageDigest,
+          gpuIds: [],
           isFrozen: false,
           adopt: async () => kept,
           reap: async () => undefined,
@@ -493,6 +494,7 @@ describe("an earlier life", () => {
           sandboxId: "s-broken" as typeof kept.id,
           task: task("broken"),
           imageDigest: "sha256:broken",
+          gpuIds: [],
           isFrozen: false,
           adopt: async () => {
             throw new Error("its port does not accept");
@@ -520,6 +522,7 @@ describe("an earlier life", () => {
           sandboxId: asId<"sandbox">("s-busy"),
           task: task("busy"),
           imageDigest: "sha256:busy",
+          gpuIds: [],
           isFrozen: false,
           adopt: async () => {
             throw new Error("its port does not accept");

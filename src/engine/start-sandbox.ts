@@ -141,7 +141,14 @@ class Start implements StartInProgress {
         },
         (signal) =>
           driver.start(
-            { sandboxId: owner.id, taskKey: owner.taskKey, task: owner.task, image, startTimeoutMs },
+            {
+              sandboxId: owner.id,
+              taskKey: owner.taskKey,
+              task: owner.task,
+              image,
+              gpuIds: [],
+              startTimeoutMs,
+            },
             signal,
           ),
       );

@@ -73,9 +73,16 @@ export function specOf(
     startTimeoutMs = 20_000,
   }: { readonly task?: Partial<TaskSpec>; readonly startTimeoutMs?: number } = {},
 ): SandboxSpec {
-  const whole: TaskSpec = { image, isolation: "default", resources: SMALL_TASK, sgx: false, ...task };
+  const whole: TaskSpec = {
+    image,
+    isolation: "default",
+    resources: SMALL_TASK,
+    sgx: false,
+    network: "default",
+    ...task,
+  };
   const sandboxId = asId<"sandbox">(randomBytes(13).toString("hex"));
-  return { sandboxId, taskKey: taskKey(whole), task: whole, image: resolved, startTimeoutMs };
+  return { sandboxId, taskKey: taskKey(whole), task: whole, image: resolved, gpuIds: [], startTimeoutMs };
 }
 
 export function never(): AbortSignal {

@@ -267,7 +267,13 @@ export function echo(call: FakeCall): void {
 
 /** A warm sandbox as lists show it. */
 export function fakeSandbox(id: string, more: Partial<SandboxView> = {}): SandboxView {
-  const task: TaskSpec = { image: "echo:1", isolation: "default", resources: DEFAULT_RESOURCES, sgx: false };
+  const task: TaskSpec = {
+    image: "echo:1",
+    isolation: "default",
+    resources: DEFAULT_RESOURCES,
+    sgx: false,
+    network: "default",
+  };
   return {
     sandboxId: asId<"sandbox">(id),
     label: `mecanywhere_echo_1_${id}`,

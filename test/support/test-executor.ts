@@ -83,6 +83,7 @@ export function task(image: string, cpu = 1, memoryMib = 128): TaskSpec {
     isolation: "default",
     resources: { cpuMillis: Math.round(cpu * 1000), memoryBytes: memoryMib * MEBIBYTE, gpuCount: 0 },
     sgx: false,
+    network: "default",
   };
 }
 

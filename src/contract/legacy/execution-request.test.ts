@@ -12,7 +12,7 @@ function task(more: object): unknown {
   return parsed.type === "request" ? parsed.task : parsed;
 }
 
-const plain = { image: "a/b:1", isolation: "default", sgx: false };
+const plain = { image: "a/b:1", isolation: "default", sgx: false, network: "default" };
 const resources = (cpuMillis: number, mem: number, gpuCount = 0): object => ({
   cpuMillis,
   memoryBytes: mem * MB,

@@ -48,7 +48,7 @@ export function readExecutionRequest(value: unknown): ExecutionRequest {
   if (isolation instanceof ExecutorError) return { type: "refused", error: isolation };
   return {
     type: "request",
-    task: { image, isolation, resources, sgx: sgx === true },
+    task: { image, isolation, resources, sgx: sgx === true, network: "default" },
     input: isAbsent(input) ? NO_INPUT : Buffer.from(input, "utf8"),
   };
 }

@@ -2,14 +2,51 @@ import type { SandboxId, TaskKey } from "../ids.ts";
 import type { IsolationClass } from "../task/isolation.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
 
-/** What a driver can do, said in advance instead of discovered by an exception. */
+/** What a driver can do now, said in advance instead of discovered by an exception. */
 export interface DriverCapabilities {
-  /** The classes that `start` can reach; the first is what `default` means. */
+  /** The classes that `start` reaches now, each proven by its probe; the first is what `default` means. */
   readonly isolation: readonly IsolationClass[];
   /** Whether an idle sandbox can give its CPU back and keep its memory. */
   readonly canFreeze: boolean;
   /** Whether sandboxes outlive the daemon, so that its next life may take them over. */
   readonly canAdopt: boolean;
+}
+
+/** What a test sandbox saw and could do from inside (`docs/isolation.md`). */
+export interface ProbeSight {
+  /** `uname -r` and `-v` as its programs read them. */
+  readonly kernel: string;
+  /** Whether that is another kernel than the host's. */
+  readonly hasOwnKernel: boolean;
+  /** Limits that were tried and held. */
+  readonly enforced: readonly LimitKind[];
+  /** Limits that were tried and did not hold. */
+  readonly ignored: readonly LimitKind[];
+  /** Whether a setuid program gains nothing. */
+  readonly hasNoNewPrivileges: boolean;
+  /** Whether the executor's own doors can be reached from inside. */
+  readonly reachesExecutor: boolean;
+}
+
+export type LimitKind = "cpu" | "memory" | "pids";
+
+/** One isolation class as this host has it: what stands behind it, and what a test sandbox in it really showed. */
+export interface ClassReport {
+  readonly isolation: IsolationClass;
+  /** The engine's name for what makes it, such as `runsc`; `undefined` where there is no such name. */
+  readonly runtime: string | undefined;
+  /** `unproven`: its probe has not ended yet; starts in it wait for that. */
+  readonly state: "usable" | "unusable" | "unproven";
+  /** Why it is unusable, or what is missing in it though it is usable; a sentence each. */
+  readonly reasons: readonly string[];
+  /** `undefined` until a probe came far enough to see. */
+  readonly sight: ProbeSight | undefined;
+}
+
+/** What an operator may change in a driver while it runs. */
+export interface DriverSettings {
+  /** The engine's runtime behind `microVM`; empty when none is configured. */
+  readonly microVmRuntime: string;
 }
 
 /** An image (or task folder) pinned to its content. */
@@ -40,6 +77,8 @@ export interface SandboxSpec {
   readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly image: ResolvedImage;
+  /** The cards that it gets, by UUID; exactly those, and none when empty. */
+  readonly gpuIds: readonly string[];
   /** From the first step to a port that accepts. */
   readonly startTimeoutMs: number;
 }
@@ -127,6 +166,8 @@ export interface Leftover {
   /** What it was made for; `undefined` when its labels do not say so in our present words: then it can only be reaped. */
   readonly task: TaskSpec | undefined;
   readonly imageDigest: string;
+  /** The cards that it was given. */
+  readonly gpuIds: readonly string[];
   readonly isFrozen: boolean;
   /** Takes it over if it runs, is whole and its port accepts; rejects otherwise, and then `reap` it. */
   adopt(signal: AbortSignal): Promise<Sandbox>;
@@ -162,6 +203,12 @@ export interface SandboxDriver extends AsyncDisposable {
   /** What earlier lives of this owner left; sweeps what is no sandbox (spare networks, folders) by itself. */
   leftovers(signal: AbortSignal): Promise<readonly Leftover[]>;
   health(signal: AbortSignal): Promise<DriverHealth>;
+  /** Every class that is configured or built in, usable or not. Synchronous and cheap. */
+  classes(): readonly ClassReport[];
+  /** Tests every class anew, in short-lived sandboxes of its own; callers at once share one test. Never throws for a class that fails. */
+  probe(signal: AbortSignal): Promise<readonly ClassReport[]>;
+  /** Takes new settings; classes that they change are unproven, and unusable, until their probe has ended. */
+  configure(settings: DriverSettings): void;
   /** Whether a peer address belongs to a task, so that the doors can turn it away. Synchronous and cheap. */
   isTaskAddress(peer: PeerAddress): boolean;
 }

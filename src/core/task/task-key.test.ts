@@ -7,6 +7,7 @@ const plain: TaskSpec = {
   isolation: "default",
   resources: { cpuMillis: 1000, memoryBytes: 128, gpuCount: 0 },
   sgx: false,
+  network: "default" as const,
 };
 
 test("defect 5: whatever a task is told apart by is in its key, SGX and its class included", () => {

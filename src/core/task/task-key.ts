@@ -10,6 +10,6 @@ export function taskKey(task: TaskSpec): TaskKey {
   const { cpuMillis, memoryBytes, gpuCount } = task.resources;
   // The image comes last: it is the only free text, so no two different tasks can print the same.
   return asId<"taskKey">(
-    `${task.isolation}|${cpuMillis}|${memoryBytes}|${gpuCount}|${task.sgx ? "sgx" : "plain"}|${task.image}`,
+    `${task.isolation}|${cpuMillis}|${memoryBytes}|${gpuCount}|${task.sgx ? "sgx" : "plain"}|${task.network}|${task.image}`,
   );
 }

@@ -1,4 +1,5 @@
 import type { IsolationClass } from "./isolation.ts";
+import type { NetworkPolicy } from "./network-policy.ts";
 import type { Resources } from "./resources.ts";
 
 /** What a caller asked for, checked and with every default filled in. */
@@ -9,4 +10,6 @@ export interface TaskSpec {
   readonly isolation: IsolationClass | "default";
   readonly resources: Resources;
   readonly sgx: boolean;
+  /** What it may reach at most; `default` stands for the operator's setting. */
+  readonly network: NetworkPolicy | "default";
 }

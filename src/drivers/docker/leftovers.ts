@@ -102,6 +102,7 @@ function toLeftover(world: World, found: Found): Leftover {
     sandboxId,
     task,
     imageDigest,
+    gpuIds: [],
     isFrozen: found.row.state === "paused",
     adopt: (signal) => adopt(world, found, signal),
     reap: (signal) => reap(world, found, signal),

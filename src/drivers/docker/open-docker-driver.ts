@@ -1,4 +1,4 @@
-import type { DriverHealth, PeerAddress, SandboxDriver } from "../../core/index.ts";
+import type { ClassReport, DriverHealth, PeerAddress, SandboxDriver } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { Scope, systemClock } from "../../std/index.ts";
 import { boundedWork } from "./bounded-work.ts";
@@ -129,6 +129,9 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     start: (spec, signal) => startSandbox(world, spec, signal),
     leftovers: (signal) => findLeftovers(world, signal),
     health: (signal) => health(world.engine, signal),
+    classes: () => UNPROVEN,
+    probe: () => Promise.resolve(UNPROVEN),
+    configure: () => undefined,
     isTaskAddress: ({ remoteAddress }: PeerAddress) => {
       const address = parseAddress(remoteAddress);
       return address !== undefined && contains(range, address);
@@ -136,6 +139,14 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
+
+const UNPROVEN: readonly ClassReport[] = REACHED_CLASSES.map((isolation) => ({
+  isolation,
+  runtime: undefined,
+  state: "unproven",
+  reasons: [],
+  sight: undefined,
+}));
 
 async function health(engine: Engine, signal: AbortSignal): Promise<DriverHealth> {
   try {

@@ -1,7 +1,9 @@
 import type {
+  ClassReport,
   Clock,
   DriverCapabilities,
   DriverHealth,
+  DriverSettings,
   Leftover,
   PeerAddress,
   ResolvedImage,
@@ -82,6 +84,24 @@ export class FakeDriver implements SandboxDriver {
 
   async health(_signal: AbortSignal): Promise<DriverHealth> {
     return { isHealthy: true, detail: "fake" };
+  }
+
+  classes(): readonly ClassReport[] {
+    return this.capabilities.isolation.map((isolation) => ({
+      isolation,
+      runtime: undefined,
+      state: "usable",
+      reasons: [],
+      sight: undefined,
+    }));
+  }
+
+  async probe(_signal: AbortSignal): Promise<readonly ClassReport[]> {
+    return this.classes();
+  }
+
+  configure(_settings: DriverSettings): void {
+    // Its classes are scripted, not configured.
   }
 
   isTaskAddress(_peer: PeerAddress): boolean {

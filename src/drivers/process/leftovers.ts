@@ -34,6 +34,7 @@ function leftover(world: ProcessWorld, sandboxId: SandboxId, processes: TaskProc
     // Nobody takes it over, so nobody needs to know what it was made for.
     task: undefined,
     imageDigest: "",
+    gpuIds: [],
     isFrozen: world.cgroups?.open(sandboxId)?.isFrozen() ?? false,
     async adopt() {
       const reason = "a task of the process driver ends with the daemon that started it";

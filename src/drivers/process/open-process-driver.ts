@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { SandboxDriver } from "../../core/index.ts";
+import type { ClassReport, SandboxDriver } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
@@ -117,6 +117,10 @@ async function findNetworks(
   return await openNetworks(owner, networkRange, signal);
 }
 
+const UNPROVEN: readonly ClassReport[] = [
+  { isolation: "process", runtime: undefined, state: "unproven", reasons: [], sight: undefined },
+];
+
 function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver {
   const peers = new TaskPeers(world.uids, world.networks);
   return {
@@ -138,6 +142,9 @@ function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver 
       signal.throwIfAborted();
       return { isHealthy: true, detail: reach.detail };
     },
+    classes: () => UNPROVEN,
+    probe: () => Promise.resolve(UNPROVEN),
+    configure: () => undefined,
     isTaskAddress: (peer) => peers.isTask(peer),
     async [Symbol.asyncDispose]() {
       for (const running of world.live.values()) running.unref();

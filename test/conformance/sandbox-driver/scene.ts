@@ -115,12 +115,20 @@ export function useScene(openHarness: () => Promise<SandboxDriverHarness>): Scen
 
 /** A spec with a fresh sandbox id. */
 export function specFor(image: string, resolved: ResolvedImage, options: StartOptions = {}): SandboxSpec {
-  const task: TaskSpec = { image, isolation: "default", resources: SMALL, sgx: false, ...options.task };
+  const task: TaskSpec = {
+    image,
+    isolation: "default",
+    resources: SMALL,
+    sgx: false,
+    network: "default",
+    ...options.task,
+  };
   return {
     sandboxId: asId<"sandbox">(freshId()),
     taskKey: taskKey(task),
     task,
     image: resolved,
+    gpuIds: [],
     startTimeoutMs: options.startTimeoutMs ?? 20_000,
   };
 }

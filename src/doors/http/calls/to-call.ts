@@ -28,6 +28,7 @@ export function toCall(
       image: wish.image,
       isolation: wish.isolation,
       sgx: wish.sgx,
+      network: "default",
       resources: {
         cpuMillis: wish.cpu === undefined ? DEFAULT_RESOURCES.cpuMillis : Math.round(wish.cpu * 1000),
         memoryBytes: wish.mem === undefined ? DEFAULT_RESOURCES.memoryBytes : wish.mem * MEBIBYTE,

@@ -34,6 +34,7 @@ const task = fc.record({
     gpuCount: fc.nat({ max: 8 }),
   }),
   sgx: fc.boolean(),
+  network: fc.constantFrom("default" as const, "internal" as const),
 });
 const spec: fc.Arbitrary<SandboxSpec> = fc
   .record({ task, sandboxId: anything, digest: anything, startTimeoutMs: fc.nat() })
@@ -42,6 +43,7 @@ const spec: fc.Arbitrary<SandboxSpec> = fc
     taskKey: taskKey(wanted),
     task: wanted,
     image: { digest, wasPulled: false },
+    gpuIds: [],
     startTimeoutMs,
   }));
 const owner = fc.record({ ownerId: anything, instanceId: anything });

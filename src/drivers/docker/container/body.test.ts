@@ -9,8 +9,9 @@ function specOf(task: Partial<TaskSpec>): SandboxSpec {
   return {
     sandboxId: asId<"sandbox">("s1"),
     taskKey: asId<"taskKey">("key"),
-    task: { image: "tool:1", isolation: "default", resources, sgx: false, ...task },
+    task: { image: "tool:1", isolation: "default", resources, sgx: false, network: "default", ...task },
     image: { digest: "sha256:0", wasPulled: false },
+    gpuIds: [],
     startTimeoutMs: 1000,
   };
 }

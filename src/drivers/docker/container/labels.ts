@@ -1,5 +1,5 @@
 import type { SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
-import { asId, isIsolationClass, taskKey } from "../../../core/index.ts";
+import { asId, isIsolationClass, isNetworkPolicy, taskKey } from "../../../core/index.ts";
 
 /** Every label that the driver sets. Whatever carries our owner is ours; `KIND` says what it is. */
 export const LABEL = {
@@ -17,7 +17,7 @@ export const LABEL = {
 } as const;
 
 /** Raised when the meaning of a label changes: sandboxes of another schema are reaped, never adopted. */
-export const LABEL_SCHEMA = "1";
+export const LABEL_SCHEMA = "2";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -76,13 +76,19 @@ function readTask(text: string): TaskSpec | undefined {
     return undefined;
   }
   if (!isRecord(value) || !isRecord(value["resources"])) return undefined;
-  const { image, isolation, sgx } = value;
+  const { image, isolation, sgx, network } = value;
   const { cpuMillis, memoryBytes, gpuCount } = value["resources"];
-  if (typeof image !== "string" || typeof isolation !== "string" || typeof sgx !== "boolean")
-    return undefined;
-  if (isolation !== "default" && !isIsolationClass(isolation)) return undefined;
+  if (typeof image !== "string" || typeof sgx !== "boolean") return undefined;
+  if (!isChoice(isolation, isIsolationClass) || !isChoice(network, isNetworkPolicy)) return undefined;
   if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount)) return undefined;
-  return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount }, sgx };
+  return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount }, sgx, network };
+}
+
+function isChoice<T extends string>(
+  value: unknown,
+  isNamed: (text: string) => text is T,
+): value is T | "default" {
+  return typeof value === "string" && (value === "default" || isNamed(value));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -5,13 +5,14 @@ import { containerName } from "./name.ts";
 
 function specOf(image: string, unique = "01hearth00000000abcdefghij"): SandboxSpec {
   const resources = { cpuMillis: 500, memoryBytes: 64 * 1_048_576, gpuCount: 0 };
-  const task = { image, isolation: "default" as const, resources, sgx: false };
+  const task = { image, isolation: "default" as const, resources, sgx: false, network: "default" as const };
   const sandboxId = asId<"sandbox">(unique);
   return {
     sandboxId,
     taskKey: taskKey(task),
     task,
     image: { digest: "", wasPulled: false },
+    gpuIds: [],
     startTimeoutMs: 1,
   };
 }

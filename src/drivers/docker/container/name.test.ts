@@ -8,8 +8,9 @@ function specOf(image: string, sandboxId: string): SandboxSpec {
   return {
     sandboxId: asId<"sandbox">(sandboxId),
     taskKey: asId<"taskKey">("key"),
-    task: { image, isolation: "default", resources, sgx: false },
+    task: { image, isolation: "default", resources, sgx: false, network: "default" as const },
     image: { digest: "sha256:0", wasPulled: false },
+    gpuIds: [],
     startTimeoutMs: 1000,
   };
 }

@@ -9,12 +9,14 @@ const TASK = {
   isolation: "default" as const,
   resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0 },
   sgx: false,
+  network: "default" as const,
 };
 const SPEC: SandboxSpec = {
   sandboxId: asId<"sandbox">("01hearth"),
   taskKey: taskKey(TASK),
   task: TASK,
   image: { digest: "sha256:x", wasPulled: false },
+  gpuIds: [],
   startTimeoutMs: 1,
 };
 const SCENE = { logTail: "", foreignArchitecture: undefined };
