@@ -14,6 +14,8 @@ export interface CallInput {
   /** MB of 2^20 bytes. */
   readonly mem?: number | undefined;
   readonly gpus?: number | undefined;
+  /** MB of each card; left out: whole cards. */
+  readonly gpuMemory?: number | undefined;
   readonly isolation?: IsolationClass | "default" | undefined;
   readonly sgx?: boolean | undefined;
   /** Path at the task's server; default `/`. */
@@ -48,8 +50,8 @@ export interface CallAnswer extends Omit<CallStream, "body"> {
 
 /** A call as query parameters. */
 export function queryOf(call: CallInput): Record<string, string | number | boolean | undefined> {
-  const { image, cpu, mem, gpus, isolation, sgx, path, queueTimeoutMs, runTimeoutMs } = call;
-  return { image, cpu, mem, gpus, isolation, sgx, path, queueTimeoutMs, runTimeoutMs };
+  const { image, cpu, mem, gpus, gpuMemory, isolation, sgx, path, queueTimeoutMs, runTimeoutMs } = call;
+  return { image, cpu, mem, gpus, gpuMemory, isolation, sgx, path, queueTimeoutMs, runTimeoutMs };
 }
 
 /** A call as request headers. */

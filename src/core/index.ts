@@ -72,7 +72,7 @@ export type { NetworkPolicy } from "./task/network-policy.ts";
 export { isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
 export type { Outcome } from "./task/outcome.ts";
 export { outcomeOf } from "./task/outcome.ts";
-export type { Resources } from "./task/resources.ts";
+export type { Resources, TaskResources } from "./task/resources.ts";
 export { DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus, shortages } from "./task/resources.ts";
 export { taskKey } from "./task/task-key.ts";
 export type { TaskSpec } from "./task/task-spec.ts";

@@ -85,6 +85,8 @@ export interface SandboxView {
 
 /** A request that waits, and for what. */
 export interface WaitingView {
+  /** The cards that it holds, by UUID. */
+  readonly gpuIds: readonly string[];
   readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly callers: number;

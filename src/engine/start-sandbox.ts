@@ -146,7 +146,7 @@ class Start implements StartInProgress {
               taskKey: owner.taskKey,
               task: owner.task,
               image,
-              gpuIds: [],
+              gpuIds: this.#context.books.heldBy(owner.id)?.gpuIds ?? [],
               startTimeoutMs,
             },
             signal,

@@ -8,6 +8,7 @@ export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): Sand
   const nowMs = context.clock.nowMs();
   const sandbox = owner.maybeSandbox;
   const sinceMs = idleSince(owner.state);
+  const booked = context.books.heldBy(owner.id);
   return {
     sandboxId: owner.id,
     label: sandbox?.label ?? "",
@@ -21,7 +22,8 @@ export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): Sand
     calls: owner.calls,
     ageMs: nowMs - owner.createdAtMs,
     idleMs: sinceMs === undefined ? undefined : nowMs - sinceMs,
-    reserved: context.books.heldBy(owner.id)?.resources ?? NO_RESOURCES,
+    reserved: booked?.resources ?? NO_RESOURCES,
+    gpuIds: booked?.gpuIds ?? [],
     phases: sandbox?.phases,
     warnings: sandbox?.warnings ?? [],
   };

@@ -120,7 +120,7 @@ describe.skipIf(reason !== undefined)(reason ?? "tasks that do not come up", () 
 
   test("E6: memory below what an engine takes is refused by the field's name, and nothing is made", async () => {
     const image = await buildTaskImage(docker, "tiny", { main: `echo meca-init-done; ${SERVE}` });
-    const resources = { cpuMillis: 100, memoryBytes: 1_048_576, gpuCount: 0 };
+    const resources = { cpuMillis: 100, memoryBytes: 1_048_576, gpuCount: 0, gpuMemoryBytes: 0 };
     await expect(startTask(driver, image, { task: { resources } })).rejects.toMatchObject({
       code: "INPUT_INVALID",
       message: expect.stringContaining("mem") as string,

@@ -29,7 +29,7 @@ test("a raw call passes input, type, status and answer through as they are", asy
     image: "a/b:1",
     isolation: "default",
     sgx: false,
-    resources: { cpuMillis: 500, memoryBytes: 268_435_456, gpuCount: 0 },
+    resources: { cpuMillis: 500, memoryBytes: 268_435_456, gpuCount: 0, gpuMemoryBytes: 0 },
   });
   expect(door.executor.calls[0]?.request.contentType).toBe("application/x-thing");
 });

@@ -155,7 +155,7 @@ describe("languages", () => {
 describe("limits", () => {
   test("a task that wants all the CPU gets its share", async ({ skip }) => {
     if (!harness.driver.reach.limits.includes("cpu")) skip("CPU is not limited here");
-    const resources = { cpuMillis: 200, memoryBytes: 128 * MEBIBYTE, gpuCount: 0 };
+    const resources = { cpuMillis: 200, memoryBytes: 128 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
     const sandbox = await start(tells, { task: { resources } });
     const before = await sandbox.usage(neverAborted());
     const startedAtMs = performance.now();

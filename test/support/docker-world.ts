@@ -50,7 +50,12 @@ export function openDockerWorld(socketPath: string): DockerWorld {
   };
 }
 
-export const SMALL_TASK = { cpuMillis: 500, memoryBytes: 64 * 1_048_576, gpuCount: 0 } as const;
+export const SMALL_TASK = {
+  cpuMillis: 500,
+  memoryBytes: 64 * 1_048_576,
+  gpuCount: 0,
+  gpuMemoryBytes: 0,
+} as const;
 
 export async function startTask(
   driver: SandboxDriver,

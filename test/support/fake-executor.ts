@@ -288,6 +288,7 @@ export function fakeSandbox(id: string, more: Partial<SandboxView> = {}): Sandbo
     ageMs: 1000,
     idleMs: 10,
     reserved: DEFAULT_RESOURCES,
+    gpuIds: [],
     phases: { createMs: 1, startMs: 2, readyMs: 3 },
     warnings: [],
     ...more,

@@ -81,7 +81,12 @@ export function task(image: string, cpu = 1, memoryMib = 128): TaskSpec {
   return {
     image,
     isolation: "default",
-    resources: { cpuMillis: Math.round(cpu * 1000), memoryBytes: memoryMib * MEBIBYTE, gpuCount: 0 },
+    resources: {
+      cpuMillis: Math.round(cpu * 1000),
+      memoryBytes: memoryMib * MEBIBYTE,
+      gpuCount: 0,
+      gpuMemoryBytes: 0,
+    },
     sgx: false,
     network: "default",
   };

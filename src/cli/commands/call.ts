@@ -24,7 +24,12 @@ export const call: Command = {
     { flags: "-i, --input <file>", about: "read the input from a file, or from standard input with -" },
     { flags: "--cpu <cores>", about: "cores the task may use, one decimal (default 1)" },
     { flags: "--mem <mb>", about: "memory the task may use, in MB (default 128)" },
-    { flags: "--gpu <count>", about: "GPUs the task gets" },
+    { flags: "--gpus <count>", about: "GPUs the task gets" },
+    {
+      flags: "--gpu-memory <mb>",
+      about:
+        "memory the task may use of each, in MB: a share where the host allows it (default: whole cards)",
+    },
     {
       flags: "--isolation <class>",
       about: "at least this strong",
@@ -70,7 +75,8 @@ function callOf(context: Context, invocation: Invocation): CallInput {
     contentType: textOption(invocation, "contentType"),
     cpu: numberOption(invocation, "cpu"),
     mem: numberOption(invocation, "mem"),
-    gpus: numberOption(invocation, "gpu"),
+    gpus: numberOption(invocation, "gpus"),
+    gpuMemory: numberOption(invocation, "gpuMemory"),
     isolation: textOption(invocation, "isolation") as CallInput["isolation"],
     sgx: invocation.options["sgx"] === true ? true : undefined,
     path: textOption(invocation, "path"),

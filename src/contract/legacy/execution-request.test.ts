@@ -13,10 +13,11 @@ function task(more: object): unknown {
 }
 
 const plain = { image: "a/b:1", isolation: "default", sgx: false, network: "default" };
-const resources = (cpuMillis: number, mem: number, gpuCount = 0): object => ({
+const resources = (cpuMillis: number, mem: number, gpuCount = 0, gpuMem = 0): object => ({
   cpuMillis,
   memoryBytes: mem * MB,
   gpuCount,
+  gpuMemoryBytes: gpuMem * MB,
 });
 
 test.each([
@@ -37,6 +38,9 @@ test.each([
   ["camel case in resource", { resource: { useGpu: true, gpuCount: 3 } }, resources(1000, 128, 3)],
   ["camel case beside it", { useGpu: true, gpuCount: 2, resource: { cpu: 1 } }, resources(1000, 128, 2)],
   ["a wish beside a count", { useGpu: true, resource: { gpu_count: 4 } }, resources(1000, 128, 4)],
+  ["memory of a card", { resource: { use_gpu: true, gpu_mem: 2048 } }, resources(1000, 128, 1, 2048)],
+  ["memory of a card, camel case", { useGpu: true, gpuMem: 512 }, resources(1000, 128, 1, 512)],
+  ["memory of no card", { resource: { gpu_mem: 2048 } }, resources(1000, 128)],
   ["a count alone", { resource: { gpu_count: 2 } }, resources(1000, 128, 2)],
   ["a count and a plain no", { resource: { use_gpu: false, gpu_count: 2 } }, resources(1000, 128, 0)],
   ["the desktop app's usual fields", { useGpu: false, gpuCount: 0, useSgx: false }, resources(1000, 128)],
@@ -63,6 +67,8 @@ test.each([
   [{ resource: { use_gpu: "yes" } }, "resource.use_gpu"],
   [{ resource: { gpu_count: 0.5 } }, "resource.gpu_count"],
   [{ resource: { gpu_count: -1 } }, "resource.gpu_count"],
+  [{ resource: { use_gpu: true, gpu_mem: 0.5 } }, "resource.gpu_mem"],
+  [{ useGpu: true, gpuMem: "1" }, "gpuMem"],
   [{ useGpu: 1 }, "useGpu"],
   [{ gpuCount: "1" }, "gpuCount"],
   [{ use_sgx: "no" }, "use_sgx"],

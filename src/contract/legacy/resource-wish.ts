@@ -1,4 +1,4 @@
-import { DEFAULT_RESOURCES, MEBIBYTE, type Resources } from "../../core/index.ts";
+import { DEFAULT_RESOURCES, MEBIBYTE, type TaskResources } from "../../core/index.ts";
 
 /** A field of a request that cannot be honoured; `message` names it. */
 export class FieldFault {
@@ -19,19 +19,19 @@ const LARGEST_GPU_COUNT = 1024;
  * Reads what a request wants: `resource` (a task's `config.json` may have wrapped it once more), and the GPU fields that
  * one client sends beside it. Nothing said, or 0, means the default, for cpu and mem each on its own.
  */
-export function readResources(request: Fields): Resources | FieldFault {
+export function readResources(request: Fields): TaskResources | FieldFault {
   const resource = readResource(request["resource"]);
   if (resource instanceof FieldFault) return resource;
   const cpu = readNumber(resource, "cpu", isCpu, "a number of cores above 0 with at most one decimal");
   if (cpu instanceof FieldFault) return cpu;
   const mem = readNumber(resource, "mem", isMem, "a whole number of megabytes above 0");
   if (mem instanceof FieldFault) return mem;
-  const gpuCount = readGpuCount(resource, request);
-  if (gpuCount instanceof FieldFault) return gpuCount;
+  const gpus = readGpus(resource, request);
+  if (gpus instanceof FieldFault) return gpus;
   return {
     cpuMillis: cpu === 0 ? DEFAULT_RESOURCES.cpuMillis : Math.round(cpu * 1000),
     memoryBytes: mem === 0 ? DEFAULT_RESOURCES.memoryBytes : mem * MEBIBYTE,
-    gpuCount,
+    ...gpus,
   };
 }
 
@@ -89,22 +89,44 @@ function isMem(value: number): boolean {
 }
 
 /** A wish for GPUs is one for at least one; a plain "no" outweighs a count. */
-function readGpuCount(resource: Fields, request: Fields): number | FieldFault {
+function readGpus(
+  resource: Fields,
+  request: Fields,
+): Pick<TaskResources, "gpuCount" | "gpuMemoryBytes"> | FieldFault {
+  const places = [[resource, "resource."] as const, [request, ""] as const];
   const wishes: (boolean | undefined)[] = [];
-  let count = 0;
-  for (const [fields, prefix] of [[resource, "resource."] as const, [request, ""] as const]) {
+  for (const [fields, prefix] of places) {
     const flag = readFlag(fields, ["use_gpu", "useGpu"], prefix);
     if (flag instanceof FieldFault) return flag;
     wishes.push(flag);
-    for (const name of ["gpu_count", "gpuCount"]) {
+  }
+  const isCount = (value: number): boolean =>
+    Number.isInteger(value) && value >= 0 && value <= LARGEST_GPU_COUNT;
+  const count = readEither(places, ["gpu_count", "gpuCount"], isCount, "a whole number from 0 on");
+  if (count instanceof FieldFault) return count;
+  const memory = readEither(places, ["gpu_mem", "gpuMem"], isMem, "a whole number of megabytes from 0 on");
+  if (memory instanceof FieldFault) return memory;
+  const isWanted = wishes.includes(true) || (!wishes.includes(false) && count > 0);
+  // Memory of no card is nothing: it must not make another key of the same task.
+  if (!isWanted) return { gpuCount: 0, gpuMemoryBytes: 0 };
+  return { gpuCount: Math.max(1, count), gpuMemoryBytes: memory * MEBIBYTE };
+}
+
+/** The first number above 0 under any of its names and in any of its places; 0 when there is none. */
+function readEither(
+  places: readonly (readonly [fields: Fields, prefix: string])[],
+  names: readonly string[],
+  isRight: (value: number) => boolean,
+  rule: string,
+): number | FieldFault {
+  let first = 0;
+  for (const [fields, prefix] of places) {
+    for (const name of names) {
       const value = fields[name];
       if (isAbsent(value)) continue;
-      if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > LARGEST_GPU_COUNT) {
-        return new FieldFault(prefix + name, "a whole number from 0 on");
-      }
-      if (count === 0) count = value;
+      if (typeof value !== "number" || !isRight(value)) return new FieldFault(prefix + name, rule);
+      if (first === 0) first = value;
     }
   }
-  if (wishes.includes(true)) return Math.max(1, count);
-  return wishes.includes(false) ? 0 : count;
+  return first;
 }

@@ -4,6 +4,7 @@ import { named } from "./registry.ts";
 import {
   count,
   cpu,
+  gpuMemory,
   gpus,
   idText,
   image,
@@ -29,6 +30,7 @@ export const callQuery = z.strictObject({
   cpu: inQuery(cpu).optional(),
   mem: inQuery(mem).optional(),
   gpus: inQuery(gpus).optional(),
+  gpuMemory: inQuery(gpuMemory).optional(),
   isolation: isolationWish.default("default"),
   sgx: z.stringbool().default(false).describe("Run with the SGX device and the AESM socket."),
   path: taskPath.optional(),
@@ -46,6 +48,7 @@ export const newRun = named(
     cpu: cpu.optional(),
     mem: mem.optional(),
     gpus: gpus.optional(),
+    gpuMemory: gpuMemory.optional(),
     isolation: isolationWish.default("default"),
     sgx: z.boolean().default(false),
     path: taskPath.optional(),

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { named } from "./registry.ts";
-import { count, idText, isolation, isolationWish, phases, resources } from "./shared.ts";
+import { count, idText, isolation, isolationWish, phases, resources, taskResources } from "./shared.ts";
 
 export const sandbox = named(
   "Sandbox",
@@ -15,7 +15,8 @@ export const sandbox = named(
     isolationWish,
     sgx: z.boolean(),
     tier: z.enum(["starting", "hot", "freezing", "frozen", "thawing", "stopping"]),
-    resources: resources.describe("What it may use."),
+    resources: taskResources.describe("What it may use."),
+    gpuIds: z.array(z.string()).describe("The cards that it holds, by UUID."),
     reserved: resources.describe("What it holds of the host now; a frozen one holds memory only."),
     slotsUsed: count.describe("Calls that run in it now."),
     slots: count,
@@ -58,7 +59,7 @@ export const waitingCall = named(
   z.object({
     taskKey: z.string(),
     image: z.string(),
-    resources,
+    resources: taskResources,
     callers: count,
     waitedMs: z.number(),
     reason: z.string().describe("A sentence: why it does not run yet."),

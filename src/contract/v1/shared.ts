@@ -7,11 +7,20 @@ export const count = z.number().int().min(0).max(1e15);
 
 export const resources = named(
   "Resources",
-  "What a sandbox may use at most.",
+  "What is given or held in all.",
   z.object({
     cpuMillis: count.describe("CPU in thousandths of a core."),
     memoryBytes: count.describe("Memory in bytes."),
-    gpuCount: count.describe("GPUs in whole cards."),
+    gpuCount: count.describe("GPUs in cards; one that several share counts once."),
+  }),
+);
+
+export const taskResources = named(
+  "TaskResources",
+  "What one sandbox may use at most.",
+  z.object({
+    ...resources.shape,
+    gpuMemoryBytes: count.describe("Memory of each of its cards, in bytes; 0 is whole cards."),
   }),
 );
 
@@ -47,7 +56,16 @@ export const mem = z
   .max(100_000_000)
   .describe(`Memory in MB (2^20 bytes). Default ${DEFAULT_RESOURCES.memoryBytes / MEBIBYTE}.`);
 
-export const gpus = z.number().int().min(0).max(1024).describe("GPUs in whole cards.");
+export const gpus = z.number().int().min(0).max(1024).describe("GPUs, in cards.");
+
+export const gpuMemory = z
+  .number()
+  .int()
+  .min(0)
+  .max(100_000_000)
+  .describe(
+    "Memory wanted of each card, in MB (2^20 bytes): a share of the card where the host's operator allows that, else the whole card. 0 (the default) is whole cards.",
+  );
 
 export const image = z
   .string()

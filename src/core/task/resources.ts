@@ -1,14 +1,25 @@
-/** What one sandbox may use at most. CPU is counted in thousandths of a core, memory in bytes, GPUs in whole cards. */
+/** CPU is counted in thousandths of a core, memory in bytes, GPUs in cards. */
 export interface Resources {
   readonly cpuMillis: number;
   readonly memoryBytes: number;
   readonly gpuCount: number;
 }
 
+/** What one sandbox may use at most. */
+export interface TaskResources extends Resources {
+  /** Memory wanted of each of its cards, in bytes; 0 stands for whole cards, shared with nobody. */
+  readonly gpuMemoryBytes: number;
+}
+
 export const MEBIBYTE = 1_048_576;
 
 /** What a request gets that does not say otherwise (`contracts/meca.md` section 2). */
-export const DEFAULT_RESOURCES: Resources = { cpuMillis: 1000, memoryBytes: 128 * MEBIBYTE, gpuCount: 0 };
+export const DEFAULT_RESOURCES: TaskResources = {
+  cpuMillis: 1000,
+  memoryBytes: 128 * MEBIBYTE,
+  gpuCount: 0,
+  gpuMemoryBytes: 0,
+};
 
 export const NO_RESOURCES: Resources = { cpuMillis: 0, memoryBytes: 0, gpuCount: 0 };
 

@@ -7,9 +7,9 @@ import type { TaskSpec } from "./task-spec.ts";
  * The resolved image digest is the one further part: it is kept on each sandbox, because a caller does not know it.
  */
 export function taskKey(task: TaskSpec): TaskKey {
-  const { cpuMillis, memoryBytes, gpuCount } = task.resources;
+  const { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes } = task.resources;
   // The image comes last: it is the only free text, so no two different tasks can print the same.
   return asId<"taskKey">(
-    `${task.isolation}|${cpuMillis}|${memoryBytes}|${gpuCount}|${task.sgx ? "sgx" : "plain"}|${task.network}|${task.image}`,
+    `${task.isolation}|${cpuMillis}|${memoryBytes}|${gpuCount}x${gpuMemoryBytes}|${task.sgx ? "sgx" : "plain"}|${task.network}|${task.image}`,
   );
 }

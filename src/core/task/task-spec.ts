@@ -1,6 +1,6 @@
 import type { IsolationClass } from "./isolation.ts";
 import type { NetworkPolicy } from "./network-policy.ts";
-import type { Resources } from "./resources.ts";
+import type { TaskResources } from "./resources.ts";
 
 /** What a caller asked for, checked and with every default filled in. */
 export interface TaskSpec {
@@ -8,7 +8,7 @@ export interface TaskSpec {
   readonly image: string;
   /** `default` stands for the driver's own class; a name is a floor. */
   readonly isolation: IsolationClass | "default";
-  readonly resources: Resources;
+  readonly resources: TaskResources;
   readonly sgx: boolean;
   /** What it may reach at most; `default` stands for the operator's setting. */
   readonly network: NetworkPolicy | "default";

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import type {
   ExecutorError,
   ResolvedImage,
-  Resources,
+  TaskResources,
   Sandbox,
   SandboxDriver,
   SandboxSpec,
@@ -15,7 +15,12 @@ import type { Answer, BehaviourImages, SandboxDriverHarness } from "./harness.ts
 import { postOverHttp } from "./harness.ts";
 
 /** Enough for a small interpreter. */
-export const SMALL: Resources = { cpuMillis: 1000, memoryBytes: 128 * MEBIBYTE, gpuCount: 0 };
+export const SMALL: TaskResources = {
+  cpuMillis: 1000,
+  memoryBytes: 128 * MEBIBYTE,
+  gpuCount: 0,
+  gpuMemoryBytes: 0,
+};
 
 type Skip = (note: string) => void;
 

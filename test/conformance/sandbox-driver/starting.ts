@@ -127,7 +127,7 @@ export function testStartFailures(scene: Scene): void {
   test("GPUs and SGX that the host does not have are refused by name", async ({ skip }) => {
     const image = scene.image("echo", skip);
     if (!scene.harness.hasGpus) {
-      const resources = { cpuMillis: 1000, memoryBytes: 134_217_728, gpuCount: 1 };
+      const resources = { cpuMillis: 1000, memoryBytes: 134_217_728, gpuCount: 1, gpuMemoryBytes: 0 };
       expect((await scene.startFails(image, { task: { resources } })).code).toBe("GPU_UNAVAILABLE");
     }
     if (!scene.harness.hasSgx)

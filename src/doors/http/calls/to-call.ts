@@ -33,6 +33,7 @@ export function toCall(
         cpuMillis: wish.cpu === undefined ? DEFAULT_RESOURCES.cpuMillis : Math.round(wish.cpu * 1000),
         memoryBytes: wish.mem === undefined ? DEFAULT_RESOURCES.memoryBytes : wish.mem * MEBIBYTE,
         gpuCount: wish.gpus ?? 0,
+        gpuMemoryBytes: (wish.gpus ?? 0) === 0 ? 0 : (wish.gpuMemory ?? 0) * MEBIBYTE,
       },
     },
     request: {

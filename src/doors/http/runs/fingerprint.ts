@@ -4,11 +4,14 @@ import type { Call } from "../calls/to-call.ts";
 /** Two requests with the same fingerprint ask for the same thing: task, path, type and input. Deadlines may differ. */
 export function fingerprint({ task, request }: Call, body: Uint8Array): string {
   const { image, isolation, resources, sgx, network } = task;
-  const { cpuMillis, memoryBytes, gpuCount } = resources;
+  const { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes } = resources;
   const { path, contentType } = request;
   return createHash("sha256")
     .update(
-      JSON.stringify([image, isolation, cpuMillis, memoryBytes, gpuCount, sgx, network, path, contentType]),
+      JSON.stringify([
+        ...[image, isolation, cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes, sgx, network],
+        ...[path, contentType],
+      ]),
     )
     .update(body)
     .digest("hex");

@@ -14,6 +14,7 @@ export function showSandbox(view: SandboxView): Sandbox {
     sgx: view.task.sgx,
     tier: view.tier,
     resources: view.task.resources,
+    gpuIds: [...view.gpuIds],
     reserved: view.reserved,
     slotsUsed: view.slotsUsed,
     slots: view.slots,

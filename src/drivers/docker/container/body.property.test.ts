@@ -34,6 +34,7 @@ const task = fc.record({
     gpuCount: fc.nat({ max: 8 }),
   }),
   sgx: fc.boolean(),
+    gpuMemoryBytes: fc.nat({ max: 2 ** 40 }),
   network: fc.constantFrom("default" as const, "internal" as const),
 });
 const spec: fc.Arbitrary<SandboxSpec> = fc
@@ -60,6 +61,19 @@ const place: fc.Arbitrary<NetworkPlace> = fc.oneof(
 
 test("no input yields a mount, a device, a privilege, a capability or a foreign namespace", () => {
   fc.assert(
+const RUNTIMES = { default: undefined, process: undefined, container: undefined, gvisor: "runsc", microVM: "kata", sgx: undefined } as const;
+const classes = configuredClasses({
+  runtimes: [
+    { name: "runsc", isolation: "gvisor", limits: "required" },
+    { name: "kata", isolation: "microVM", limits: "required" },
+  ],
+});
+
+/** What is refused for other reasons is no matter here. */
+function bookable({ task: wanted }: SandboxSpec): SandboxSpec["task"] {
+  return { ...wanted, sgx: false, resources: { ...wanted.resources, cpuMillis: 100, memoryBytes: 2 ** 24, gpuCount: 0 } };
+}
+
     fc.property(spec, owner, place, fc.option(anything, { nil: undefined }), (wanted, by, at, seccomp) => {
       const body = taskBody(wanted, by, at, { nowMs: 0, seccomp, hasInit: true });
       expect(TOP).toEqual(expect.arrayContaining(Object.keys(body)));

@@ -5,7 +5,7 @@ import { taskBody } from "./body.ts";
 import { planIsolation } from "./plan-isolation.ts";
 
 function specOf(task: Partial<TaskSpec>): SandboxSpec {
-  const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0 };
+  const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
   return {
     sandboxId: asId<"sandbox">("s1"),
     taskKey: asId<"taskKey">("key"),
@@ -42,7 +42,7 @@ describe("the body of a task's container", () => {
   });
 
   test("defect 8: a tenth of a core and a megabyte are exactly that", () => {
-    const resources = { cpuMillis: 700, memoryBytes: 1000 * MEBIBYTE, gpuCount: 0 };
+    const resources = { cpuMillis: 700, memoryBytes: 1000 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
     expect(bodyOf({ resources })).toMatchObject({
       HostConfig: { NanoCpus: 700_000_000, Memory: 1_048_576_000, MemorySwap: 1_048_576_000 },
     });

@@ -5,7 +5,7 @@ import { baseLabels, LABEL, readSandboxLabels, sandboxLabels } from "./labels.ts
 const TASK = {
   image: "a/foo:1",
   isolation: "container" as const,
-  resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0 },
+  resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0, gpuMemoryBytes: 0 },
   sgx: false,
   network: "default" as const,
 };

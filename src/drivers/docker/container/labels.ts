@@ -77,11 +77,11 @@ function readTask(text: string): TaskSpec | undefined {
   }
   if (!isRecord(value) || !isRecord(value["resources"])) return undefined;
   const { image, isolation, sgx, network } = value;
-  const { cpuMillis, memoryBytes, gpuCount } = value["resources"];
+  const { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes } = value["resources"];
   if (typeof image !== "string" || typeof sgx !== "boolean") return undefined;
   if (!isChoice(isolation, isIsolationClass) || !isChoice(network, isNetworkPolicy)) return undefined;
-  if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount)) return undefined;
-  return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount }, sgx, network };
+  if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount) || !isCount(gpuMemoryBytes)) return undefined;
+  return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes }, sgx, network };
 }
 
 function isChoice<T extends string>(

@@ -4,7 +4,7 @@ import { asId, type SandboxSpec, taskKey } from "../../../core/index.ts";
 import { containerName } from "./name.ts";
 
 function specOf(image: string, unique = "01hearth00000000abcdefghij"): SandboxSpec {
-  const resources = { cpuMillis: 500, memoryBytes: 64 * 1_048_576, gpuCount: 0 };
+  const resources = { cpuMillis: 500, memoryBytes: 64 * 1_048_576, gpuCount: 0, gpuMemoryBytes: 0 };
   const task = { image, isolation: "default" as const, resources, sgx: false, network: "default" as const };
   const sandboxId = asId<"sandbox">(unique);
   return {

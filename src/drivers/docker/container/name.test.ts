@@ -4,7 +4,7 @@ import { asId, MEBIBYTE } from "../../../core/index.ts";
 import { containerName } from "./name.ts";
 
 function specOf(image: string, sandboxId: string): SandboxSpec {
-  const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0 };
+  const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
   return {
     sandboxId: asId<"sandbox">(sandboxId),
     taskKey: asId<"taskKey">("key"),

@@ -7,7 +7,7 @@ import { EndedEarly, startFailure } from "./start-failure.ts";
 const TASK = {
   image: "a/foo:1",
   isolation: "default" as const,
-  resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0 },
+  resources: { cpuMillis: 500, memoryBytes: 67_108_864, gpuCount: 0, gpuMemoryBytes: 0 },
   sgx: false,
   network: "default" as const,
 };
