@@ -16,7 +16,7 @@ export type Judged =
 export function judge(values: Readonly<Record<string, unknown>>, locate: Locate): Judged {
   const result = ConfigSchema.safeParse(values);
   const faults = result.success
-    ? sharesAboveWhole(result.data, locate)
+    ? [...sharesAboveWhole(result.data, locate), ...runtimesTwice(result.data, locate)]
     : result.error.issues.flatMap((issue) => faultsOf(issue, values, locate));
   if (result.success && faults.length === 0) return { config: result.data, faults: [] };
   return { config: undefined, faults };
@@ -67,5 +67,16 @@ function sharesAboveWhole(config: Config, locate: Locate): Fault[] {
     if (sum <= config[name]) return [];
     const message = `the doors' shares of ${name} are ${sum} together, but ${name} is ${config[name]}`;
     return [{ origin: locate(["shares"], "key"), key: "shares", message }];
+  });
+}
+
+/** A class is one runtime's: with two it would be chance in which of them a task runs. */
+function runtimesTwice({ runtimes }: Config, locate: Locate): Fault[] {
+  return runtimes.flatMap(({ name, isolation }, index) => {
+    const other = runtimes.slice(0, index).find((row) => row.isolation === isolation || row.name === name);
+    if (other === undefined) return [];
+    const what = other.name === name ? `the runtime ${name}` : `the class ${isolation}`;
+    const message = `${what} is in this list twice`;
+    return [{ origin: locate(["runtimes", index], "value"), key: "runtimes", message }];
   });
 }

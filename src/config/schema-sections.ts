@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Secret } from "../core/index.ts";
+import { RUNTIME_CLASSES, Secret } from "../core/index.ts";
 import { choice, list, records, seconds, secret, section, text, toggle, whole } from "./leaf.ts";
 
 const KIBIBYTE = 1024;
@@ -19,6 +19,19 @@ const tokenEntry = z.strictObject({
     .optional(),
   token_file: z.string().min(1).optional(),
   scopes: z.array(z.enum(TOKEN_SCOPES)).min(1),
+});
+
+const runtimeEntry = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/),
+  isolation: z.enum(RUNTIME_CLASSES),
+  limits: z.enum(["required", "optional"]).default("required"),
+});
+
+export const runtimes = records(runtimeEntry, {
+  isLive: true,
+  expects: `a list of {name, isolation, limits}, where isolation is one of ${RUNTIME_CLASSES.join(", ")}, and limits required or optional`,
+  about:
+    "The engine's runtimes that tasks may run in, and the class that each is for; one for each class. A runtime whose probe shows that limits do not hold is used only with `limits: optional`.",
 });
 
 const bytes = (value: number, about: string) =>

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
-import { docker, http, process, tasks } from "./schema-sections.ts";
+import { docker, http, process, runtimes, tasks } from "./schema-sections.ts";
 
 const GIBIBYTE_MB = 1024;
 
@@ -65,6 +65,7 @@ export const ConfigSchema = z.strictObject({
     },
     { pattern: /^[A-Za-z0-9._-]*$/, expects: "the name of a runtime, or nothing" },
   ),
+  runtimes,
   sgx: section("Intel SGX for tasks that ask for it.", {
     enable: toggle(false, { about: "Give tasks the SGX device and the AESM socket." }),
     sgx_device: text("/dev/sgx_enclave", { about: "The host's SGX device." }),

@@ -1,4 +1,4 @@
-import type { HostCapacity, Settings, Share } from "../core/index.ts";
+import type { HostCapacity, RuntimeSetting, Settings, Share } from "../core/index.ts";
 import { DOOR_NAMES, MEBIBYTE } from "../core/index.ts";
 import type { Config } from "./schema.ts";
 
@@ -33,7 +33,7 @@ export function toSettings(config: Config, host: HostCapacity): Clamped {
     memoryBytes,
     idleTimeoutMs: Math.round(config.timeout * MINUTE_MS),
     hasGpu: config.has_gpu,
-    microVmRuntime: config.microVM_runtime,
+    runtimes: runtimesOf(config),
     slotsPerSandbox: tasks.slots,
     sandboxesPerTask: tasks.sandboxes_per_task,
     queueLimit: tasks.queue,
@@ -50,6 +50,17 @@ export function toSettings(config: Config, host: HostCapacity): Clamped {
     shares: sharesOf(config, cpuMillis / wishCpu, memoryBytes / wishMemory),
   };
   return { settings, notes };
+}
+
+/**
+ * What the engine's runtimes are for. `microVM_runtime` is the contract's own key and stronger than a row for that class; a row
+ * with its name says whether its limits may be missing.
+ */
+function runtimesOf({ microVM_runtime: name, runtimes }: Config): readonly RuntimeSetting[] {
+  if (name === "") return runtimes;
+  const limits = runtimes.find((row) => row.name === name && row.isolation === "microVM")?.limits;
+  const microVm: RuntimeSetting = { name, isolation: "microVM", limits: limits ?? "required" };
+  return [...runtimes.filter(({ isolation }) => isolation !== "microVM"), microVm];
 }
 
 /** Guarantees shrink with the limits that they are part of, so that they can always be kept. */

@@ -9,6 +9,7 @@ export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
 export { ERRORS, ExecutorError } from "./errors.ts";
 export type { Id, RunId, SandboxId, TaskKey } from "./ids.ts";
 export { asId } from "./ids.ts";
+export { isolationRefusal } from "./isolation/isolation-refusal.ts";
 export type {
   AnswerHead,
   AnswerSink,
@@ -60,8 +61,8 @@ export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";
 export { advance, idleSince, isExpired, isIdle, isServing, slotsUsed } from "./sandbox/life.ts";
 export { Secret } from "./secret.ts";
-export type { DoorName, Settings, Share } from "./settings.ts";
-export { DOOR_NAMES } from "./settings.ts";
+export type { DoorName, RuntimeClass, RuntimeSetting, Settings, Share } from "./settings.ts";
+export { DOOR_NAMES, RUNTIME_CLASSES } from "./settings.ts";
 export type { ImagePolicy } from "./task/image-policy.ts";
 export { imagePolicy } from "./task/image-policy.ts";
 export type { ImageReference } from "./task/image-reference.ts";

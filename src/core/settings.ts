@@ -1,3 +1,5 @@
+import type { IsolationClass } from "./task/isolation.ts";
+
 /**
  * What an operator may change while the executor runs. All of it is plain values in base units; the schema in `config/` says
  * which key, variable and flag sets each, and within which bounds.
@@ -10,8 +12,8 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   /** Whether GPUs are looked for and handed out. */
   readonly hasGpu: boolean;
-  /** The engine's runtime behind `runtime: "microVM"`; empty when none is configured. */
-  readonly microVmRuntime: string;
+  /** The engine's runtimes that may be named, and the class that each is for; at most one for a class. */
+  readonly runtimes: readonly RuntimeSetting[];
   /** Calls that one sandbox serves side by side. */
   readonly slotsPerSandbox: number;
   /** Sandboxes that one task may have when the slots of the others are full. */
@@ -49,4 +51,21 @@ export type DoorName = (typeof DOOR_NAMES)[number];
 export interface Share {
   readonly cpuMillis: number;
   readonly memoryBytes: number;
+}
+
+/** The classes that an engine's runtime can stand for. */
+export const RUNTIME_CLASSES = [
+  "container",
+  "gvisor",
+  "microVM",
+] as const satisfies readonly IsolationClass[];
+export type RuntimeClass = (typeof RUNTIME_CLASSES)[number];
+
+/** One runtime of the engine, allowed by the operator for one class. */
+export interface RuntimeSetting {
+  /** As the engine lists it. */
+  readonly name: string;
+  readonly isolation: RuntimeClass;
+  /** `optional`: usable although its limits do not hold. */
+  readonly limits: "required" | "optional";
 }

@@ -182,7 +182,9 @@ test("defect 20: a removal that takes long delays neither warm calls nor cold st
 });
 
 test("decision 1: with a microVM runtime configured that is not there, microVM calls are refused and others run", async () => {
-  const { executor, driver, clock } = await testExecutor({ microVmRuntime: "kata" });
+  const { executor, driver, clock } = await testExecutor({
+    runtimes: [{ name: "kata", isolation: "microVM", limits: "required" }],
+  });
   const strong = record(executor, { ...task("a"), isolation: "microVM" });
   const plain = record(executor, task("a"));
   await clock.advance(10);

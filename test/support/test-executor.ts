@@ -12,7 +12,7 @@ export const TEST_SETTINGS: Settings = {
   memoryBytes: 4096 * MEBIBYTE,
   idleTimeoutMs: 60_000,
   hasGpu: false,
-  microVmRuntime: "",
+  runtimes: [],
   slotsPerSandbox: 64,
   sandboxesPerTask: 4,
   queueLimit: 512,

@@ -1,4 +1,5 @@
 import type { SandboxId, TaskKey } from "../ids.ts";
+import type { RuntimeSetting } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
 
@@ -45,8 +46,7 @@ export interface ClassReport {
 
 /** What an operator may change in a driver while it runs. */
 export interface DriverSettings {
-  /** The engine's runtime behind `microVM`; empty when none is configured. */
-  readonly microVmRuntime: string;
+  readonly runtimes: readonly RuntimeSetting[];
 }
 
 /** An image (or task folder) pinned to its content. */
@@ -205,8 +205,11 @@ export interface SandboxDriver extends AsyncDisposable {
   health(signal: AbortSignal): Promise<DriverHealth>;
   /** Every class that is configured or built in, usable or not. Synchronous and cheap. */
   classes(): readonly ClassReport[];
-  /** Tests every class anew, in short-lived sandboxes of its own; callers at once share one test. Never throws for a class that fails. */
-  probe(signal: AbortSignal): Promise<readonly ClassReport[]>;
+  /**
+   * Tests every class anew, or one, in short-lived sandboxes of its own; callers at once share one test. Never throws for a
+   * class that fails.
+   */
+  probe(signal: AbortSignal, isolation?: IsolationClass): Promise<readonly ClassReport[]>;
   /** Takes new settings; classes that they change are unproven, and unusable, until their probe has ended. */
   configure(settings: DriverSettings): void;
   /** Whether a peer address belongs to a task, so that the doors can turn it away. Synchronous and cheap. */

@@ -138,7 +138,7 @@ async function adopt(world: World, found: Found, signal: AbortSignal): Promise<S
       imageDigest: labels.imageDigest,
       containerId: row.id,
       label: row.name,
-      isolation: "container",
+      isolation: labels.isolation,
       endpoint,
       phases: { createMs: 0, startMs: 0, readyMs: 0 },
       warnings: [],

@@ -1,17 +1,18 @@
-import type { ClassReport, DriverHealth, PeerAddress, SandboxDriver } from "../../core/index.ts";
+import type { ClassReport, DriverHealth, PeerAddress, SandboxDriver, TaskSpec } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { Scope, systemClock } from "../../std/index.ts";
 import { boundedWork } from "./bounded-work.ts";
 import { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
-import { REACHED_CLASSES } from "./container/plan-isolation.ts";
+import { planIsolation } from "./container/plan-isolation.ts";
 import { seccompProfile } from "./container/seccomp.ts";
 import { startSandbox } from "./container/start-sandbox.ts";
 import type { Engine } from "./engine/engine.ts";
 import { openEngine } from "./engine/engine.ts";
 import { toExecutorError } from "./engine/engine-error.ts";
 import { ImageResolver } from "./image/resolve-image.ts";
+import { configuredClasses } from "./isolation/configured-class.ts";
 import { findLeftovers } from "./leftovers.ts";
 import type { Range } from "./network/ipv4.ts";
 import { contains, parseAddress, parseRange } from "./network/ipv4.ts";
@@ -100,7 +101,9 @@ async function openWorld(
     // A start that fails after the driver has let go tidies up with nobody to wait for it.
     if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
   };
-  return { engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
+  const configured = configuredClasses({ runtimes: [] });
+  const classes = { plan: (task: TaskSpec) => Promise.resolve(planIsolation(task, configured)) };
+  return { classes, engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
 }
 
 /** What this engine's host cannot do for every task. */
@@ -124,7 +127,7 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
   });
   return {
     name: "docker",
-    capabilities: { isolation: REACHED_CLASSES, canFreeze: true, canAdopt: true },
+    capabilities: { isolation: ["container"], canFreeze: true, canAdopt: true },
     resolve: (image, resolveOptions, signal) => resolver.resolve(image, resolveOptions, signal),
     start: (spec, signal) => startSandbox(world, spec, signal),
     leftovers: (signal) => findLeftovers(world, signal),
@@ -140,13 +143,9 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
   };
 }
 
-const UNPROVEN: readonly ClassReport[] = REACHED_CLASSES.map((isolation) => ({
-  isolation,
-  runtime: undefined,
-  state: "unproven",
-  reasons: [],
-  sight: undefined,
-}));
+const UNPROVEN: readonly ClassReport[] = [
+  { isolation: "container", runtime: undefined, state: "unproven", reasons: [], sight: undefined },
+];
 
 async function health(engine: Engine, signal: AbortSignal): Promise<DriverHealth> {
   try {

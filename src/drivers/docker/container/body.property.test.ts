@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { asId, type SandboxSpec, taskKey } from "../../../core/index.ts";
+import { configuredClasses } from "../isolation/configured-class.ts";
 import type { NetworkPlace } from "./body.ts";
 import { pauseBody, taskBody } from "./body.ts";
+import { planIsolation } from "./plan-isolation.ts";
 import { seccompProfile } from "./seccomp.ts";
 
 /** Every key that a body may hold, at any depth of objects. Labels and endpoints have keys of their own and are looked at apart. */
@@ -21,20 +23,20 @@ const HOST = [
   ..."NetworkMode CapDrop SecurityOpt NanoCpus Memory MemorySwap PidsLimit Ulimits Init ReadonlyRootfs".split(
     " ",
   ),
-  ..."RestartPolicy AutoRemove LogConfig PortBindings".split(" "),
+  ..."RestartPolicy AutoRemove LogConfig PortBindings Runtime".split(" "),
 ];
 
 const anything = fc.string({ unit: "binary", maxLength: 40 });
 const task = fc.record({
   image: anything,
-  isolation: fc.constantFrom("default" as const, "container" as const),
+  isolation: fc.constantFrom(...(["default", "container", "gvisor", "microVM"] as const)),
   resources: fc.record({
     cpuMillis: fc.nat({ max: 1e6 }),
     memoryBytes: fc.nat({ max: 2 ** 31 - 1 }),
     gpuCount: fc.nat({ max: 8 }),
+    gpuMemoryBytes: fc.nat({ max: 2 ** 40 }),
   }),
   sgx: fc.boolean(),
-    gpuMemoryBytes: fc.nat({ max: 2 ** 40 }),
   network: fc.constantFrom("default" as const, "internal" as const),
 });
 const spec: fc.Arbitrary<SandboxSpec> = fc
@@ -59,9 +61,14 @@ const place: fc.Arbitrary<NetworkPlace> = fc.oneof(
   fc.record({ type: fc.constant("join" as const), containerId: fc.stringMatching(/^[0-9a-f]{64}$/) }),
 );
 
-test("no input yields a mount, a device, a privilege, a capability or a foreign namespace", () => {
-  fc.assert(
-const RUNTIMES = { default: undefined, process: undefined, container: undefined, gvisor: "runsc", microVM: "kata", sgx: undefined } as const;
+const RUNTIMES = {
+  default: undefined,
+  process: undefined,
+  container: undefined,
+  gvisor: "runsc",
+  microVM: "kata",
+  sgx: undefined,
+} as const;
 const classes = configuredClasses({
   runtimes: [
     { name: "runsc", isolation: "gvisor", limits: "required" },
@@ -71,11 +78,19 @@ const classes = configuredClasses({
 
 /** What is refused for other reasons is no matter here. */
 function bookable({ task: wanted }: SandboxSpec): SandboxSpec["task"] {
-  return { ...wanted, sgx: false, resources: { ...wanted.resources, cpuMillis: 100, memoryBytes: 2 ** 24, gpuCount: 0 } };
+  return {
+    ...wanted,
+    sgx: false,
+    resources: { ...wanted.resources, cpuMillis: 100, memoryBytes: 2 ** 24, gpuCount: 0 },
+  };
 }
 
+test("no input yields a mount, a device, a privilege, a capability or a foreign namespace", () => {
+  fc.assert(
     fc.property(spec, owner, place, fc.option(anything, { nil: undefined }), (wanted, by, at, seccomp) => {
-      const body = taskBody(wanted, by, at, { nowMs: 0, seccomp, hasInit: true });
+      const plan = planIsolation(bookable(wanted), classes);
+      const body = taskBody(wanted, by, at, { plan, nowMs: 0, seccomp, hasInit: true });
+      expect(body.HostConfig.Runtime).toBe(RUNTIMES[wanted.task.isolation]);
       expect(TOP).toEqual(expect.arrayContaining(Object.keys(body)));
       expect(HOST).toEqual(expect.arrayContaining(Object.keys(body.HostConfig)));
       const { HostConfig: host } = body;

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { SandboxSpec, TaskSpec } from "../../../core/index.ts";
 import { asId, MEBIBYTE } from "../../../core/index.ts";
+import { configuredClasses } from "../isolation/configured-class.ts";
 import { taskBody } from "./body.ts";
 import { planIsolation } from "./plan-isolation.ts";
+
+const classes = configuredClasses({ runtimes: [] });
 
 function specOf(task: Partial<TaskSpec>): SandboxSpec {
   const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
@@ -19,6 +22,7 @@ function specOf(task: Partial<TaskSpec>): SandboxSpec {
 const bodyOf = (task: Partial<TaskSpec>): object => {
   const place = { type: "join", containerId: "c1" } as const;
   return taskBody(specOf(task), { ownerId: "o", instanceId: "i" }, place, {
+    plan: planIsolation(specOf(task).task, classes),
     nowMs: 0,
     seccomp: undefined,
     hasInit: true,
@@ -28,14 +32,17 @@ const bodyOf = (task: Partial<TaskSpec>): object => {
 describe("the body of a task's container", () => {
   test("defect 6: `container` is a class and no runtime's name, so that the engine uses its own", () => {
     for (const isolation of ["default", "container"] as const) {
-      expect(planIsolation(specOf({ isolation }).task)).toBe("container");
+      expect(planIsolation(specOf({ isolation }).task, classes)).toEqual({
+        isolation: "container",
+        runtime: undefined,
+      });
       expect(bodyOf({ isolation })).not.toHaveProperty("HostConfig.Runtime");
     }
   });
 
   test("defect 6: a class that is not reached never becomes a plain container", () => {
     for (const isolation of ["gvisor", "microVM"] as const) {
-      expect(() => planIsolation(specOf({ isolation }).task)).toThrow(
+      expect(() => planIsolation(specOf({ isolation }).task, classes)).toThrow(
         expect.objectContaining({ code: "ISOLATION_UNAVAILABLE" }),
       );
     }

@@ -1,7 +1,9 @@
 import type { SandboxSpec } from "../../../core/index.ts";
+import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
 import type { Labels, Owner } from "./labels.ts";
 import { baseLabels, sandboxLabels } from "./labels.ts";
+import type { IsolationPlan } from "./plan-isolation.ts";
 
 /**
  * All that a container of ours may be made of. The type is closed: there is no field for a mount, a device, a capability, a
@@ -28,6 +30,8 @@ export interface ContainerBody {
 interface HostBody {
   /** A network of ours by name, or `container:` and the id of a network sandbox of ours. */
   readonly NetworkMode: string;
+  /** A runtime that the operator has allowed; without it the engine's own default. */
+  readonly Runtime?: RuntimeName;
   readonly CapDrop: readonly ["ALL"];
   readonly SecurityOpt: readonly string[];
   readonly NanoCpus?: number;
@@ -71,6 +75,8 @@ export const MIN_MEMORY_BYTES = 6 * 1_048_576;
 export const MIN_CPU_MILLIS = 10;
 
 export interface BodyOptions {
+  /** The class that it reaches, and how. */
+  readonly plan: IsolationPlan;
   readonly nowMs: number;
   readonly seccomp: string | undefined;
   /** Whether the engine has a first process that reaps what the task leaves behind. */
@@ -89,11 +95,12 @@ export function taskBody(
     Image: spec.image.digest,
     // The same variable that the process driver sets, so that a task folder runs on both.
     Env: [`PORT=${TASK_PORT}`],
-    Labels: { ...baseLabels(owner, "sandbox", options.nowMs), ...sandboxLabels(spec) },
+    Labels: { ...baseLabels(owner, "sandbox", options.nowMs), ...sandboxLabels(spec, options.plan) },
     Healthcheck: { Test: ["NONE"] },
     ...exposedPorts(place),
     HostConfig: {
       ...networkOf(place),
+      ...runtimeOf(options.plan),
       CapDrop: ["ALL"],
       SecurityOpt: securityOptions(options.seccomp),
       NanoCpus: cpuMillis * 1_000_000,
@@ -146,6 +153,10 @@ export function pauseBody(
     },
     ...endpointOf(place),
   };
+}
+
+function runtimeOf({ runtime }: IsolationPlan): Pick<HostBody, "Runtime"> {
+  return runtime === undefined ? {} : { Runtime: runtime };
 }
 
 function securityOptions(seccomp: string | undefined): readonly string[] {

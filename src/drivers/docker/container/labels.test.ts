@@ -17,7 +17,11 @@ const SPEC: SandboxSpec = {
   gpuIds: [],
   startTimeoutMs: 1,
 };
-const WHOLE = { ...baseLabels({ ownerId: "o", instanceId: "i" }, "sandbox", 0), ...sandboxLabels(SPEC) };
+const PLAN = { isolation: "container", runtime: undefined } as const;
+const WHOLE = {
+  ...baseLabels({ ownerId: "o", instanceId: "i" }, "sandbox", 0),
+  ...sandboxLabels(SPEC, PLAN),
+};
 
 test("what one life writes, the next one reads", () => {
   expect(readSandboxLabels(WHOLE)).toEqual({
@@ -25,6 +29,8 @@ test("what one life writes, the next one reads", () => {
     taskKey: SPEC.taskKey,
     task: TASK,
     imageDigest: "sha256:x",
+    isolation: "container",
+    runtime: undefined,
   });
 });
 
@@ -39,6 +45,7 @@ test.each([
     { [LABEL.TASK]: JSON.stringify({ ...TASK, resources: { ...TASK.resources, cpuMillis: -1 } }) },
   ],
   ["an unknown isolation class", { [LABEL.TASK]: JSON.stringify({ ...TASK, isolation: "none" }) }],
+  ["an unknown class", { [LABEL.ISOLATION]: "none" }],
   ["a key that is not the task's", { [LABEL.TASK_KEY]: "other" }],
 ])("labels with %s are not taken over", (_, change) => {
   expect(readSandboxLabels({ ...WHOLE, ...change })).toBeUndefined();

@@ -1,5 +1,6 @@
-import type { SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
+import type { IsolationClass, SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
 import { asId, isIsolationClass, isNetworkPolicy, taskKey } from "../../../core/index.ts";
+import type { IsolationPlan } from "./plan-isolation.ts";
 
 /** Every label that the driver sets. Whatever carries our owner is ours; `KIND` says what it is. */
 export const LABEL = {
@@ -12,6 +13,9 @@ export const LABEL = {
   TASK_KEY: "hearth.task-key",
   TASK: "hearth.task",
   IMAGE_DIGEST: "hearth.image-digest",
+  /** The class that it reached, and the engine's runtime that was named for it (empty: none was). */
+  ISOLATION: "hearth.isolation",
+  RUNTIME: "hearth.runtime",
   NETWORK: "hearth.network",
   SUBNET: "hearth.subnet",
 } as const;
@@ -27,6 +31,10 @@ export interface SandboxLabels {
   readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly imageDigest: string;
+  /** The class that it reached. */
+  readonly isolation: IsolationClass;
+  /** The runtime that was named for it; `undefined` when none was. */
+  readonly runtime: string | undefined;
 }
 
 export interface Owner {
@@ -38,7 +46,7 @@ export function ownerLabel(ownerId: string): string {
   return `${LABEL.OWNER}=${ownerId}`;
 }
 
-export function baseLabels(owner: Owner, kind: "sandbox" | "network", nowMs: number): Labels {
+export function baseLabels(owner: Owner, kind: "sandbox" | "network" | "probe", nowMs: number): Labels {
   return {
     [LABEL.OWNER]: owner.ownerId,
     [LABEL.INSTANCE]: owner.instanceId,
@@ -48,12 +56,14 @@ export function baseLabels(owner: Owner, kind: "sandbox" | "network", nowMs: num
   };
 }
 
-export function sandboxLabels(spec: SandboxSpec): Labels {
+export function sandboxLabels(spec: SandboxSpec, { isolation, runtime }: IsolationPlan): Labels {
   return {
     [LABEL.SANDBOX]: spec.sandboxId,
     [LABEL.TASK_KEY]: spec.taskKey,
     [LABEL.TASK]: JSON.stringify(spec.task),
     [LABEL.IMAGE_DIGEST]: spec.image.digest,
+    [LABEL.ISOLATION]: isolation,
+    [LABEL.RUNTIME]: runtime ?? "",
   };
 }
 
@@ -65,7 +75,17 @@ export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
   const task = readTask(labels[LABEL.TASK] ?? "");
   if (sandboxId === undefined || imageDigest === undefined || task === undefined) return undefined;
   if (labels[LABEL.TASK_KEY] !== taskKey(task)) return undefined;
-  return { sandboxId: asId<"sandbox">(sandboxId), taskKey: taskKey(task), task, imageDigest };
+  const isolation = labels[LABEL.ISOLATION] ?? "";
+  const runtime = labels[LABEL.RUNTIME];
+  if (!isIsolationClass(isolation) || runtime === undefined) return undefined;
+  return {
+    sandboxId: asId<"sandbox">(sandboxId),
+    taskKey: taskKey(task),
+    task,
+    imageDigest,
+    isolation,
+    runtime: runtime === "" ? undefined : runtime,
+  };
 }
 
 function readTask(text: string): TaskSpec | undefined {
@@ -80,7 +100,8 @@ function readTask(text: string): TaskSpec | undefined {
   const { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes } = value["resources"];
   if (typeof image !== "string" || typeof sgx !== "boolean") return undefined;
   if (!isChoice(isolation, isIsolationClass) || !isChoice(network, isNetworkPolicy)) return undefined;
-  if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount) || !isCount(gpuMemoryBytes)) return undefined;
+  if (!isCount(cpuMillis) || !isCount(memoryBytes) || !isCount(gpuCount) || !isCount(gpuMemoryBytes))
+    return undefined;
   return { image, isolation, resources: { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes }, sgx, network };
 }
 

@@ -1,17 +1,29 @@
-import type { IsolationClass, TaskSpec } from "../../../core/index.ts";
-import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
+import type { ClassReport, IsolationClass, TaskSpec } from "../../../core/index.ts";
+import { ExecutorError, isolationRefusal, MEBIBYTE } from "../../../core/index.ts";
+import type { ConfiguredClass, RuntimeName } from "../isolation/configured-class.ts";
 import { MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./body.ts";
 
-/** The classes this driver reaches so far; runtimes for `gvisor`, `microVM` and `sgx` add theirs here. */
-export const REACHED_CLASSES: readonly IsolationClass[] = ["container"];
+/** What a task's class comes to in an engine's words. */
+export interface IsolationPlan {
+  /** The class that the sandbox reaches. */
+  readonly isolation: IsolationClass;
+  /** `undefined`: the engine's own default. */
+  readonly runtime: RuntimeName | undefined;
+}
 
 /**
- * Decides in which class a task runs: never a weaker one than it asks for.
+ * Decides in which class a task runs: never a weaker one than it asks for. Whether that class keeps its promise here is for
+ * its probe to say.
  *
+ * @param reports why what is not there is not there, for the error.
  * @throws {@link ExecutorError} SGX_UNAVAILABLE, GPU_UNAVAILABLE, ISOLATION_UNAVAILABLE; INPUT_INVALID that names `mem` or
  * `cpu` below what engines accept.
  */
-export function planIsolation({ isolation, sgx, resources }: TaskSpec): IsolationClass {
+export function planIsolation(
+  { isolation, sgx, resources }: TaskSpec,
+  classes: readonly ConfiguredClass[],
+  reports: readonly ClassReport[] = [],
+): IsolationPlan {
   if (sgx || isolation === "sgx") {
     throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the docker driver does not offer SGX" });
   }
@@ -20,9 +32,9 @@ export function planIsolation({ isolation, sgx, resources }: TaskSpec): Isolatio
     throw new ExecutorError("GPU_UNAVAILABLE", { reason, gpuCount: resources.gpuCount });
   }
   // A process class is a floor that a container is above.
-  if (isolation !== "default" && isolation !== "process" && !REACHED_CLASSES.includes(isolation)) {
-    throw new ExecutorError("ISOLATION_UNAVAILABLE", { isolation, offered: REACHED_CLASSES });
-  }
+  const wanted = isolation === "default" || isolation === "process" ? "container" : isolation;
+  const found = classes.find((one) => one.isolation === wanted);
+  if (found === undefined) throw isolationRefusal(wanted, reports);
   if (resources.memoryBytes < MIN_MEMORY_BYTES) {
     const reason = `mem must be at least ${MIN_MEMORY_BYTES / MEBIBYTE} MB for a container`;
     throw new ExecutorError("INPUT_INVALID", { field: "mem", reason });
@@ -32,5 +44,5 @@ export function planIsolation({ isolation, sgx, resources }: TaskSpec): Isolatio
     const reason = `cpu must be at least ${MIN_CPU_MILLIS / 1000} for a container`;
     throw new ExecutorError("INPUT_INVALID", { field: "cpu", reason });
   }
-  return "container";
+  return { isolation: found.isolation, runtime: found.runtime };
 }

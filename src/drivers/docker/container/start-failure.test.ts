@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { asId, ExecutorError, type SandboxEnd, type SandboxSpec, taskKey } from "../../../core/index.ts";
 import { EngineError } from "../engine/engine-error.ts";
+import { configuredClasses } from "../isolation/configured-class.ts";
 import { planIsolation } from "./plan-isolation.ts";
 import { EndedEarly, startFailure } from "./start-failure.ts";
 
@@ -79,9 +80,12 @@ test.each([
   [{ resources: { ...TASK.resources, memoryBytes: 6 * 1_048_576 - 1 } }, "INPUT_INVALID"],
   [{ resources: { ...TASK.resources, cpuMillis: 0 } }, "INPUT_INVALID"],
 ])("a task that asks for %j is refused with %s", (change, code) => {
-  expect(() => planIsolation({ ...TASK, ...change })).toThrow(expect.objectContaining({ code }));
+  expect(() => planIsolation({ ...TASK, ...change }, configuredClasses({ runtimes: [] }))).toThrow(
+    expect.objectContaining({ code }),
+  );
 });
 
 test("a class below a container's is a floor that a container is above", () => {
-  expect(planIsolation({ ...TASK, isolation: "process" })).toBe("container");
+  const plan = planIsolation({ ...TASK, isolation: "process" }, configuredClasses({ runtimes: [] }));
+  expect(plan.isolation).toBe("container");
 });

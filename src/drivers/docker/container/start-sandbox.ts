@@ -11,7 +11,7 @@ import type { Watch } from "./deaths.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { readLogTail } from "./log-tail.ts";
 import { containerName } from "./name.ts";
-import { planIsolation } from "./plan-isolation.ts";
+import type { IsolationPlan } from "./plan-isolation.ts";
 import { Readiness } from "./readiness.ts";
 import { removeStarted } from "./remove-started.ts";
 import { EndedEarly, startFailure } from "./start-failure.ts";
@@ -23,27 +23,28 @@ const TIDY_MS = 10_000;
 /** As `SandboxDriver.start` promises. */
 export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
   signal.throwIfAborted();
-  planIsolation(spec.task);
+  const plan = await world.classes.plan(spec.task, signal);
   try {
-    return await tryStart(world, spec, world.pool.take(spec.image.digest), signal);
+    return await tryStart(world, spec, plan, world.pool.take(spec.image.digest), signal);
   } catch (thrown) {
     if (!(thrown instanceof NetworkSuspect)) throw thrown;
     if (signal.aborted) throw thrown.failure;
   }
   // What an earlier task left in its network (such as a port in TIME_WAIT), or a network that died, is not this one's fault.
-  return await tryStart(world, spec, undefined, signal);
+  return await tryStart(world, spec, plan, undefined, signal);
 }
 
 /** The pool keeps still until the engine has done its part; a task that takes long to come up does not hold it longer. */
 async function tryStart(
   world: World,
   spec: SandboxSpec,
+  plan: IsolationPlan,
   taken: Taken | undefined,
   signal: AbortSignal,
 ): Promise<Sandbox> {
   const letPoolWork = world.pool.holdStill();
   try {
-    return await new Start(world, spec, taken, letPoolWork).run(signal);
+    return await new Start(world, spec, plan, taken, letPoolWork).run(signal);
   } finally {
     letPoolWork();
   }
@@ -63,6 +64,7 @@ class NetworkSuspect extends Error {
 class Start {
   readonly #world: World;
   readonly #spec: SandboxSpec;
+  readonly #plan: IsolationPlan;
   readonly #name: string;
   readonly #onStarted: () => void;
   #taken: Taken | undefined;
@@ -71,8 +73,15 @@ class Start {
   #containerId: string | undefined;
   #watch: Watch | undefined;
 
-  constructor(world: World, spec: SandboxSpec, taken: Taken | undefined, onStarted: () => void) {
+  constructor(
+    world: World,
+    spec: SandboxSpec,
+    plan: IsolationPlan,
+    taken: Taken | undefined,
+    onStarted: () => void,
+  ) {
     this.#world = world;
+    this.#plan = plan;
     this.#onStarted = onStarted;
     this.#spec = spec;
     this.#taken = taken;
@@ -99,7 +108,7 @@ class Start {
     const { engine, deaths, owner, seccomp, known } = this.#world;
     const beganMs = systemClock.nowMs();
     const place = await this.#place(signal);
-    const options = { nowMs: systemClock.wallMs(), seccomp, hasInit: engine.hasInit };
+    const options = { plan: this.#plan, nowMs: systemClock.wallMs(), seccomp, hasInit: engine.hasInit };
     const body = taskBody(this.#spec, owner, place, options);
     this.#created = engine.containers.create(this.#name, body);
     const containerId = await orAbort(this.#created, signal);
@@ -142,7 +151,7 @@ class Start {
       imageDigest: image.digest,
       containerId,
       label: this.#name,
-      isolation: "container",
+      isolation: this.#plan.isolation,
       endpoint,
       phases,
       warnings,
@@ -232,7 +241,9 @@ class Start {
     const taken = this.#taken;
     this.#taken = undefined;
     if (taken === undefined) return;
-    if (isReusable) this.#world.pool.giveBack(taken, this.#spec.image.digest);
+    // A runtime with a network stack of its own may have taken the addresses out of it.
+    if (isReusable && this.#plan.runtime === undefined)
+      this.#world.pool.giveBack(taken, this.#spec.image.digest);
     else this.#world.pool.discard(taken);
   }
 }
