@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { listenToSignals } from "../../src/signals.ts";
@@ -39,7 +40,7 @@ test("A7: once the daemon listens, the first wish to stop comes in its turn and 
   expect((await heard.next()).done).toBe(true);
 });
 
-async function said(stream: NodeJS.ReadableStream, word: string): Promise<void> {
+async function said(stream: Readable, word: string): Promise<void> {
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
     if (String(chunk).includes(word)) return;
   }
