@@ -48,6 +48,17 @@ export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
 export type {
+  CallEnd,
+  CallStory,
+  CallTrace,
+  EngineVerb,
+  ObservedState,
+  Observer,
+  SandboxChange,
+  StartStory,
+} from "./ports/observer.ts";
+export { CALL_ENDS, ENGINE_VERBS, joinObservers, NO_OBSERVER } from "./ports/observer.ts";
+export type {
   NewRun,
   RunEnd,
   RunEnding,

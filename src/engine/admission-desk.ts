@@ -1,5 +1,5 @@
 import type { Books, Clock, Demand, Holding, Resources, SandboxId, Settings } from "../core/index.ts";
-import { admit, fits, minus, NO_RESOURCES, plus } from "../core/index.ts";
+import { admit, asId, fits, minus, NO_RESOURCES, plus } from "../core/index.ts";
 
 /** The sandboxes as the desk sees them, and the two things it may do to them. */
 export interface DeskSandboxes {
@@ -7,8 +7,9 @@ export interface DeskSandboxes {
   holdings(): readonly Holding[];
   /** What comes back without further doing: sandboxes that are being frozen or removed. */
   releasing(): Resources;
-  freeze(sandboxId: SandboxId): void;
-  evict(sandboxId: SandboxId): void;
+  /** @param forSandbox whom the room is for, if it is for one. */
+  freeze(sandboxId: SandboxId, forSandbox?: SandboxId): void;
+  evict(sandboxId: SandboxId, forSandbox?: SandboxId): void;
   /** These, and no others, take no new calls. */
   hold(sandboxIds: ReadonlySet<SandboxId>): void;
 }
@@ -138,8 +139,10 @@ export class AdmissionDesk {
     if (entry === undefined) return false;
     this.#waiting = this.#waiting.filter((one) => one !== entry);
     this.#clearing.push(entry);
-    for (const sandboxId of admission.room.freeze) this.#sandboxes.freeze(sandboxId);
-    for (const sandboxId of admission.room.evict) this.#sandboxes.evict(sandboxId);
+    // A demand is named for the sandbox that it is made for.
+    const forSandbox = asId<"sandbox">(entry.demand.id);
+    for (const sandboxId of admission.room.freeze) this.#sandboxes.freeze(sandboxId, forSandbox);
+    for (const sandboxId of admission.room.evict) this.#sandboxes.evict(sandboxId, forSandbox);
     return true;
   }
 

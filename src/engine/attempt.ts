@@ -1,6 +1,22 @@
-import type { AnswerHead, AnswerSink, CallRequest, Exchange, SandboxEnd } from "../core/index.ts";
+import type {
+  AnswerHead,
+  AnswerSink,
+  CallEnd,
+  CallRequest,
+  CallStory,
+  CallTrace,
+  DoorName,
+  Exchange,
+  Observer,
+  RunId,
+  SandboxEnd,
+  StartStory,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
 import { ExecutorError } from "../core/index.ts";
 import type { CallOptions, CallSink, Placement } from "./executor.ts";
+import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLine } from "./task-line.ts";
 
@@ -8,6 +24,9 @@ import type { TaskLine } from "./task-line.ts";
 const END_REASON_WAIT_MS = 900;
 /** A call whose sandbox could not be reached, with nothing sent, is placed again this often. */
 const MOST_PLACEMENTS = 3;
+
+/** A time that has not come. */
+const NOT_YET = -1;
 
 /** What an attempt asks of the executor around it. */
 export interface AttemptHost {
@@ -18,19 +37,20 @@ export interface AttemptHost {
   started(attempt: Attempt): void;
   ended(attempt: Attempt): void;
   track(work: Promise<void>): void;
+  readonly observer: Observer;
 }
 
 type AttemptState = "waiting" | "running" | "ending" | "done";
 
 /** One call on its way through: waiting in its task's line, then running in a slot, then settled, exactly once. */
-export class Attempt implements Exchange, AnswerSink {
+export class Attempt implements Exchange, AnswerSink, CallStory {
   readonly request: CallRequest;
   readonly options: CallOptions;
   readonly startedAtMs: number;
   /** From when its wait for room or a slot is counted; progress of its start sets it anew. */
   waitingSinceMs: number;
   /** When it was sent to its task; what the run deadline counts from. */
-  sentAtMs = 0;
+  sentAtMs = NOT_YET;
   readonly #host: AttemptHost;
   readonly #line: TaskLine;
   #sink: CallSink | undefined;
@@ -38,11 +58,22 @@ export class Attempt implements Exchange, AnswerSink {
   #owner: SandboxOwner | undefined;
   #exchange: Exchange | undefined;
   #placements = 0;
+  // What its story tells, in plain numbers: a warm call must not pay for being told of.
+  #placement: Placement | undefined;
+  #start: StartStory | undefined;
+  #isQueued = false;
+  #headAtMs = NOT_YET;
+  #endedAtMs = NOT_YET;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #status = 0;
+  #end: CallEnd | undefined;
+  #error: Error | undefined;
 
   constructor(host: AttemptHost, line: TaskLine, request: CallRequest, options: CallOptions, sink: CallSink) {
     this.#host = host;
     this.#line = line;
-    this.request = request;
+    this.request = this.#prepared(outgoing(request, options));
     this.options = options;
     this.#sink = sink;
     this.startedAtMs = host.nowMs();
@@ -51,6 +82,77 @@ export class Attempt implements Exchange, AnswerSink {
 
   get sink(): CallSink | undefined {
     return this.#sink;
+  }
+
+  get door(): DoorName {
+    return this.options.door;
+  }
+
+  get runId(): RunId | undefined {
+    return this.options.runId;
+  }
+
+  get trace(): CallTrace | undefined {
+    return this.options.trace;
+  }
+
+  get task(): TaskSpec {
+    return this.#line.task;
+  }
+
+  get taskKey(): TaskKey {
+    return this.#line.key;
+  }
+
+  get acceptedAtMs(): number {
+    return this.startedAtMs;
+  }
+
+  get placement(): Placement | undefined {
+    return this.#placement;
+  }
+
+  get start(): StartStory | undefined {
+    return this.#start;
+  }
+
+  get placedAtMs(): number | undefined {
+    return this.sentAtMs === NOT_YET ? undefined : this.sentAtMs;
+  }
+
+  get headAtMs(): number | undefined {
+    return this.#headAtMs === NOT_YET ? undefined : this.#headAtMs;
+  }
+
+  get endedAtMs(): number | undefined {
+    return this.#endedAtMs === NOT_YET ? undefined : this.#endedAtMs;
+  }
+
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  get status(): number | undefined {
+    return this.#status === 0 ? undefined : this.#status;
+  }
+
+  get end(): CallEnd | undefined {
+    return this.#end;
+  }
+
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** It waits in its task's line. */
+  queued(): void {
+    if (this.#isQueued) return;
+    this.#isQueued = true;
+    this.#host.observer.callQueued(this);
   }
 
   /** Takes a slot and sends the request. */
@@ -62,17 +164,19 @@ export class Attempt implements Exchange, AnswerSink {
     this.#placements += 1;
     this.sentAtMs = this.#host.nowMs();
     this.#host.started(this);
-    if (this.#placements === 1) {
-      this.#sink?.onPlaced({
-        sandboxId: owner.id,
-        isolation: sandbox.isolation,
-        imageDigest: owner.imageDigest,
-        start,
-        waitedMs: this.sentAtMs - this.startedAtMs,
-        phases: sandbox.phases,
-        warnings: sandbox.warnings,
-      });
-    }
+    this.#start = owner.start;
+    this.#placement = {
+      sandboxId: owner.id,
+      isolation: sandbox.isolation,
+      imageDigest: owner.imageDigest,
+      start,
+      waitedMs: this.sentAtMs - this.startedAtMs,
+      phases: sandbox.phases,
+      warnings: sandbox.warnings,
+    };
+    if (this.#placements === 1) this.#sink?.onPlaced(this.#placement);
+    if (this.#isQueued) this.#host.observer.callPlaced(this);
+    if (this.request.body instanceof Uint8Array) this.#bytesIn = this.request.body.byteLength;
     // A channel answers only after it has returned.
     this.#exchange = owner.channel.send(this.request, this);
   }
@@ -81,7 +185,8 @@ export class Attempt implements Exchange, AnswerSink {
   fail(error: Error): void {
     if (this.#state === "done") return;
     const sink = this.#sink;
-    this.#settle();
+    this.#error = error;
+    this.#settle("failed");
     sink?.onError(error);
   }
 
@@ -98,17 +203,20 @@ export class Attempt implements Exchange, AnswerSink {
   }
 
   onHead(head: AnswerHead): void {
+    this.#headAtMs = this.#host.nowMs();
+    this.#status = head.status;
     this.#sink?.onHead(head);
   }
 
   onData(chunk: Uint8Array): void {
+    this.#bytesOut += chunk.byteLength;
     this.#sink?.onData(chunk);
   }
 
   onEnd(): void {
     if (this.#state !== "running") return;
     const sink = this.#sink;
-    this.#settle();
+    this.#settle("answered");
     sink?.onEnd();
   }
 
@@ -141,7 +249,7 @@ export class Attempt implements Exchange, AnswerSink {
     this.#sink = undefined;
     if (this.#state === "waiting") {
       this.#line.drop(this);
-      this.#settle();
+      this.#settle("cancelled");
       return;
     }
     const effect = this.#cancelEffect();
@@ -152,7 +260,7 @@ export class Attempt implements Exchange, AnswerSink {
     }
     const owner = this.#owner;
     this.#exchange?.cancel();
-    this.#settle();
+    this.#settle("cancelled");
     if (effect === "retire") owner?.retire("cancelled");
   }
 
@@ -181,10 +289,23 @@ export class Attempt implements Exchange, AnswerSink {
     this.fail(end === undefined ? error : brokenBy(end, error));
   }
 
-  #settle(): void {
+  #settle(end: CallEnd): void {
     this.#state = "done";
     this.#sink = undefined;
+    this.#end = end;
+    this.#endedAtMs = this.#host.nowMs();
     this.#release();
+    this.#host.observer.callEnded(this);
+  }
+
+  /** A body that streams is counted on its way. */
+  #prepared(request: CallRequest): CallRequest {
+    const { body } = request;
+    if (body instanceof Uint8Array) return request;
+    const count = (bytes: number): void => {
+      this.#bytesIn += bytes;
+    };
+    return { ...request, body: counted(body, count) };
   }
 
   #release(): void {

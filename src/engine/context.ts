@@ -3,6 +3,7 @@ import type {
   Clock,
   HostMonitor,
   Log,
+  Observer,
   OpenChannel,
   SandboxDriver,
   SandboxId,
@@ -18,6 +19,7 @@ export interface EngineContext {
   readonly host: HostMonitor;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: Observer;
   readonly books: Books;
   readonly desk: AdmissionDesk;
   settings(): Settings;

@@ -1,6 +1,7 @@
 import type {
   AnswerSink,
   CallRequest,
+  CallTrace,
   DoorName,
   DriverCapabilities,
   DriverHealth,
@@ -12,6 +13,7 @@ import type {
   LogTail,
   PullProgress,
   Resources,
+  RunId,
   SandboxId,
   SandboxUsage,
   Settings,
@@ -49,6 +51,10 @@ export type CallProgress =
 /** What a door says of one call besides the task and the request. */
 export interface CallOptions {
   readonly door: DoorName;
+  /** What the door calls this call to its caller. */
+  readonly runId?: RunId;
+  /** The call's place in its caller's trace; the task is told of it. */
+  readonly trace?: CallTrace;
   /** Shorter than the setting if given; milliseconds. */
   readonly queueTimeoutMs?: number;
   /** Shorter than the setting if given; milliseconds. */
@@ -79,14 +85,14 @@ export interface SandboxView {
   /** Since the end of its last call; `undefined` while a call runs or it starts. */
   readonly idleMs: number | undefined;
   readonly reserved: Resources;
+  /** The cards that it holds, by UUID. */
+  readonly gpuIds: readonly string[];
   readonly phases: StartPhases | undefined;
   readonly warnings: readonly string[];
 }
 
 /** A request that waits, and for what. */
 export interface WaitingView {
-  /** The cards that it holds, by UUID. */
-  readonly gpuIds: readonly string[];
   readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly callers: number;
@@ -108,6 +114,8 @@ export interface ExecutorView {
   /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory only). */
   readonly capacity: Resources;
   readonly reserved: Resources;
+  /** The same by the door whose calls first needed it. */
+  readonly reservedByDoor: Readonly<Record<DoorName, Resources>>;
   readonly gpuModel: string;
   readonly running: number;
   readonly waiting: number;

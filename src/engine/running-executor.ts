@@ -8,6 +8,7 @@ import type {
   Log,
   LogChunk,
   LogTail,
+  Observer,
   OpenChannel,
   PullProgress,
   SandboxDriver,
@@ -17,7 +18,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
-import { Books, ExecutorError, taskKey } from "../core/index.ts";
+import { Books, ExecutorError, NO_OBSERVER, taskKey } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import type { AttemptHost } from "./attempt.ts";
@@ -35,6 +36,7 @@ import type {
   SandboxView,
   WaitingView,
 } from "./executor.ts";
+import { observeDriver } from "./observe-driver.ts";
 import { recover } from "./recover.ts";
 import { sandboxesForDesk } from "./sandbox-ledger.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
@@ -56,6 +58,8 @@ export interface ExecutorParts {
   readonly host: HostMonitor;
   readonly clock: Clock;
   readonly log: Log;
+  /** Hears what happens. Left out: nobody does. */
+  readonly observer?: Observer;
   readonly settings: Settings;
   /** The operator's policy; asked before anything is looked up or booked. */
   isImageAllowed(image: string): boolean;
@@ -64,6 +68,7 @@ export interface ExecutorParts {
 
 /** The executor: the owner of the books, of every task's line and of every call that runs. */
 export class RunningExecutor implements Executor, AttemptHost {
+  readonly observer: Observer;
   readonly #parts: ExecutorParts;
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
@@ -80,7 +85,10 @@ export class RunningExecutor implements Executor, AttemptHost {
   #keepsWarm = false;
   #disposed: Promise<void> | undefined;
 
-  constructor(parts: ExecutorParts) {
+  constructor(given: ExecutorParts) {
+    const observer = given.observer ?? NO_OBSERVER;
+    const parts = { ...given, driver: observeDriver(given.driver, observer, given.clock) };
+    this.observer = observer;
     this.#parts = parts;
     this.#settings = parts.settings;
     this.#books = new Books(capacityOf(parts.settings));
@@ -99,6 +107,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       host: parts.host,
       clock: parts.clock,
       log: parts.log,
+      observer,
       books: this.#books,
       desk: this.#desk,
       settings,
@@ -140,6 +149,11 @@ export class RunningExecutor implements Executor, AttemptHost {
       usage: host.usage(),
       capacity: this.#books.capacity,
       reserved: this.#books.used,
+      reservedByDoor: {
+        http: this.#books.heldByDoor("http"),
+        stream: this.#books.heldByDoor("stream"),
+        indexify: this.#books.heldByDoor("indexify"),
+      },
       gpuModel: "",
       running: this.#running.size,
       waiting: this.#lines.waitingCount(),
@@ -199,19 +213,19 @@ export class RunningExecutor implements Executor, AttemptHost {
   async pause(): Promise<{ readonly running: number }> {
     if (this.#state === "draining") throw new ExecutorError("DRAINING");
     if (this.#state === "running") {
-      this.#state = "pausing";
+      this.#become("pausing");
       this.#parts.log.log("info", "executor.paused", { running: this.#running.size });
       this.#clear("paused", new ExecutorError("PAUSED"));
     }
     await this.#watchers.until(() => this.#lines.owners().length === 0, this.#settings.pauseWaitMs);
-    if (this.#state === "pausing" && this.#lines.owners().length === 0) this.#state = "paused";
+    if (this.#state === "pausing" && this.#lines.owners().length === 0) this.#become("paused");
     return { running: this.#running.size };
   }
 
   unpause(): void {
     if (this.#state === "draining") throw new ExecutorError("DRAINING");
     if (this.#state === "running") return;
-    this.#state = "running";
+    this.#become("running");
     this.#parts.log.log("info", "executor.unpaused");
   }
 
@@ -234,7 +248,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
     if (this.#state !== "draining") {
-      this.#state = "draining";
+      this.#become("draining");
       this.#keepsWarm = options.keepWarm && this.#parts.driver.capabilities.canAdopt;
       this.#parts.log.log("info", "executor.draining", { running: this.#running.size });
       this.#clear("drained", new ExecutorError("DRAINING"));
@@ -282,6 +296,11 @@ export class RunningExecutor implements Executor, AttemptHost {
       })
       .finally(() => this.#work.delete(settled));
     this.#work.add(settled);
+  }
+
+  #become(state: ExecutorState): void {
+    this.#state = state;
+    this.observer.executorChanged(state);
   }
 
   #callLater(

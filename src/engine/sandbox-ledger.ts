@@ -36,8 +36,8 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
       }
       return sum;
     },
-    freeze: (sandboxId) => lines.find(sandboxId)?.freeze(),
-    evict: (sandboxId) => lines.find(sandboxId)?.stop("evicted", "kill"),
+    freeze: (sandboxId, forSandbox) => lines.find(sandboxId)?.freeze(forSandbox),
+    evict: (sandboxId, forSandbox) => lines.find(sandboxId)?.stop("evicted", "kill", forSandbox),
     hold: (sandboxIds) => {
       for (const owner of lines.owners()) owner.isHeld = sandboxIds.has(owner.id);
     },

@@ -7,6 +7,7 @@ import type {
   Sandbox,
   SandboxEnd,
   SandboxId,
+  StartStory,
   StopCause,
   TaskKey,
   TaskSpec,
@@ -24,6 +25,8 @@ export interface OwnerOptions {
   readonly task: TaskSpec;
   readonly door: DoorName;
   readonly imageDigest: string;
+  /** Left out for one that is taken over from an earlier life. */
+  readonly start?: StartStory;
 }
 
 /**
@@ -36,6 +39,7 @@ export class SandboxOwner {
   readonly task: TaskSpec;
   readonly door: DoorName;
   readonly imageDigest: string;
+  readonly start: StartStory | undefined;
   readonly createdAtMs: number;
   /** Calls placed here so far. */
   calls = 0;
@@ -60,8 +64,10 @@ export class SandboxOwner {
     this.task = options.task;
     this.door = options.door;
     this.imageDigest = options.imageDigest;
+    this.start = options.start;
     this.createdAtMs = context.clock.nowMs();
     this.lastUsedMs = this.createdAtMs;
+    this.#tell(undefined, undefined);
   }
 
   get state(): LifeState {
@@ -142,9 +148,9 @@ export class SandboxOwner {
     else this.#context.ownerChanged(this);
   }
 
-  /** Gives its CPU back and keeps it warm. One that will not freeze is removed instead. */
-  freeze(): void {
-    this.#advance({ type: "freeze" });
+  /** Gives its CPU back and keeps it warm. One that will not freeze is removed instead. `forSandbox` is whom the room is for. */
+  freeze(forSandbox?: SandboxId): void {
+    this.#advance({ type: "freeze" }, forSandbox);
     if (this.#state.type === "freezing") this.#context.track(this.#freeze());
   }
 
@@ -165,10 +171,10 @@ export class SandboxOwner {
     this.stop(cause, "kill");
   }
 
-  /** Ends it now, with what runs on it. `ask` gives its code the grace to end by itself first. */
-  stop(cause: StopCause, how: "ask" | "kill"): void {
+  /** Ends it now, with what runs on it. `ask` gives its code the grace to end by itself first. `forSandbox` is whom the room is for. */
+  stop(cause: StopCause, how: "ask" | "kill", forSandbox?: SandboxId): void {
     if (this.#state.type === "stopping" || this.#state.type === "gone") return;
-    this.#advance({ type: "stop", cause });
+    this.#advance({ type: "stop", cause }, forSandbox);
     this.#starting.abort(new ExecutorError("CALL_CANCELLED", { reason: "the start is no longer wanted" }));
     if (this.#sandbox !== undefined) {
       const graceMs = how === "ask" ? this.#context.settings().stopGraceMs : 0;
@@ -189,8 +195,25 @@ export class SandboxOwner {
     return end;
   }
 
-  #advance(event: LifeEvent): void {
+  #advance(event: LifeEvent, forSandbox?: SandboxId): void {
+    const from = this.#state.type;
     this.#state = advance(this.#state, event);
+    if (this.#state.type !== from) this.#tell(from, forSandbox);
+  }
+
+  #tell(from: LifeState["type"] | undefined, forSandbox: SandboxId | undefined): void {
+    const state = this.#state;
+    this.#context.observer.sandboxChanged({
+      sandboxId: this.id,
+      door: this.door,
+      task: this.task,
+      taskKey: this.taskKey,
+      isolation: this.#sandbox?.isolation,
+      from,
+      to: state.type,
+      cause: "cause" in state ? state.cause : undefined,
+      forSandbox,
+    });
   }
 
   async #watch(sandbox: Sandbox): Promise<void> {

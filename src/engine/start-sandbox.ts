@@ -1,4 +1,15 @@
-import type { HostMonitor, ResolvedImage, Resources } from "../core/index.ts";
+import type {
+  DoorName,
+  HostMonitor,
+  IsolationClass,
+  ResolvedImage,
+  Resources,
+  SandboxId,
+  StartPhases,
+  StartStory,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
 import { asId, ExecutorError } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
@@ -30,9 +41,19 @@ export function startSandbox(context: EngineContext, line: TaskLine): StartInPro
   return start;
 }
 
-class Start implements StartInProgress {
+class Start implements StartInProgress, StartStory {
   phase: StartInProgress["phase"] = "resolving";
   isUnwanted = false;
+  readonly beganAtMs: number;
+  resolvedAtMs: number | undefined;
+  wasPulled = false;
+  imageDigest: string | undefined;
+  admittedAtMs: number | undefined;
+  sandboxId: SandboxId | undefined;
+  endedAtMs: number | undefined;
+  phases: StartPhases | undefined;
+  isolation: IsolationClass | undefined;
+  error: Error | undefined;
   readonly #context: EngineContext;
   readonly #line: TaskLine;
   readonly #controller = new AbortController();
@@ -40,6 +61,19 @@ class Start implements StartInProgress {
   constructor(context: EngineContext, line: TaskLine) {
     this.#context = context;
     this.#line = line;
+    this.beganAtMs = context.clock.nowMs();
+  }
+
+  get door(): DoorName {
+    return this.#line.door;
+  }
+
+  get task(): TaskSpec {
+    return this.#line.task;
+  }
+
+  get taskKey(): TaskKey {
+    return this.#line.key;
   }
 
   giveUpRoom(reason: ExecutorError): void {
@@ -61,8 +95,10 @@ class Start implements StartInProgress {
       this.phase = "starting";
       this.#tell({ type: "starting" });
       await this.#start(owner, image);
-    } catch (error) {
-      this.#line.startEnded(this, ExecutorError.from(error));
+    } catch (thrown) {
+      const error = ExecutorError.from(thrown);
+      this.#ended(error);
+      this.#line.startEnded(this, error);
       return;
     }
     this.#line.startEnded(this, undefined);
@@ -90,6 +126,9 @@ class Start implements StartInProgress {
         signal,
       ),
     );
+    this.resolvedAtMs = clock.nowMs();
+    this.wasPulled = resolved.wasPulled;
+    this.imageDigest = resolved.digest;
     for (const owner of [...this.#line.owners]) {
       if (owner.imageDigest !== resolved.digest && owner.isServing) owner.retire("outdated");
     }
@@ -114,12 +153,15 @@ class Start implements StartInProgress {
     const booked = desk.apply({ demand, book }, this.#controller.signal);
     if (desk.hasDemands) this.#tell({ type: "waiting", reason: this.#line.waitReason() });
     await booked;
+    this.admittedAtMs = clock.nowMs();
+    this.sandboxId = sandboxId;
     const owner = new SandboxOwner(this.#context, {
       sandboxId,
       taskKey: key,
       task,
       door,
       imageDigest: image.digest,
+      start: this,
     });
     this.#line.adopt(owner);
     return owner;
@@ -162,6 +204,9 @@ class Start implements StartInProgress {
       for (const warning of sandbox.warnings) {
         log.log("warn", "sandbox.warned", { sandboxId: owner.id, image: owner.task.image, warning });
       }
+      this.phases = sandbox.phases;
+      this.isolation = sandbox.isolation;
+      this.#ended(undefined);
       owner.ready(sandbox, "hot");
     } catch (error) {
       log.log("warn", "sandbox.failed", {
@@ -175,6 +220,13 @@ class Start implements StartInProgress {
     } finally {
       owner.startSignal.removeEventListener("abort", onUnwanted);
     }
+  }
+
+  #ended(error: ExecutorError | undefined): void {
+    if (this.endedAtMs !== undefined) return;
+    this.endedAtMs = this.#context.clock.nowMs();
+    this.error = error;
+    this.#context.observer.startEnded(this);
   }
 
   #tell(progress: CallProgress): void {

@@ -65,6 +65,7 @@ export class TaskLine {
   enqueue(attempt: Attempt, where: "back" | "front"): void {
     if (where === "back") this.#waiting.push(attempt);
     else this.#waiting.unshift(attempt);
+    attempt.queued();
     this.supply();
     this.#context.armTick();
   }

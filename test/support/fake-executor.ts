@@ -159,6 +159,7 @@ export class FakeExecutor implements Executor {
       usage: { cpuPercent: 12.345, memoryPercent: 50, memoryAvailableBytes: 4096 * MEBIBYTE },
       capacity: this.capacity,
       reserved: this.reserved,
+      reservedByDoor: { http: this.reserved, stream: NO_RESOURCES, indexify: NO_RESOURCES },
       gpuModel: "",
       running: this.running,
       waiting: this.waits.length,

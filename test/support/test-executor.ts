@@ -1,4 +1,4 @@
-import type { CallRequest, HostUsage, Settings, TaskSpec } from "../../src/core/index.ts";
+import type { CallRequest, HostUsage, Observer, Settings, TaskSpec } from "../../src/core/index.ts";
 import { asId, MEBIBYTE } from "../../src/core/index.ts";
 import type { FakeDriverOptions } from "../../src/drivers/fake/fake-driver.ts";
 import { FakeDriver } from "../../src/drivers/fake/fake-driver.ts";
@@ -48,6 +48,7 @@ export async function testExecutor(
   settings: Partial<Settings> = {},
   options: Partial<FakeDriverOptions> = {},
   prepare: (driver: FakeDriver) => void = () => undefined,
+  observer?: Observer,
 ): Promise<TestExecutor> {
   const clock = new VirtualClock();
   const driver = new FakeDriver({ clock, ...options });
@@ -67,6 +68,7 @@ export async function testExecutor(
       },
       clock,
       log: { log: (_level, event) => events.push(event) },
+      ...(observer === undefined ? {} : { observer }),
       settings: { ...TEST_SETTINGS, ...settings },
       isImageAllowed: (image) => image !== "forbidden",
       newSandboxId: () => asId<"sandbox">(`s${++made}`),

@@ -46,6 +46,7 @@ export function toCall(
     },
     options: {
       door: "http",
+      runId: context.runId,
       ...(wish.queueTimeoutMs === undefined ? {} : { queueTimeoutMs: wish.queueTimeoutMs }),
       ...(wish.runTimeoutMs === undefined ? {} : { runTimeoutMs: wish.runTimeoutMs }),
     },

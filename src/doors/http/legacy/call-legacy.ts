@@ -74,7 +74,7 @@ class LegacyCall implements CallSink, LegacyExchange {
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
   /** Read by the executor when the call is cancelled. */
-  readonly #options: { readonly door: "http"; onCancel?: "close" } = { door: "http" };
+  readonly #options: { readonly door: "http"; readonly runId: RunId; onCancel?: "close" };
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
   #isSuccess = false;
@@ -91,6 +91,7 @@ class LegacyCall implements CallSink, LegacyExchange {
   ) {
     this.#executor = executor;
     this.#runId = runId;
+    this.#options = { door: "http", runId };
     this.#collector = collector;
     this.#onAnswer = onAnswer;
   }

@@ -1,0 +1,92 @@
+import type {
+  Clock,
+  EngineVerb,
+  ErrorCode,
+  Leftover,
+  LogChunk,
+  LogTail,
+  Observer,
+  Sandbox,
+  SandboxDriver,
+  SandboxUsage,
+} from "../core/index.ts";
+import { ExecutorError } from "../core/index.ts";
+
+type Tell = <T>(
+  verb: EngineVerb,
+  work: () => Promise<T>,
+  codeOf?: (result: T) => ErrorCode | undefined,
+) => Promise<T>;
+
+/** The same driver; everything that it and its sandboxes are asked for is told of, with its time and its failure. */
+export function observeDriver(driver: SandboxDriver, observer: Observer, clock: Clock): SandboxDriver {
+  const tell = teller(observer, clock);
+  return {
+    name: driver.name,
+    get capabilities() {
+      return driver.capabilities;
+    },
+    resolve: (...asked) => tell("resolve", () => driver.resolve(...asked)),
+    start: async (...asked) => observedSandbox(await tell("start", () => driver.start(...asked)), tell),
+    leftovers: async (...asked) => {
+      const leftovers = await tell("leftovers", () => driver.leftovers(...asked));
+      return leftovers.map((leftover) => observedLeftover(leftover, tell));
+    },
+    health: (...asked) =>
+      tell(
+        "health",
+        () => driver.health(...asked),
+        (health) => (health.isHealthy ? undefined : "ENGINE_UNAVAILABLE"),
+      ),
+    classes: () => driver.classes(),
+    probe: (...asked) => tell("probe", () => driver.probe(...asked)),
+    configure: (settings) => driver.configure(settings),
+    isTaskAddress: (peer) => driver.isTaskAddress(peer),
+    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+  };
+}
+
+function teller(observer: Observer, clock: Clock): Tell {
+  return async (verb, work, codeOf) => {
+    const beganAtMs = clock.nowMs();
+    try {
+      const result = await work();
+      observer.engineCalled(verb, clock.nowMs() - beganAtMs, codeOf?.(result));
+      return result;
+    } catch (error) {
+      observer.engineCalled(verb, clock.nowMs() - beganAtMs, ExecutorError.from(error).code);
+      throw error;
+    }
+  };
+}
+
+function observedSandbox(sandbox: Sandbox, tell: Tell): Sandbox {
+  return {
+    id: sandbox.id,
+    taskKey: sandbox.taskKey,
+    task: sandbox.task,
+    imageDigest: sandbox.imageDigest,
+    label: sandbox.label,
+    isolation: sandbox.isolation,
+    endpoint: sandbox.endpoint,
+    phases: sandbox.phases,
+    get warnings() {
+      return sandbox.warnings;
+    },
+    ended: sandbox.ended,
+    freeze: (signal) => tell("freeze", () => sandbox.freeze(signal)),
+    thaw: (signal) => tell("thaw", () => sandbox.thaw(signal)),
+    stop: (graceMs) => tell("stop", () => sandbox.stop(graceMs)),
+    usage: (signal): Promise<SandboxUsage> => tell("usage", () => sandbox.usage(signal)),
+    tailLog: (maxBytes, signal): Promise<LogTail> => tell("logs", () => sandbox.tailLog(maxBytes, signal)),
+    followLog: (tailBytes, signal): AsyncIterable<LogChunk> => sandbox.followLog(tailBytes, signal),
+  };
+}
+
+function observedLeftover(leftover: Leftover, tell: Tell): Leftover {
+  return {
+    ...leftover,
+    adopt: async (signal) => observedSandbox(await tell("start", () => leftover.adopt(signal)), tell),
+    reap: (signal) => tell("stop", () => leftover.reap(signal)),
+  };
+}
