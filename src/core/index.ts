@@ -88,3 +88,4 @@ export type { Resources, TaskResources } from "./task/resources.ts";
 export { DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus, shortages } from "./task/resources.ts";
 export { taskKey } from "./task/task-key.ts";
 export type { TaskSpec } from "./task/task-spec.ts";
+export { sgxConflict, withSgx } from "./task/sgx.ts";

@@ -1,14 +1,17 @@
-import type { DriverCapabilities, Resources, TaskSpec } from "../core/index.ts";
-import { ExecutorError, fits, MEBIBYTE, shortages } from "../core/index.ts";
+import type { ClassReport, DriverCapabilities, Resources, TaskSpec } from "../core/index.ts";
+import { ExecutorError, fits, MEBIBYTE, sgxConflict, shortages } from "../core/index.ts";
 
 /** Refuses at once what this host can never do, and says what it offers instead. `undefined` when it can. */
 export function checkTask(
   task: TaskSpec,
   capacity: Resources,
   capabilities: DriverCapabilities,
+  reports: readonly ClassReport[] = [],
 ): ExecutorError | undefined {
   const offered = capabilities.isolation;
-  if (task.sgx && !offered.includes("sgx")) return new ExecutorError("SGX_UNAVAILABLE", { offered });
+  const conflict = sgxConflict(task);
+  if (conflict !== undefined) return conflict;
+  if (task.sgx && !offered.includes("sgx")) return sgxRefusal(offered, reports);
   if (task.isolation !== "default" && !offered.includes(task.isolation)) {
     return new ExecutorError("ISOLATION_UNAVAILABLE", { asked: task.isolation, offered });
   }
@@ -32,4 +35,10 @@ export function checkTask(
         asked: task.resources.memoryBytes / MEBIBYTE,
         limit: Math.floor(capacity.memoryBytes / MEBIBYTE),
       });
+}
+
+function sgxRefusal(offered: readonly string[], reports: readonly ClassReport[]): ExecutorError {
+  const reasons = reports.find(({ isolation }) => isolation === "sgx")?.reasons ?? [];
+  const reason = reasons.length === 0 ? "its driver has no SGX" : reasons.join("; ");
+  return new ExecutorError("SGX_UNAVAILABLE", { reason, offered });
 }

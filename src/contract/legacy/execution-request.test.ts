@@ -120,6 +120,16 @@ test("SGX is asked for under both spellings", () => {
   expect(task({ useSgx: false, use_sgx: null })).toMatchObject({ sgx: false });
 });
 
+test("M21: SGX asked for by its flag, by the runtime's name or by both is one task", () => {
+  const wanted = task({ use_sgx: true });
+  expect(wanted).toMatchObject({ sgx: true, isolation: "default" });
+  expect(task({ runtime: "sgx" })).toEqual(wanted);
+  expect(task({ runtime: "sgx", use_sgx: true })).toEqual(wanted);
+  expect(task({ runtime: "container", useSgx: true })).toEqual(wanted);
+  // What cannot be had together stays as it was asked for: the executor refuses it with both names.
+  expect(task({ runtime: "gvisor", use_sgx: true })).toMatchObject({ sgx: true, isolation: "gvisor" });
+});
+
 test("the input is the text byte for byte, and empty when it is absent", () => {
   const input = (more: object): unknown => {
     const parsed = parse({ id: "a", ...more });

@@ -1,4 +1,4 @@
-import { ExecutorError, isIsolationClass, type TaskSpec } from "../../core/index.ts";
+import { ExecutorError, isIsolationClass, type TaskSpec, withSgx } from "../../core/index.ts";
 import { FieldFault, isAbsent, isFields, readFlag, readResources } from "./resource-wish.ts";
 
 /** What the contract's 400 says, as a JSON string. */
@@ -48,7 +48,7 @@ export function readExecutionRequest(value: unknown): ExecutionRequest {
   if (isolation instanceof ExecutorError) return { type: "refused", error: isolation };
   return {
     type: "request",
-    task: { image, isolation, resources, sgx: sgx === true, network: "default" },
+    task: { image, resources, network: "default", ...withSgx({ isolation, sgx: sgx === true }) },
     input: isAbsent(input) ? NO_INPUT : Buffer.from(input, "utf8"),
   };
 }
