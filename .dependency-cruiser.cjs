@@ -27,6 +27,8 @@ const HOMES = {
   zod: ["contract", "config", "doors", "drivers"],
   libsql: ["drivers"],
   koffi: ["drivers"],
+  "prom-client": ["telemetry"],
+  "@opentelemetry": ["telemetry"],
 };
 
 const TESTS = "\\.test\\.ts$";
