@@ -10,6 +10,22 @@ export { ERRORS, ExecutorError } from "./errors.ts";
 export type { Id, RunId, SandboxId, TaskKey } from "./ids.ts";
 export { asId } from "./ids.ts";
 export { isolationRefusal } from "./isolation/isolation-refusal.ts";
+export type { AllowEntry } from "./network/allow-entry.ts";
+export { formatAllowEntry, parseAllowEntry } from "./network/allow-entry.ts";
+export type { Range } from "./network/ipv4.ts";
+export {
+  contains,
+  formatAddress,
+  formatRange,
+  overlap,
+  parseAddress,
+  parseRange,
+  sizeOf,
+} from "./network/ipv4.ts";
+export type { NetworkFindings, NetworkSettings } from "./network/network-settings.ts";
+export { DEFAULT_NETWORK_SETTINGS, offerNetworks } from "./network/network-settings.ts";
+export type { PolicyRanges } from "./network/policy-ranges.ts";
+export { policyOf, policyRanges } from "./network/policy-ranges.ts";
 export type {
   AnswerHead,
   AnswerSink,
@@ -30,6 +46,7 @@ export type {
   LimitKind,
   LogChunk,
   LogTail,
+  NetworkReport,
   PeerAddress,
   ProbeSight,
   PullProgress,
@@ -81,11 +98,11 @@ export { formatImageReference, parseImageReference } from "./task/image-referenc
 export type { IsolationClass } from "./task/isolation.ts";
 export { ISOLATION_CLASSES, isIsolationClass } from "./task/isolation.ts";
 export type { NetworkPolicy } from "./task/network-policy.ts";
-export { isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
+export { isAtMost, isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
 export type { Outcome } from "./task/outcome.ts";
 export { outcomeOf } from "./task/outcome.ts";
 export type { Resources, TaskResources } from "./task/resources.ts";
 export { DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus, shortages } from "./task/resources.ts";
+export { sgxConflict, withSgx } from "./task/sgx.ts";
 export { taskKey } from "./task/task-key.ts";
 export type { TaskSpec } from "./task/task-spec.ts";
-export { sgxConflict, withSgx } from "./task/sgx.ts";

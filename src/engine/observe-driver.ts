@@ -41,6 +41,7 @@ export function observeDriver(driver: SandboxDriver, observer: Observer, clock: 
     classes: () => driver.classes(),
     probe: (...asked) => tell("probe", () => driver.probe(...asked)),
     configure: (settings) => driver.configure(settings),
+    networks: () => driver.networks(),
     isTaskAddress: (peer) => driver.isTaskAddress(peer),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };

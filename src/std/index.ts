@@ -2,6 +2,8 @@ export type { Backoff, RetryOptions } from "./backoff.ts";
 export { backoffMs, retry } from "./backoff.ts";
 export type { Deadline } from "./deadline.ts";
 export { orAbort, withDeadline } from "./deadline.ts";
+export type { Firewall, FirewallOptions, OpenedFirewall, RulesetPlan } from "./firewall/index.ts";
+export { CLOSED_RANGES, hostResolvers, openFirewall, rulesetText, tableName } from "./firewall/index.ts";
 export type { Child } from "./scope.ts";
 export { Scope } from "./scope.ts";
 export { sleep } from "./sleep.ts";

@@ -1,6 +1,7 @@
 import type { SandboxId, TaskKey } from "../ids.ts";
 import type { RuntimeSetting } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
+import type { NetworkPolicy } from "../task/network-policy.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
 
 /** What a driver can do now, said in advance instead of discovered by an exception. */
@@ -42,6 +43,18 @@ export interface ClassReport {
   readonly reasons: readonly string[];
   /** `undefined` until a probe came far enough to see. */
   readonly sight: ProbeSight | undefined;
+}
+
+/** What tasks can reach on this host, and what holds them to it. */
+export interface NetworkReport {
+  /** What a task gets that asks for nothing. */
+  readonly default: NetworkPolicy;
+  /** What may be asked for by name, weakest last. */
+  readonly offered: readonly NetworkPolicy[];
+  /** Whether rules on the host keep tasks from its own services, from private networks and from cloud metadata. */
+  readonly isFiltered: boolean;
+  /** Why a policy is not on offer, or what is not enforced; a sentence each. */
+  readonly reasons: readonly string[];
 }
 
 /** What an operator may change in a driver while it runs. */
@@ -197,7 +210,7 @@ export interface SandboxDriver extends AsyncDisposable {
    * Resolves once the sandbox is ready: it said so *and* its port accepts. After a rejection nothing is left behind.
    *
    * @throws {@link ExecutorError} SANDBOX_START_FAILED, SANDBOX_EXITED_EARLY, START_TIMEOUT (both with `logTail`), IMAGE_UNUSABLE,
-   * ISOLATION_UNAVAILABLE, GPU_UNAVAILABLE, SGX_UNAVAILABLE, ENGINE_UNAVAILABLE, ENGINE_FAILED, DISK_FULL.
+   * ISOLATION_UNAVAILABLE, GPU_UNAVAILABLE, SGX_UNAVAILABLE, NETWORK_UNAVAILABLE, ENGINE_UNAVAILABLE, ENGINE_FAILED, DISK_FULL.
    */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox>;
   /** What earlier lives of this owner left; sweeps what is no sandbox (spare networks, folders) by itself. */
@@ -212,6 +225,8 @@ export interface SandboxDriver extends AsyncDisposable {
   probe(signal: AbortSignal, isolation?: IsolationClass): Promise<readonly ClassReport[]>;
   /** Takes new settings; classes that they change are unproven, and unusable, until their probe has ended. */
   configure(settings: DriverSettings): void;
+  /** What tasks can reach. Synchronous and cheap. */
+  networks(): NetworkReport;
   /** Whether a peer address belongs to a task, so that the doors can turn it away. Synchronous and cheap. */
   isTaskAddress(peer: PeerAddress): boolean;
 }

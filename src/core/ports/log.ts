@@ -53,6 +53,7 @@ export const LOG_EVENTS = {
   "session.opened": "a session was pinned to a sandbox",
   "session.ended": "a session ended",
   "firewall.failed": "the rules that keep tasks from the host and from private networks could not be set",
+  "firewall.restored": "somebody had removed or changed those rules; they were set again",
   "network.swept": "unused task networks removed",
   "network.failed": "a task network could not be made or removed",
 } as const satisfies Record<string, string>;

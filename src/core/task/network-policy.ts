@@ -9,3 +9,8 @@ export type NetworkPolicy = (typeof NETWORK_POLICIES)[number];
 export function isNetworkPolicy(text: string): text is NetworkPolicy {
   return (NETWORK_POLICIES as readonly string[]).includes(text);
 }
+
+/** Whether a policy lets a task reach no more than another one does. */
+export function isAtMost(policy: NetworkPolicy, most: NetworkPolicy): boolean {
+  return NETWORK_POLICIES.indexOf(policy) <= NETWORK_POLICIES.indexOf(most);
+}

@@ -1,5 +1,5 @@
 import type { Leftover, Sandbox } from "../../core/index.ts";
-import { ExecutorError } from "../../core/index.ts";
+import { ExecutorError, parseRange } from "../../core/index.ts";
 import { DockerSandbox } from "./container/docker-sandbox.ts";
 import type { SandboxLabels } from "./container/labels.ts";
 import { LABEL, ownerLabel, readSandboxLabels } from "./container/labels.ts";
@@ -8,7 +8,6 @@ import { removeContainer } from "./container/remove.ts";
 import type { ContainerRow } from "./engine/containers.ts";
 import { EngineError, isMissing, toExecutorError } from "./engine/engine-error.ts";
 import type { NetworkRow } from "./engine/networks.ts";
-import { parseRange } from "./network/ipv4.ts";
 import { isNetworkName } from "./network/network-name.ts";
 import type { TaskNetwork } from "./network/network-sandbox.ts";
 import { subnetOf } from "./network/subnets.ts";

@@ -1,5 +1,20 @@
-import type { ClassReport, DriverHealth, PeerAddress, SandboxDriver, TaskSpec } from "../../core/index.ts";
-import { ExecutorError } from "../../core/index.ts";
+import type {
+  ClassReport,
+  DriverHealth,
+  PeerAddress,
+  Range,
+  SandboxDriver,
+  TaskSpec,
+} from "../../core/index.ts";
+import {
+  contains,
+  DEFAULT_NETWORK_SETTINGS,
+  ExecutorError,
+  offerNetworks,
+  parseAddress,
+  parseRange,
+  policyRanges,
+} from "../../core/index.ts";
 import { Scope, systemClock } from "../../std/index.ts";
 import { boundedWork } from "./bounded-work.ts";
 import { Deaths } from "./container/deaths.ts";
@@ -14,8 +29,6 @@ import { toExecutorError } from "./engine/engine-error.ts";
 import { ImageResolver } from "./image/resolve-image.ts";
 import { configuredClasses } from "./isolation/configured-class.ts";
 import { findLeftovers } from "./leftovers.ts";
-import type { Range } from "./network/ipv4.ts";
-import { contains, parseAddress, parseRange } from "./network/ipv4.ts";
 import { NetworkMaker } from "./network/make-network.ts";
 import { NetworkPool } from "./network/network-pool.ts";
 import { ensurePauseImage } from "./network/pause-image.ts";
@@ -135,6 +148,11 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     classes: () => UNPROVEN,
     probe: () => Promise.resolve(UNPROVEN),
     configure: () => undefined,
+    networks: () =>
+      offerNetworks(DEFAULT_NETWORK_SETTINGS, {
+        ranges: policyRanges(range, 29, "internal"),
+        noRules: undefined,
+      }),
     isTaskAddress: ({ remoteAddress }: PeerAddress) => {
       const address = parseAddress(remoteAddress);
       return address !== undefined && contains(range, address);

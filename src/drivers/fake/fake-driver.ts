@@ -5,6 +5,7 @@ import type {
   DriverHealth,
   DriverSettings,
   Leftover,
+  NetworkReport,
   PeerAddress,
   ResolvedImage,
   ResolveOptions,
@@ -12,7 +13,7 @@ import type {
   SandboxDriver,
   SandboxSpec,
 } from "../../core/index.ts";
-import { ExecutorError } from "../../core/index.ts";
+import { ExecutorError, NETWORK_POLICIES } from "../../core/index.ts";
 import { FakeSandbox } from "./fake-sandbox.ts";
 
 /** What the next operation of a kind does instead of simply working. */
@@ -102,6 +103,10 @@ export class FakeDriver implements SandboxDriver {
 
   configure(_settings: DriverSettings): void {
     // Its classes are scripted, not configured.
+  }
+
+  networks(): NetworkReport {
+    return { default: "internal", offered: NETWORK_POLICIES, isFiltered: true, reasons: [] };
   }
 
   isTaskAddress(_peer: PeerAddress): boolean {

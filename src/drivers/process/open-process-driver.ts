@@ -145,6 +145,7 @@ function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver 
     classes: () => UNPROVEN,
     probe: () => Promise.resolve(UNPROVEN),
     configure: () => undefined,
+    networks: () => ({ default: "internal", offered: ["internal"], isFiltered: false, reasons: [] }),
     isTaskAddress: (peer) => peers.isTask(peer),
     async [Symbol.asyncDispose]() {
       for (const running of world.live.values()) running.unref();

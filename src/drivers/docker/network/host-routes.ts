@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Range } from "./ipv4.ts";
+import type { Range } from "../../../core/index.ts";
 
 /** A range that this machine reaches through one of its interfaces. */
 export interface HostRoute {

@@ -1,5 +1,5 @@
-import type { Endpoint } from "../../../core/index.ts";
-import { ExecutorError } from "../../../core/index.ts";
+import type { Endpoint, Range } from "../../../core/index.ts";
+import { ExecutorError, overlap, parseRange } from "../../../core/index.ts";
 import { retry, systemClock } from "../../../std/index.ts";
 import type { NetworkPlace } from "../container/body.ts";
 import { pauseBody } from "../container/body.ts";
@@ -12,8 +12,6 @@ import type { NetworkPolicy } from "../options.ts";
 import { TASK_PORT } from "../options.ts";
 import type { HostRoute } from "./host-routes.ts";
 import { readHostRoutes } from "./host-routes.ts";
-import type { Range } from "./ipv4.ts";
-import { overlap, parseRange } from "./ipv4.ts";
 import { networkName } from "./network-name.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { ensurePauseImage } from "./pause-image.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { contains, formatRange, overlap, parseAddress, parseRange, type Range } from "../../../core/index.ts";
 import { parseRoutes } from "./host-routes.ts";
-import { contains, formatRange, overlap, parseAddress, parseRange, type Range } from "./ipv4.ts";
 import { Subnets } from "./subnets.ts";
 
 function range(text: string): Range {

@@ -1,6 +1,5 @@
-import { ExecutorError } from "../../../core/index.ts";
-import type { Range } from "./ipv4.ts";
-import { formatAddress, formatRange, overlap, sizeOf } from "./ipv4.ts";
+import type { Range } from "../../../core/index.ts";
+import { ExecutorError, formatAddress, formatRange, overlap, sizeOf } from "../../../core/index.ts";
 
 /** One task network's addresses: a /29 with the gateway, the task and, if it has to join, the daemon. */
 export interface Subnet {

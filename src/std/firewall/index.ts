@@ -1,0 +1,5 @@
+export type { Firewall, FirewallOptions, OpenedFirewall } from "./firewall.ts";
+export { openFirewall } from "./firewall.ts";
+export { hostResolvers } from "./resolvers.ts";
+export type { RulesetPlan } from "./ruleset.ts";
+export { CLOSED_RANGES, rulesetText, tableName } from "./ruleset.ts";
