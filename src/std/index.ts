@@ -4,6 +4,14 @@ export type { Deadline } from "./deadline.ts";
 export { orAbort, withDeadline } from "./deadline.ts";
 export type { Firewall, FirewallOptions, OpenedFirewall, RulesetPlan } from "./firewall/index.ts";
 export { CLOSED_RANGES, hostResolvers, openFirewall, rulesetText, tableName } from "./firewall/index.ts";
+export type { ProbeArchitecture, ProbeQuestions } from "./probe-program/probe-program.ts";
+export {
+  isProbeArchitecture,
+  PROBE_CPU_MILLIS,
+  PROBE_MEMORY_BYTES,
+  probeArguments,
+  probeProgram,
+} from "./probe-program/probe-program.ts";
 export type { Child } from "./scope.ts";
 export { Scope } from "./scope.ts";
 export { sleep } from "./sleep.ts";
