@@ -20,6 +20,9 @@ import type { Scope } from "./std/index.ts";
 import { systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 
+/** 192 bits: whoever has a session's id may use it. */
+const SESSION_ID_BYTES = 24;
+
 export interface DaemonOptions {
   readonly version: string;
   readonly log: OpenLog;
@@ -62,6 +65,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     settings,
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
+    newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
   };
   const executor = scope.use(await startExecutor(parts, scope.signal));
   const live = openLiveConfig(loaded, host, executor, log);

@@ -70,6 +70,27 @@ export const ConfigSchema = z.strictObject({
     enable: toggle(false, { about: "Give tasks the SGX device and the AESM socket." }),
     sgx_device: text("/dev/sgx_enclave", { about: "The host's SGX device." }),
     aesmd_path: text("/var/run/aesmd", { about: "The host's folder with the AESM socket." }),
+    session_s: number({
+      default: 300,
+      max: 86_400,
+      unit: "seconds",
+      isLive: true,
+      about: "A session without a call for this long ends; with SGX or without.",
+    }),
+    session_max_s: number({
+      default: 3600,
+      max: 604_800,
+      unit: "seconds",
+      isLive: true,
+      about: "The longest life of a session, however much it is used.",
+    }),
+    sessions: whole({
+      default: 256,
+      min: 0,
+      max: 100_000,
+      isLive: true,
+      about: "Sessions that may be open at once. Each keeps its sandbox, and what that holds, from others.",
+    }),
   }),
   driver: choice(["auto", "docker", "process"], "auto", {
     defaultText: "what `type` says, else `auto`",

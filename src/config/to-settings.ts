@@ -47,6 +47,9 @@ export function toSettings(config: Config, host: HostCapacity): Clamped {
     evictionOrder: tasks.eviction_order,
     onDisconnect: tasks.on_disconnect,
     refreshImages: tasks.refresh_images,
+    sessionIdleMs: toMillis(config.sgx.session_s),
+    sessionMaxMs: toMillis(config.sgx.session_max_s),
+    sessionLimit: config.sgx.sessions,
     shares: sharesOf(config, cpuMillis / wishCpu, memoryBytes / wishMemory),
   };
   return { settings, notes };

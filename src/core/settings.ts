@@ -40,6 +40,12 @@ export interface Settings {
   readonly onDisconnect: "finish" | "cancel";
   /** Whether a cold start asks the registry if the tag has moved. */
   readonly refreshImages: boolean;
+  /** A session without a call for this long ends. */
+  readonly sessionIdleMs: number;
+  /** The longest life of a session, however much it is used. */
+  readonly sessionMaxMs: number;
+  /** Sessions that may be open at once. */
+  readonly sessionLimit: number;
   /** CPU and memory that each door is sure to get back when it wants them; what it leaves unused is lent. */
   readonly shares: Readonly<Record<DoorName, Share>>;
 }

@@ -18,6 +18,7 @@ import { ExecutorError } from "../core/index.ts";
 import type { CallOptions, CallSink, Placement } from "./executor.ts";
 import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { SessionTie } from "./sessions.ts";
 import type { TaskLine } from "./task-line.ts";
 
 /** How long a broken connection waits for the reason of its sandbox's end; an engine under load tells it late. */
@@ -47,6 +48,8 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   readonly request: CallRequest;
   readonly options: CallOptions;
   readonly startedAtMs: number;
+  /** To a session, for a call that has to do with one. */
+  tie: SessionTie | undefined;
   /** From when its wait for room or a slot is counted; progress of its start sets it anew. */
   waitingSinceMs: number;
   /** When it was sent to its task; what the run deadline counts from. */
@@ -174,11 +177,22 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
       phases: sandbox.phases,
       warnings: sandbox.warnings,
     };
+    if (this.tie !== undefined) this.#bind(owner, this.tie);
     if (this.#placements === 1) this.#sink?.onPlaced(this.#placement);
     if (this.#isQueued) this.#host.observer.callPlaced(this);
     if (this.request.body instanceof Uint8Array) this.#bytesIn = this.request.body.byteLength;
     // A channel answers only after it has returned.
     this.#exchange = owner.channel.send(this.request, this);
+  }
+
+  /** The only sandbox that it may run on; `undefined`: any of its task. */
+  get boundTo(): SandboxOwner | undefined {
+    return this.tie?.owner;
+  }
+
+  #bind(owner: SandboxOwner, tie: SessionTie): void {
+    const session = tie.placed(owner);
+    if (session !== undefined && this.#placements === 1) this.#sink?.onSession?.(session);
   }
 
   /** Ends it with an error of ours before it ran, or after its time was over. */
@@ -273,6 +287,7 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   }
 
   #placeAgain(owner: SandboxOwner, error: Error): void {
+    this.tie?.unreachable();
     this.#release();
     owner.retire("died");
     if (this.#placements >= MOST_PLACEMENTS) {
@@ -290,10 +305,12 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   }
 
   #settle(end: CallEnd): void {
+    const isHeard = end === "answered" && this.#sink !== undefined;
     this.#state = "done";
     this.#sink = undefined;
     this.#end = end;
     this.#endedAtMs = this.#host.nowMs();
+    this.tie?.settled(isHeard);
     this.#release();
     this.#host.observer.callEnded(this);
   }

@@ -16,6 +16,7 @@ import type {
   RunId,
   SandboxId,
   SandboxUsage,
+  SessionId,
   Settings,
   StartPhases,
   TaskKey,
@@ -40,6 +41,8 @@ export interface Placement {
 export interface CallSink extends AnswerSink {
   onPlaced(placement: Placement): void;
   onProgress?(progress: CallProgress): void;
+  /** The session that this call has opened; before `onPlaced`. */
+  onSession?(session: SessionView): void;
 }
 
 /** What a caller who waits for a slot may be told meanwhile. */
@@ -47,6 +50,29 @@ export type CallProgress =
   | { readonly type: "pulling"; readonly progress: PullProgress }
   | { readonly type: "starting" }
   | { readonly type: "waiting"; readonly reason: string };
+
+/**
+ * What a call has to do with sessions. `open`: the sandbox that it meets is pinned to a new session. `join`: it runs on the
+ * sandbox of that session and on no other. `hold`: the sandbox that it meets is kept for the task's next callers.
+ */
+export type SessionWish =
+  | { readonly type: "open" }
+  | { readonly type: "join"; readonly sessionId: SessionId }
+  | { readonly type: "hold" };
+
+/** A claim to meet the very same server again. */
+export interface SessionView {
+  /** `undefined`: a hold, which is for every caller of the task. */
+  readonly sessionId: SessionId | undefined;
+  readonly sandboxId: SandboxId;
+  readonly taskKey: TaskKey;
+  readonly task: TaskSpec;
+  /** Calls of it that wait or run now. */
+  readonly calls: number;
+  readonly ageMs: number;
+  /** Until it ends if no call comes. */
+  readonly expiresInMs: number;
+}
 
 /** What a door says of one call besides the task and the request. */
 export interface CallOptions {
@@ -65,6 +91,7 @@ export interface CallOptions {
    * since its code may go on.
    */
   readonly onCancel?: "close" | "retire";
+  readonly session?: SessionWish;
 }
 
 export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";
@@ -81,6 +108,8 @@ export interface SandboxView {
   readonly slotsUsed: number;
   readonly slots: number;
   readonly calls: number;
+  /** Sessions and holds that keep it. */
+  readonly sessions: number;
   readonly ageMs: number;
   /** Since the end of its last call; `undefined` while a call runs or it starts. */
   readonly idleMs: number | undefined;
@@ -150,6 +179,12 @@ export interface Executor extends AsyncDisposable {
   sandboxes(): readonly SandboxView[];
   waiting(): readonly WaitingView[];
   usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage>;
+  /** Sessions and holds, the oldest first. */
+  sessions(): readonly SessionView[];
+  /** @throws {@link ExecutorError} SESSION_NOT_FOUND, SESSION_ENDED. */
+  session(sessionId: SessionId): SessionView;
+  /** Lets its sandbox go; calls of it that wait or run go on. @throws {@link ExecutorError} SESSION_NOT_FOUND, SESSION_ENDED. */
+  endSession(sessionId: SessionId): void;
   /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND; SANDBOX_BUSY unless `isForced`, which ends its calls. */
   evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void>;
   /** Fetches an image, or what its tag now names; sandboxes of the older content take no further calls. */

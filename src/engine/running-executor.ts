@@ -14,6 +14,7 @@ import type {
   SandboxDriver,
   SandboxId,
   SandboxUsage,
+  SessionId,
   Settings,
   TaskKey,
   TaskSpec,
@@ -34,12 +35,14 @@ import type {
   ExecutorView,
   Prefetched,
   SandboxView,
+  SessionView,
   WaitingView,
 } from "./executor.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { recover } from "./recover.ts";
 import { sandboxesForDesk } from "./sandbox-ledger.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
+import { Sessions } from "./sessions.ts";
 import { shrink } from "./shrink.ts";
 import { TaskLine } from "./task-line.ts";
 import { TaskLines } from "./task-lines.ts";
@@ -64,6 +67,8 @@ export interface ExecutorParts {
   /** The operator's policy; asked before anything is looked up or booked. */
   isImageAllowed(image: string): boolean;
   newSandboxId(): SandboxId;
+  /** One that nobody can guess. */
+  newSessionId(): SessionId;
 }
 
 /** The executor: the owner of the books, of every task's line and of every call that runs. */
@@ -80,6 +85,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #watchers: Watchers;
   readonly #ticker: Ticker;
   readonly #sandboxes: DeskSandboxes;
+  readonly #sessions: Sessions;
   #settings: Settings;
   #state: ExecutorState = "running";
   #keepsWarm = false;
@@ -101,6 +107,13 @@ export class RunningExecutor implements Executor, AttemptHost {
       (nowMs) => this.#nextDueMs(nowMs),
       (nowMs) => this.#tick(nowMs),
     );
+    this.#sessions = new Sessions({
+      clock: parts.clock,
+      log: parts.log,
+      settings,
+      newSessionId: () => parts.newSessionId(),
+      armFor: (dueMs) => this.#ticker.armFor(dueMs),
+    });
     this.#context = {
       driver: parts.driver,
       openChannel: parts.openChannel,
@@ -128,7 +141,8 @@ export class RunningExecutor implements Executor, AttemptHost {
   call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange {
     const key = taskKey(task);
     const line = this.#lines.get(key);
-    if (line !== undefined && this.#state === "running" && line.waiting.length === 0) {
+    const isPlain = options.session === undefined;
+    if (isPlain && line !== undefined && this.#state === "running" && line.waiting.length === 0) {
       const owner = line.pick();
       if (owner !== undefined) {
         const attempt = new Attempt(this, line, request, options, sink);
@@ -177,10 +191,26 @@ export class RunningExecutor implements Executor, AttemptHost {
     return await this.#find(sandboxId).sandbox.usage(signal);
   }
 
+  sessions(): readonly SessionView[] {
+    return this.#sessions.list();
+  }
+
+  session(sessionId: SessionId): SessionView {
+    return this.#sessions.view(sessionId);
+  }
+
+  endSession(sessionId: SessionId): void {
+    this.#sessions.end(sessionId);
+  }
+
   async evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void> {
     const owner = this.#find(sandboxId);
-    if (owner.slotsUsed > 0 && !options.isForced) {
-      throw new ExecutorError("SANDBOX_BUSY", { sandboxId, calls: owner.slotsUsed });
+    if ((owner.slotsUsed > 0 || owner.pins > 0) && !options.isForced) {
+      throw new ExecutorError("SANDBOX_BUSY", {
+        sandboxId,
+        calls: owner.slotsUsed,
+        ...(owner.pins > 0 ? { sessions: owner.pins } : {}),
+      });
     }
     owner.stop("asked", options.isForced ? "kill" : "ask");
     await this.#watchers.until(() => owner.state.type === "gone");
@@ -328,7 +358,20 @@ export class RunningExecutor implements Executor, AttemptHost {
     const late = refusal ?? this.#refusal();
     if (late !== undefined) attempt.fail(late);
     else if (this.#lines.waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
-    else line.enqueue(attempt, "back");
+    else if (this.#tie(attempt, line)) line.enqueue(attempt, "back");
+  }
+
+  /** Ties a call to the session that it names, if it names one. @returns whether that could be; if not it has failed. */
+  #tie(attempt: Attempt, line: TaskLine): boolean {
+    const { session } = attempt.options;
+    if (session === undefined) return true;
+    try {
+      attempt.tie = this.#sessions.tie(session, line.key);
+      return true;
+    } catch (error) {
+      attempt.fail(ExecutorError.from(error));
+      return false;
+    }
   }
 
   /** What this host can or may never do. */
@@ -336,7 +379,8 @@ export class RunningExecutor implements Executor, AttemptHost {
     if (!this.#parts.isImageAllowed(task.image)) {
       return new ExecutorError("IMAGE_FORBIDDEN", { image: task.image });
     }
-    return checkTask(task, this.#books.capacity, this.#parts.driver.capabilities);
+    const { driver } = this.#parts;
+    return checkTask(task, this.#books.capacity, driver.capabilities, driver.classes());
   }
 
   #refusal(): ExecutorError | undefined {
@@ -351,6 +395,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   #ownerChanged(owner: SandboxOwner): void {
+    if (owner.pins > 0 && !owner.isServing) this.#sessions.lost(owner);
     if (this.#state !== "running" && owner.isIdle && !this.#isKept(owner)) {
       owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
       return;
@@ -366,6 +411,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   /** Lets go of everything that does not run a call: for a pause or the end. */
   #clear(cause: "paused" | "drained", error: ExecutorError): void {
+    this.#sessions.endAll(error.message);
     for (const line of this.#lines.all()) {
       line.refuse(() => error);
       for (const start of [...line.starts]) start.abort(error);
@@ -385,7 +431,8 @@ export class RunningExecutor implements Executor, AttemptHost {
   /** Soon while calls run or wait; otherwise when the next idle sandbox expires; never when there is none. */
   #nextDueMs(nowMs: number): number {
     if (this.#running.size > 0) return nowMs + TICK_MS;
-    const dueMs = this.#lines.nextDueMs(nowMs, this.#settings.idleTimeoutMs);
+    const { idleTimeoutMs } = this.#settings;
+    const dueMs = Math.min(this.#lines.nextDueMs(nowMs, idleTimeoutMs), this.#sessions.nextDueMs());
     return dueMs <= nowMs ? nowMs + TICK_MS : dueMs;
   }
 
@@ -398,6 +445,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       if (nowMs - attempt.sentAtMs >= limitMs)
         attempt.expire(new ExecutorError("RUN_TIMEOUT", { afterMs: limitMs }));
     }
+    this.#sessions.expire(nowMs);
     this.#lines.expire(nowMs, this.#settings.idleTimeoutMs);
     this.#desk.pump();
   }

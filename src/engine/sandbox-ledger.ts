@@ -16,6 +16,8 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
       for (const owner of lines.owners()) {
         const { type } = owner.state;
         if (type !== "hot" && type !== "frozen" && type !== "retiring") continue;
+        // What a session holds is nobody else's, busy or not.
+        if (owner.pins > 0) continue;
         holdings.push({
           sandboxId: owner.id,
           held: held(owner),

@@ -29,6 +29,14 @@ export interface OwnerOptions {
   readonly start?: StartStory;
 }
 
+/** A claim to this very sandbox: while one is held it is not idle, and only its own end takes it away. */
+export interface Pin {
+  /** Whether it is for every caller of the task, and not for one session alone. */
+  readonly isForAll: boolean;
+  /** A call of anybody has ended here. */
+  touch(): void;
+}
+
 /**
  * The one owner of a sandbox's life: nobody else advances its state, freezes, wakes or removes it. It gives the sandbox's
  * reservation back exactly once, when nothing of the sandbox is left.
@@ -56,6 +64,11 @@ export class SandboxOwner {
   #channel: CallChannel | undefined;
   #end: SandboxEnd | undefined;
   #starting = new AbortController();
+  readonly #pins = new Set<Pin>();
+  /** The pin that is for all, if there is one. */
+  #hold: Pin | undefined;
+  /** Another content took its place while it was pinned. */
+  #isOutdated = false;
 
   constructor(context: EngineContext, options: OwnerOptions) {
     this.#context = context;
@@ -95,7 +108,21 @@ export class SandboxOwner {
   }
 
   get isIdle(): boolean {
-    return isIdle(this.#state);
+    return this.#pins.size === 0 && isIdle(this.#state);
+  }
+
+  /** Sessions and holds that keep it. */
+  get pins(): number {
+    return this.#pins.size;
+  }
+
+  /** Whether its task's callers may come here at all; one that is outdated serves its sessions to their end and nobody else. */
+  get isForAll(): boolean {
+    return this.isServing && !this.#isLeaving;
+  }
+
+  get #isLeaving(): boolean {
+    return this.#isOutdated && this.#hold === undefined;
   }
 
   get isServing(): boolean {
@@ -108,7 +135,27 @@ export class SandboxOwner {
 
   /** Whether a call can be placed here now. */
   hasSlot(slots: number): boolean {
-    return this.#state.type === "hot" && this.#state.slotsUsed < slots && !this.isHeld;
+    return this.#state.type === "hot" && this.#state.slotsUsed < slots && !this.isHeld && !this.#isLeaving;
+  }
+
+  /** The same for a call of a session that pins it. */
+  hasSlotForSession(slots: number): boolean {
+    return this.#state.type === "hot" && this.#state.slotsUsed < slots;
+  }
+
+  /** Keeps it for a session, from the call on that runs in it now. */
+  pin(pin: Pin): void {
+    this.#pins.add(pin);
+    if (pin.isForAll) this.#hold = pin;
+    this.isHeld = false;
+  }
+
+  unpin(pin: Pin): void {
+    this.#pins.delete(pin);
+    if (this.#hold === pin) this.#hold = undefined;
+    if (!this.isServing) return;
+    if (this.#isOutdated && this.#pins.size === 0) this.retire("outdated");
+    else this.#context.ownerChanged(this);
   }
 
   /** The driver's sandbox is up. If it is no longer wanted it is removed again. */
@@ -144,6 +191,7 @@ export class SandboxOwner {
   give(): void {
     this.lastUsedMs = this.#context.clock.nowMs();
     this.#advance({ type: "give", nowMs: this.lastUsedMs });
+    this.#hold?.touch();
     if (this.#state.type === "retiring" && this.#state.slotsUsed === 0) this.stop(this.#state.cause, "kill");
     else this.#context.ownerChanged(this);
   }
@@ -161,8 +209,13 @@ export class SandboxOwner {
     if (this.#state.type === "thawing") this.#context.track(this.#thaw());
   }
 
-  /** Takes no more calls and ends once those that run have ended. */
+  /** Takes no more calls and ends once those that run have ended. What is only outdated stays for its sessions as long as they last. */
   retire(cause: StopCause): void {
+    if (cause === "outdated" && this.#pins.size > 0) {
+      this.#isOutdated = true;
+      this.#context.ownerChanged(this);
+      return;
+    }
     if (this.#state.type === "hot" && this.#state.slotsUsed > 0) {
       this.#advance({ type: "retire", cause });
       this.#context.ownerChanged(this);
@@ -289,7 +342,7 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** What a sandbox holds in a tier: a frozen one keeps its memory only. */
-export function heldWhenFrozen(resources: Resources): Resources {
+/** What a sandbox holds in a tier: a frozen one keeps its memory and its cards, on which its data stay. */
+export function heldWhenFrozen(resources: TaskResources): TaskResources {
   return { ...resources, cpuMillis: 0 };
 }

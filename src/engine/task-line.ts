@@ -63,6 +63,10 @@ export class TaskLine {
   }
 
   enqueue(attempt: Attempt, where: "back" | "front"): void {
+    if (attempt.boundTo?.isServing === false) {
+      attempt.fail(serverGone());
+      return;
+    }
     if (where === "back") this.#waiting.push(attempt);
     else this.#waiting.unshift(attempt);
     attempt.queued();
@@ -82,6 +86,7 @@ export class TaskLine {
 
   /** A sandbox changed: forget it once it is gone, and see who can be served. */
   changed(owner: SandboxOwner): void {
+    if (!owner.isServing) this.#refuseBoundTo(owner);
     if (owner.state.type === "gone") {
       const at = this.#owners.indexOf(owner);
       if (at >= 0) this.#owners.splice(at, 1);
@@ -93,7 +98,7 @@ export class TaskLine {
   supply(): void {
     if (this.#waiting.length === 0) return;
     this.#serve();
-    while (this.#waiting.length > this.#slotsComing()) {
+    while (this.#waitingForAny() > this.#slotsComing()) {
       const frozen = this.#owners.find((owner) => owner.state.type === "frozen" && !this.#thaws.has(owner));
       if (frozen !== undefined) this.#thaw(frozen);
       else if (!this.#start()) return;
@@ -102,10 +107,29 @@ export class TaskLine {
 
   /** Refuses everybody who waits, and stops wanting more. */
   refuse(error: (attempt: Attempt) => ExecutorError): void {
-    const refused = this.#waiting;
-    this.#waiting = [];
+    this.#refuse(() => true, error);
+  }
+
+  #refuse(isMeant: (attempt: Attempt) => boolean, error: (attempt: Attempt) => ExecutorError): void {
+    const refused = this.#waiting.filter(isMeant);
+    this.#waiting = this.#waiting.filter((attempt) => !isMeant(attempt));
     this.#cancelWishes();
     for (const attempt of refused) attempt.fail(error(attempt));
+  }
+
+  /** The start failed that they wait for. Whoever is bound to a server that serves does not. */
+  #refuseUnbound(error: ExecutorError): void {
+    this.#refuse(
+      ({ boundTo }) => boundTo === undefined,
+      () => error,
+    );
+  }
+
+  #refuseBoundTo(owner: SandboxOwner): void {
+    const bound = this.#waiting.filter(({ boundTo }) => boundTo === owner);
+    if (bound.length === 0) return;
+    this.#waiting = this.#waiting.filter(({ boundTo }) => boundTo !== owner);
+    for (const attempt of bound) attempt.fail(serverGone());
   }
 
   /** Refuses those whose wait is over. Time in which a start makes progress is not counted: it has deadlines of its own. */
@@ -157,8 +181,8 @@ export class TaskLine {
       this.#failures = afterFailure(this.#failures, this.#context.clock.nowMs());
       this.#lastFailure = failure;
     }
-    const hasOther = this.#owners.some((owner) => owner.isServing) || this.#starts.size > 0;
-    if (!hasOther) this.refuse(() => failure);
+    const hasOther = this.#owners.some((owner) => owner.isForAll) || this.#starts.size > 0;
+    if (!hasOther) this.#refuseUnbound(failure);
   }
 
   thawEnded(owner: SandboxOwner): void {
@@ -168,13 +192,24 @@ export class TaskLine {
 
   #serve(): void {
     for (;;) {
-      const [first] = this.#waiting;
-      if (first === undefined) return;
-      const owner = this.pick();
-      if (owner === undefined) return;
-      this.#waiting.shift();
-      first.place(owner, this.#startKindFor(owner, first));
+      const next = this.#next();
+      if (next === undefined) return;
+      const { attempt, owner } = next;
+      this.#waiting = this.#waiting.filter((one) => one !== attempt);
+      attempt.place(owner, this.#startKindFor(owner, attempt));
     }
+  }
+
+  /** The first caller for whom there is a slot, where it may run. */
+  #next(): { readonly attempt: Attempt; readonly owner: SandboxOwner } | undefined {
+    const slots = this.#context.settings().slotsPerSandbox;
+    const free = this.pick();
+    for (const attempt of this.#waiting) {
+      const { boundTo } = attempt;
+      const owner = boundTo?.hasSlotForSession(slots) === true ? boundTo : free;
+      if (owner !== undefined && (boundTo === undefined || boundTo === owner)) return { attempt, owner };
+    }
+    return undefined;
   }
 
   #startKindFor(owner: SandboxOwner, attempt: Attempt): Placement["start"] {
@@ -186,16 +221,18 @@ export class TaskLine {
 
   /** @returns whether a start was begun; not when the task has all the sandboxes that it may have. */
   #start(): boolean {
-    const serving = this.#owners.filter((owner) => owner.isServing).length;
+    const serving = this.#owners.filter((owner) => owner.isForAll).length;
     const admitting = [...this.#starts].filter((start) => start.phase !== "starting").length;
-    if (serving + admitting >= this.#context.settings().sandboxesPerTask) return false;
+    // Its callers attest one server and then send it what only that one can read.
+    const most = this.task.sgx ? 1 : this.#context.settings().sandboxesPerTask;
+    if (serving + admitting >= most) return false;
     const leftMs = backoffLeftMs(this.#failures, this.#context.clock.nowMs());
     if (leftMs > 0) {
       if (serving + admitting > 0) return false;
       const retryAfterMs = Math.ceil(leftMs);
       const failures = this.#failures?.count;
       const reason = this.#lastFailure?.message;
-      this.refuse(() => new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }));
+      this.#refuseUnbound(new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }));
       return false;
     }
     this.#starts.add(startSandbox(this.#context, this));
@@ -223,6 +260,13 @@ export class TaskLine {
     return (coming + Math.max(0, adopting)) * this.#context.settings().slotsPerSandbox;
   }
 
+  /** Callers whom a further sandbox would serve. */
+  #waitingForAny(): number {
+    let count = 0;
+    for (const attempt of this.#waiting) if (attempt.boundTo === undefined) count += 1;
+    return count;
+  }
+
   #isThawing(): boolean {
     return this.#owners.some((owner) => owner.state.type === "thawing");
   }
@@ -236,3 +280,7 @@ export class TaskLine {
 
 /** A task that has not been tried for this long per failure, up to ten, starts with a clean slate. */
 const FORGET_FAILURES_MS = 60_000;
+
+function serverGone(): ExecutorError {
+  return new ExecutorError("SESSION_ENDED", { reason: "its server is gone" });
+}

@@ -64,7 +64,7 @@ export class TaskLines {
     for (const line of this.all()) {
       line.expire(nowMs);
       for (const owner of [...line.owners]) {
-        if (isExpired(owner.state, nowMs, idleTimeoutMs)) owner.stop("idle", "ask");
+        if (owner.pins === 0 && isExpired(owner.state, nowMs, idleTimeoutMs)) owner.stop("idle", "ask");
       }
       if (line.isForgettable(nowMs)) this.#lines.delete(line.key);
     }

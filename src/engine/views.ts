@@ -20,6 +20,7 @@ export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): Sand
     slotsUsed: owner.slotsUsed,
     slots: context.settings().slotsPerSandbox,
     calls: owner.calls,
+    sessions: owner.pins,
     ageMs: nowMs - owner.createdAtMs,
     idleMs: sinceMs === undefined ? undefined : nowMs - sinceMs,
     reserved: booked?.resources ?? NO_RESOURCES,

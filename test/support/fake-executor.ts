@@ -8,6 +8,7 @@ import type {
   Resources,
   SandboxId,
   SandboxUsage,
+  SessionId,
   Settings,
   TaskSpec,
 } from "../../src/core/index.ts";
@@ -28,6 +29,7 @@ import type {
   Placement,
   Prefetched,
   SandboxView,
+  SessionView,
   WaitingView,
 } from "../../src/engine/executor.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";
@@ -133,6 +135,7 @@ export class FakeExecutor implements Executor {
   reserved: Resources = NO_RESOURCES;
   list: SandboxView[] = [];
   waits: WaitingView[] = [];
+  sessionList: SessionView[] = [];
   healthAnswer: DriverHealth | "hang" = { isHealthy: true, detail: "" };
   logs: AsyncIterable<LogChunk> | undefined;
   script: (call: FakeCall) => void = echo;
@@ -181,6 +184,22 @@ export class FakeExecutor implements Executor {
 
   waiting(): readonly WaitingView[] {
     return this.waits;
+  }
+
+  sessions(): readonly SessionView[] {
+    return this.sessionList;
+  }
+
+  session(sessionId: SessionId): SessionView {
+    const found = this.sessionList.find((session) => session.sessionId === sessionId);
+    if (found === undefined) throw new ExecutorError("SESSION_NOT_FOUND");
+    return found;
+  }
+
+  endSession(sessionId: SessionId): void {
+    const found = this.session(sessionId);
+    this.done.push(`end ${sessionId}`);
+    this.sessionList = this.sessionList.filter((session) => session !== found);
   }
 
   usage(sandboxId: SandboxId): Promise<SandboxUsage> {
@@ -286,6 +305,7 @@ export function fakeSandbox(id: string, more: Partial<SandboxView> = {}): Sandbo
     slotsUsed: 0,
     slots: 64,
     calls: 3,
+    sessions: 0,
     ageMs: 1000,
     idleMs: 10,
     reserved: DEFAULT_RESOURCES,

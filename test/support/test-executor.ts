@@ -26,6 +26,9 @@ export const TEST_SETTINGS: Settings = {
   evictionOrder: "recency",
   onDisconnect: "finish",
   refreshImages: true,
+  sessionIdleMs: 300_000,
+  sessionMaxMs: 3_600_000,
+  sessionLimit: 256,
   shares: {
     http: { cpuMillis: 0, memoryBytes: 0 },
     stream: { cpuMillis: 0, memoryBytes: 0 },
@@ -61,6 +64,7 @@ export async function testExecutor(
   const starting = startExecutor(
     {
       driver,
+  let opened = 0;
       openChannel: channels.open,
       host: {
         capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
@@ -75,6 +79,7 @@ export async function testExecutor(
     },
     new AbortController().signal,
   );
+      newSessionId: () => asId<"session">(`session${++opened}`),
   await settle();
   return Object.assign(parts, { executor: await starting });
 }
