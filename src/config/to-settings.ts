@@ -44,12 +44,12 @@ export function toSettings(config: Config, host: HostCapacity): Clamped {
     runTimeoutMs: toMillis(tasks.run_timeout_s),
     stopGraceMs: toMillis(tasks.stop_grace_s),
     pauseWaitMs: toMillis(config.pause_wait_s),
-    evictionOrder: tasks.eviction_order,
-    onDisconnect: tasks.on_disconnect,
-    refreshImages: tasks.refresh_images,
     sessionIdleMs: toMillis(config.sgx.session_s),
     sessionMaxMs: toMillis(config.sgx.session_max_s),
     sessionLimit: config.sgx.sessions,
+    evictionOrder: tasks.eviction_order,
+    onDisconnect: tasks.on_disconnect,
+    refreshImages: tasks.refresh_images,
     shares: sharesOf(config, cpuMillis / wishCpu, memoryBytes / wishMemory),
   };
   return { settings, notes };

@@ -34,18 +34,18 @@ export interface Settings {
   readonly stopGraceMs: number;
   /** How long `pause` waits for running calls before it answers with their number. */
   readonly pauseWaitMs: number;
-  /** Which idle sandbox is lost first: the one unused for longest, or the one that is cheapest to start again for its memory and age. */
-  readonly evictionOrder: "recency" | "cost";
-  /** What happens to a running call whose caller went away: it runs on and its answer is dropped, or its sandbox is given up. */
-  readonly onDisconnect: "finish" | "cancel";
-  /** Whether a cold start asks the registry if the tag has moved. */
-  readonly refreshImages: boolean;
   /** A session without a call for this long ends. */
   readonly sessionIdleMs: number;
   /** The longest life of a session, however much it is used. */
   readonly sessionMaxMs: number;
   /** Sessions that may be open at once. */
   readonly sessionLimit: number;
+  /** Which idle sandbox is lost first: the one unused for longest, or the one that is cheapest to start again for its memory and age. */
+  readonly evictionOrder: "recency" | "cost";
+  /** What happens to a running call whose caller went away: it runs on and its answer is dropped, or its sandbox is given up. */
+  readonly onDisconnect: "finish" | "cancel";
+  /** Whether a cold start asks the registry if the tag has moved. */
+  readonly refreshImages: boolean;
   /** CPU and memory that each door is sure to get back when it wants them; what it leaves unused is lent. */
   readonly shares: Readonly<Record<DoorName, Share>>;
 }

@@ -342,7 +342,7 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** What a sandbox holds in a tier: a frozen one keeps its memory and its cards, on which its data stay. */
-export function heldWhenFrozen(resources: TaskResources): TaskResources {
+/** What a sandbox holds in a tier: a frozen one keeps its memory only. */
+export function heldWhenFrozen(resources: Resources): Resources {
   return { ...resources, cpuMillis: 0 };
 }

@@ -23,12 +23,12 @@ export const TEST_SETTINGS: Settings = {
   runTimeoutMs: 900_000,
   stopGraceMs: 10_000,
   pauseWaitMs: 10_000,
-  evictionOrder: "recency",
-  onDisconnect: "finish",
-  refreshImages: true,
   sessionIdleMs: 300_000,
   sessionMaxMs: 3_600_000,
   sessionLimit: 256,
+  evictionOrder: "recency",
+  onDisconnect: "finish",
+  refreshImages: true,
   shares: {
     http: { cpuMillis: 0, memoryBytes: 0 },
     stream: { cpuMillis: 0, memoryBytes: 0 },
@@ -61,10 +61,10 @@ export async function testExecutor(
   const idle: HostUsage = { cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 8192 * MEBIBYTE };
   const parts = { driver, clock, channels, events, hostUsage: idle };
   let made = 0;
+  let opened = 0;
   const starting = startExecutor(
     {
       driver,
-  let opened = 0;
       openChannel: channels.open,
       host: {
         capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
@@ -76,10 +76,10 @@ export async function testExecutor(
       settings: { ...TEST_SETTINGS, ...settings },
       isImageAllowed: (image) => image !== "forbidden",
       newSandboxId: () => asId<"sandbox">(`s${++made}`),
+      newSessionId: () => asId<"session">(`session${++opened}`),
     },
     new AbortController().signal,
   );
-      newSessionId: () => asId<"session">(`session${++opened}`),
   await settle();
   return Object.assign(parts, { executor: await starting });
 }
