@@ -7,16 +7,6 @@ export type { Capacity, Reservation } from "./books/books.ts";
 export { Books } from "./books/books.ts";
 export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
 export { ERRORS, ExecutorError } from "./errors.ts";
-export type { Card, CardHold, PlaceOptions, Rack } from "./gpus/rack.ts";
-export {
-  afterLeaving,
-  cardsFor,
-  cardsInReach,
-  NOW,
-  placeOnCards,
-  SOON,
-  withClaims,
-} from "./gpus/rack.ts";
 export type { Id, RunId, SandboxId, SessionId, TaskKey } from "./ids.ts";
 export { asId } from "./ids.ts";
 export { isolationRefusal } from "./isolation/isolation-refusal.ts";
