@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with `part-*.mjs` beside it), `dist/client.mjs` (the typed client),
- * and the client's declarations. Needs no install script to have run.
+ * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with `part-*.mjs` beside it), `dist/gpu-reader.mjs` (a program that
+ * the daemon starts), `dist/client.mjs` (the typed client), and the client's declarations. Needs no install script to have run.
  *
  * `dist/.stamp` carries the time at which the build began: sources newer than it mean that a build is due.
  *
@@ -46,6 +46,12 @@ const daemon = await bundle("src/main.ts", "hearth", {
   external: ["koffi", "libsql"],
   banner: { js: COMMONJS_NAMES },
   plugins: [slimDependencies],
+});
+await bundle("src/drivers/gpu/reader/main.ts", "gpu-reader", {
+  platform: "node",
+  target: "node20",
+  splitting: false,
+  external: ["koffi"],
 });
 if (existsSync(join(root, "src/client/index.ts"))) {
   await bundle("src/client/index.ts", "client", { platform: "neutral", target: "es2022", splitting: false });

@@ -1,0 +1,2 @@
+export type { GpuMonitorOptions, OpenGpuMonitor } from "./open-gpu-monitor.ts";
+export { openGpuMonitor } from "./open-gpu-monitor.ts";
