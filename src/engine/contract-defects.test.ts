@@ -46,15 +46,14 @@ test("defect 5: an enclave request never meets a plain server, nor the reverse",
   expect(again.map(({ placement }) => placement && sgxOf.get(placement.sandboxId))).toEqual([true, false]);
 });
 
-test("defect 5: SGX together with a GPU that is not there is refused, and nothing is booked or looked up", async () => {
+test("defect 5: SGX together with a GPU is refused with both named, whatever the host has, and nothing is booked or looked up", async () => {
   for (const isolation of [["container"], ["container", "sgx"]] as const) {
     const { executor, driver } = await testExecutor({}, { capabilities: { isolation } });
     const both = { ...task("a"), sgx: true, resources: { ...task("a").resources, gpuCount: 1 } };
     const call = record(executor, both);
     await settle();
-    expect(call.error).toMatchObject({
-      code: isolation.length === 1 ? "SGX_UNAVAILABLE" : "GPU_UNAVAILABLE",
-    });
+    expect(call.error).toMatchObject({ code: "SGX_UNAVAILABLE", facts: { gpuCount: 1 } });
+    expect(call.error?.message).toContain("SGX or GPUs, not both");
     expect([executor.view().reserved, driver.resolved]).toEqual([NO_RESOURCES, []]);
   }
 });

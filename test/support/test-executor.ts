@@ -2,7 +2,7 @@ import type { CallRequest, HostUsage, Observer, Settings, TaskSpec } from "../..
 import { asId, MEBIBYTE } from "../../src/core/index.ts";
 import type { FakeDriverOptions } from "../../src/drivers/fake/fake-driver.ts";
 import { FakeDriver } from "../../src/drivers/fake/fake-driver.ts";
-import type { CallOptions, CallSink, Executor, Placement } from "../../src/engine/executor.ts";
+import type { CallOptions, CallSink, Executor, Placement, SessionView } from "../../src/engine/executor.ts";
 import { startExecutor } from "../../src/engine/start-executor.ts";
 import { FakeChannels } from "./fake-channel.ts";
 import { settle, VirtualClock } from "./virtual-clock.ts";
@@ -113,6 +113,8 @@ export interface Recorded {
   text: string;
   status: number | undefined;
   error: Error | undefined;
+  /** What it opened. */
+  session: SessionView | undefined;
   /** How often it ended; anything but 1 after the end is a defect. */
   ends: number;
   cancel(): void;
@@ -124,12 +126,16 @@ export function record(executor: Executor, spec: TaskSpec, options: Partial<Call
     text: "",
     status: undefined,
     error: undefined,
+    session: undefined,
     ends: 0,
     cancel: () => exchange.cancel(),
   };
   const sink: CallSink = {
     onPlaced: (placement) => {
       recorded.placement = placement;
+    },
+    onSession: (session) => {
+      recorded.session = session;
     },
     onHead: (head) => {
       recorded.status = head.status;
