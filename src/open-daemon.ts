@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
 import type { HostMonitor, Settings } from "./core/index.ts";
-import { asId, imagePolicy } from "./core/index.ts";
+import { asId, imagePolicy, joinObservers } from "./core/index.ts";
 import { checkAddress } from "./doors/http/check-address.ts";
+import { EventFeed } from "./doors/http/feed/event-feed.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
@@ -56,6 +57,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
+  const feed = new EventFeed({ life: identity.instanceId, nowMs: Date.now });
   const parts = {
     driver,
     openChannel: openCallChannel({ wheel }),
@@ -63,12 +65,14 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     clock: systemClock,
     log,
     settings,
+    observer: joinObservers([feed.observer]),
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
     newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
   };
   const executor = scope.use(await startExecutor(parts, scope.signal));
-  const live = openLiveConfig(loaded, host, executor, log);
+  const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
+  feed.settings(live.describe());
   const door = await openHttpDoor(
     {
       host: config.http.host,
@@ -80,6 +84,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
       tokens: loaded.tokens,
       isTaskAddress: (peer) => driver.isTaskAddress(peer),
       records,
+      feed,
       describeConfig: () => live.describe(),
       applyConfig: (patch) => Promise.resolve(live.change(patch)),
       ...(driver.name === "process" ? { listTasks: () => listTaskFolders(config.tasks.dirs) } : {}),
@@ -92,11 +97,18 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   return { executor, door: scope.use(door), live, driverName: driver.name };
 }
 
-function openLiveConfig(loaded: Loaded, host: HostMonitor, executor: Executor, log: OpenLog): LiveConfig {
+function openLiveConfig(
+  loaded: Loaded,
+  host: HostMonitor,
+  executor: Executor,
+  log: OpenLog,
+  onChange: () => void,
+): LiveConfig {
   return new LiveConfig(loaded, host.capacity, (settings, config) => {
     executor.configure(settings);
     log.setLevel(config.log.level);
     log.log("info", "config.changed", limitsOf(settings));
+    onChange();
   });
 }
 

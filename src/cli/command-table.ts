@@ -6,6 +6,7 @@ import { configPath } from "./commands/config-path.ts";
 import { configSet } from "./commands/config-set.ts";
 import { configShow } from "./commands/config-show.ts";
 import { doctor } from "./commands/doctor.ts";
+import { events } from "./commands/events.ts";
 import { evict } from "./commands/evict.ts";
 import { logs } from "./commands/logs.ts";
 import { openapi } from "./commands/openapi.ts";
@@ -30,6 +31,7 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
     ps,
     stats,
     logs,
+    events,
     pause,
     unpause,
     evict,

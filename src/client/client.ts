@@ -1,5 +1,6 @@
 import type { Run, RunList } from "../contract/v1/calls.ts";
 import type { Config, ConfigChanged, ConfigPatch } from "../contract/v1/config.ts";
+import type { Access, HostEvent, Live } from "../contract/v1/events.ts";
 import type { Controlled, Host, Stats } from "../contract/v1/host.ts";
 import type { PrefetchEvent, Prefetched, TaskList } from "../contract/v1/images.ts";
 import type { LogChunk, LogTail, SandboxDetail, SandboxList, WaitingList } from "../contract/v1/sandboxes.ts";
@@ -146,6 +147,38 @@ export class HearthClient {
 
   config(options: Abortable = {}): Promise<Config> {
     return this.#get("/v1/config", options);
+  }
+
+  /**
+   * What happens on the host, until the signal aborts or the connection breaks. To go on after a break give the last event's
+   * `id` as `after`; a `gap` says that something in between is lost.
+   *
+   * @param options.recent without `after`: begins with at most this many events of the past.
+   */
+  async *events({
+    after,
+    recent,
+    signal,
+  }: Abortable & {
+    readonly after?: string | undefined;
+    readonly recent?: number | undefined;
+  } = {}): AsyncGenerator<HostEvent, void, undefined> {
+    const query = { after, recent };
+    const path = "/v1/events";
+    yield* readJsonLines<HostEvent>(
+      await this.#send({ method: "GET", path, query, headers: NDJSON, signal }),
+    );
+  }
+
+  /** The whole state of the host, then what changes, each second; until the signal aborts or the connection breaks. */
+  async *live({ signal }: Abortable = {}): AsyncGenerator<Live, void, undefined> {
+    const path = "/v1/live";
+    yield* readJsonLines<Live>(await this.#send({ method: "GET", path, headers: NDJSON, signal }));
+  }
+
+  /** What this client may do; never rejects for its token. */
+  access(options: Abortable = {}): Promise<Access> {
+    return this.#get("/v1/access", options);
   }
 
   /** Changes settings, all or none. @throws {@link HearthError} CONFIG_INVALID with every fault in `facts.faults`. */

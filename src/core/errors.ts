@@ -94,6 +94,12 @@ export const ERRORS = {
     fault: "caller",
     text: "this API does not answer tasks",
   },
+  CONTROL_FORBIDDEN: {
+    kind: "forbidden",
+    retry: "never",
+    fault: "caller",
+    text: "the monitor port takes orders only from this host itself, or with a token",
+  },
   ORIGIN_FORBIDDEN: {
     kind: "forbidden",
     retry: "never",

@@ -1,6 +1,7 @@
 import type { ConfigEntry } from "../../src/contract/v1/config.ts";
 import type { LogEvent, LogFields } from "../../src/core/index.ts";
 import type { ConfigChange, HttpDoorOptions } from "../../src/doors/http/door-options.ts";
+import { EventFeed } from "../../src/doors/http/feed/event-feed.ts";
 import type { HttpDoor } from "../../src/doors/http/open-http-door.ts";
 import { openHttpDoor } from "../../src/doors/http/open-http-door.ts";
 import { MemoryRunStore } from "../../src/drivers/records/memory-run-store.ts";
@@ -38,6 +39,7 @@ export async function openTestDoor(options: Partial<HttpDoorOptions> = {}): Prom
       tokens: [],
       isTaskAddress: () => false,
       records: new MemoryRunStore(DEFAULT_RUN_LIMITS, Date.now),
+      feed: new EventFeed({ life: "life", nowMs: Date.now }),
       describeConfig: () =>
         [...settings].map(([key, value]) => ({
           key,

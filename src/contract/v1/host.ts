@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { DOOR_NAMES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { count, isolation, resources } from "./shared.ts";
 
@@ -21,6 +22,9 @@ export const host = named(
     memoryAvailableBytes: z.number(),
     capacity: resources.describe("What tasks may hold in all."),
     reserved: resources.describe("What they hold now."),
+    reservedByDoor: z
+      .record(z.enum(DOOR_NAMES), resources)
+      .describe("The same by the door whose calls first needed it."),
     gpuModel: z.string(),
     running: count.describe("Calls that run."),
     waiting: count.describe("Calls that wait."),

@@ -1,5 +1,6 @@
 import type { Route } from "./route.ts";
 import { callRoutes } from "./routes/calls.ts";
+import { eventRoutes } from "./routes/events.ts";
 import { aboutRoutes, hostRoutes } from "./routes/host.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 
@@ -8,6 +9,7 @@ export const ROUTES = {
   ...callRoutes,
   ...sandboxRoutes,
   ...hostRoutes,
+  ...eventRoutes,
   ...aboutRoutes,
 } as const satisfies Record<string, Route>;
 

@@ -3,6 +3,7 @@ import type { TaskFolder } from "../../contract/v1/images.ts";
 import type { Scope } from "../../contract/v1/route.ts";
 import type { Log, PeerAddress, RunStore, Secret } from "../../core/index.ts";
 import type { TimerWheel } from "../../std/index.ts";
+import type { EventFeed } from "./feed/event-feed.ts";
 import type { HttpLimits } from "./limits.ts";
 
 /** Who may do what. Once there is one token, every request needs one. */
@@ -39,6 +40,8 @@ export interface HttpDoorOptions {
   isTaskAddress(peer: PeerAddress): boolean;
   /** Where calls are recorded that asked for it. The caller disposes it, after the executor. */
   readonly records: RunStore;
+  /** What happens on this host: the observer of the executor that the door is opened for. */
+  readonly feed: EventFeed;
   /** The settings in force, secrets masked. */
   describeConfig(): readonly ConfigEntry[];
   /** Checks and applies a change; must not throw for a bad one. */

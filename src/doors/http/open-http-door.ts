@@ -1,15 +1,15 @@
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
 import type { Executor } from "../../engine/executor.ts";
-import { sleep } from "../../std/index.ts";
+import { notListening, sleep, urlHost } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
 import { ByteBudget } from "./body/byte-budget.ts";
 import { buildApp } from "./build-app.ts";
-import { notListening } from "./check-address.ts";
 import type { HttpDoorOptions } from "./door-options.ts";
 import type { ServedConnections } from "./fast-path/serve-connections.ts";
 import { serveConnections } from "./fast-path/serve-connections.ts";
+import { HostWatch } from "./feed/host-watch.ts";
 import { Guard } from "./guards/guard.ts";
 import { openLegacyCaller } from "./legacy/call-legacy.ts";
 import { legacyRoutes } from "./legacy/legacy-routes.ts";
@@ -29,6 +29,8 @@ export interface HttpDoor extends AsyncDisposable {
   readonly url: string;
   /** Answers a request without a network. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>;
+  /** Answers a request that came over the monitor port, by the same rules; without a token only this host itself may act there. */
+  answerMonitor(request: IncomingMessage, response: ServerResponse): void;
   /** Connections and requests of the fast path. */
   counts(): ReturnType<ServedConnections["counts"]>;
 }
@@ -40,9 +42,9 @@ export interface HttpDoor extends AsyncDisposable {
  */
 export async function openHttpDoor(options: HttpDoorOptions, executor: Executor): Promise<HttpDoor> {
   const state = { isClosing: false };
-  const parts = makeParts(options, executor, state);
-  const { limits } = parts;
   const guard = new Guard(options);
+  const parts = makeParts(options, executor, guard, state);
+  const { limits } = parts;
   const legacy = openLegacyCaller({
     executor,
     answerLimitBytes: limits.answerBytes,
@@ -78,6 +80,10 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
     port,
     url: `http://${urlHost(address)}:${port}`,
     inject: (request) => app.inject(request),
+    answerMonitor: (request, response) => {
+      guard.cameOverMonitor(request);
+      server.emit("request", request, response);
+    },
     counts: () => served.counts(),
     [Symbol.asyncDispose]: () => {
       state.isClosing = true;
@@ -90,6 +96,7 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
 function makeParts(
   options: HttpDoorOptions,
   executor: Executor,
+  guard: Guard,
   state: { readonly isClosing: boolean },
 ): DoorParts {
   const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
@@ -102,6 +109,8 @@ function makeParts(
     held,
     streams: new EventStreams(),
     runs: new RunDesk({ executor, records, limits, held, log, nowMs: Date.now }),
+    watch: new HostWatch({ executor, options }, options.feed),
+    accessOf: (context) => guard.accessOf(context),
     isClosing: () => state.isClosing,
   };
 }
@@ -110,7 +119,7 @@ async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Pr
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw notListening({ host, port }, cause);
+    throw notListening({ host, port, field: "http.host" }, cause);
   }
   return app.server.address() as AddressInfo;
 }
@@ -119,9 +128,10 @@ async function close(
   app: FastifyInstance,
   server: Server,
   served: ServedConnections,
-  { streams, limits, runs, options }: DoorParts,
+  { streams, limits, runs, watch, options }: DoorParts,
 ): Promise<void> {
   streams.end();
+  await watch[Symbol.asyncDispose]();
   served.stopIdle();
   const progress = { isClosed: false };
   const closed = app.close().then(() => {
@@ -137,12 +147,6 @@ async function close(
   await closed;
   await runs.flush();
   options.log.log("info", "door.closed", { door: "http" });
-}
-
-function urlHost(address: string): string {
-  if (address === "0.0.0.0") return "127.0.0.1";
-  if (address === "::") return "[::1]";
-  return address.includes(":") ? `[${address}]` : address;
 }
 
 function once(act: () => void): () => void {

@@ -1,8 +1,11 @@
+import type { Access } from "../../contract/v1/events.ts";
 import type { Executor } from "../../engine/executor.ts";
 import type { EventStreams } from "./answer/event-streams.ts";
 import type { ByteBudget } from "./body/byte-budget.ts";
 import type { HttpDoorOptions } from "./door-options.ts";
+import type { HostWatch } from "./feed/host-watch.ts";
 import type { HttpLimits } from "./limits.ts";
+import type { RequestContext } from "./request-context.ts";
 import type { RunDesk } from "./runs/run-desk.ts";
 
 /** What the routes of one door share. */
@@ -13,5 +16,8 @@ export interface DoorParts {
   readonly held: ByteBudget;
   readonly streams: EventStreams;
   readonly runs: RunDesk;
+  readonly watch: HostWatch;
+  /** What the sender of a request may do. */
+  accessOf(context: RequestContext): Access;
   isClosing(): boolean;
 }

@@ -27,16 +27,26 @@ export class BearerCheck {
   /** @param scopes any one of them is enough; none at all leaves the route open. */
   check(authorization: string | undefined, scopes: readonly Scope[]): string | undefined {
     if (!this.isOn || scopes.length === 0) return undefined;
-    const sent = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? "")?.[1];
-    if (sent === undefined) throw new ExecutorError("TOKEN_REQUIRED");
-    const sentDigest = digest(sent);
-    let found: Known | undefined;
-    for (const token of this.#tokens) if (timingSafeEqual(token.digest, sentDigest)) found = token;
+    const found = this.#find(authorization);
     if (found === undefined) throw new ExecutorError("TOKEN_REQUIRED");
     if (!scopes.some((scope) => found.scopes.includes(scope))) {
       throw new ExecutorError("SCOPE_MISSING", { token: found.name, wanted: scopes });
     }
     return found.name;
+  }
+
+  /** What the token allows; `undefined` when it is none of ours, or when none is configured. */
+  scopesOf(authorization: string | undefined): readonly Scope[] | undefined {
+    return this.#find(authorization)?.scopes;
+  }
+
+  #find(authorization: string | undefined): Known | undefined {
+    const sent = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? "")?.[1];
+    if (sent === undefined) return undefined;
+    const sentDigest = digest(sent);
+    let found: Known | undefined;
+    for (const token of this.#tokens) if (timingSafeEqual(token.digest, sentDigest)) found = token;
+    return found;
   }
 }
 

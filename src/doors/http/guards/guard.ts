@@ -1,21 +1,36 @@
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Access } from "../../../contract/v1/events.ts";
 import type { Scope } from "../../../contract/v1/route.ts";
+import { SCOPES } from "../../../contract/v1/route.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import type { HttpDoorOptions } from "../door-options.ts";
 import type { RequestContext } from "../request-context.ts";
 import { BearerCheck } from "./bearer.ts";
 import { isKnownHost } from "./host-header.ts";
+import { isFromHere } from "./local-peer.ts";
 import { checkOrigin } from "./origin.ts";
+
+const LOOK_ONLY =
+  "No token is set up, so only a browser on this host itself may act; set http.token_file to act from elsewhere.";
+const NO_TOKEN = "This daemon wants a token.";
+const UNKNOWN_TOKEN = "The daemon does not know this token.";
+
+export type GuardOptions = Pick<HttpDoorOptions, "hostNames" | "allowedOrigins" | "tokens" | "isTaskAddress">;
+
+/** What of a request is looked at. */
+export type GuardedRequest = Pick<RequestContext, "request" | "response" | "tokenName">;
 
 /** Decides whether a request may come in at all: by where it comes from, by its head, and by its token. */
 export class Guard {
-  readonly #options: HttpDoorOptions;
+  readonly #options: GuardOptions;
   readonly #hostNames: ReadonlySet<string>;
   readonly #origins: ReadonlySet<string>;
   readonly #bearer: BearerCheck;
   readonly #plainPeers = new WeakMap<Socket, boolean>();
+  readonly #lookers = new WeakSet<IncomingMessage>();
 
-  constructor(options: HttpDoorOptions) {
+  constructor(options: GuardOptions) {
     this.#options = options;
     this.#hostNames = new Set(options.hostNames.map((name) => name.toLowerCase()));
     this.#origins = new Set(options.allowedOrigins);
@@ -52,8 +67,31 @@ export class Guard {
     });
   }
 
+  /**
+   * Takes note of a request that came over the monitor port. Many may look there; who may act is more than that: whoever
+   * has a token for it or, where no tokens are set up, whoever is on this host.
+   */
+  cameOverMonitor(request: IncomingMessage): void {
+    if (!this.wantsToken && !isFromHere(request)) this.#lookers.add(request);
+  }
+
+  accessOf({ request }: RequestContext): Access {
+    if (this.#lookers.has(request)) {
+      return { wantsToken: false, scopes: ["read"], reason: LOOK_ONLY };
+    }
+    if (!this.wantsToken) return { wantsToken: false, scopes: [...SCOPES] };
+    const scopes = this.#bearer.scopesOf(request.headers.authorization);
+    if (scopes === undefined) {
+      const isSent = request.headers.authorization !== undefined;
+      return { wantsToken: true, scopes: [], reason: isSent ? UNKNOWN_TOKEN : NO_TOKEN };
+    }
+    const lacks = SCOPES.filter((scope) => !scopes.includes(scope));
+    const reason = lacks.length === 0 ? {} : { reason: `The token does not allow: ${lacks.join(", ")}.` };
+    return { wantsToken: true, scopes: [...scopes], ...reason };
+  }
+
   /** @throws {@link ExecutorError} with the first reason to turn the request away. */
-  check(context: RequestContext, scopes: readonly Scope[]): void {
+  check(context: GuardedRequest, scopes: readonly Scope[]): void {
     const { request, response } = context;
     if (!this.isPlainPeer(request.socket)) throw new ExecutorError("SOURCE_FORBIDDEN");
     this.#checkHost(context);
@@ -61,6 +99,9 @@ export class Guard {
     if (origin !== undefined) allowOrigin(response, origin);
     // A browser asks without its token whether it may send it.
     if (request.method === "OPTIONS") return;
+    if (this.#lookers.has(request) && scopes.length > 0 && !scopes.includes("read")) {
+      throw new ExecutorError("CONTROL_FORBIDDEN");
+    }
     context.tokenName = this.#bearer.check(request.headers.authorization, scopes);
     const encoding = request.headers["content-encoding"];
     if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
@@ -68,7 +109,7 @@ export class Guard {
     }
   }
 
-  #checkHost({ request }: RequestContext): void {
+  #checkHost({ request }: GuardedRequest): void {
     const { host } = request.headers;
     if (host === undefined) {
       if (request.httpVersion === "1.0") return;

@@ -11,6 +11,7 @@ import type { RouteEntry } from "../route-entry.ts";
 import { call } from "./call.ts";
 import { getConfig, patchConfig } from "./config.ts";
 import { drain, pause, unpause } from "./control.ts";
+import { followEvents, followLive, getAccess } from "./events.ts";
 import type { Handler, RouteInput } from "./handler.ts";
 import { getHost, getStats } from "./host.ts";
 import { readLogs } from "./logs.ts";
@@ -42,10 +43,13 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   pause,
   unpause,
   drain,
+  followEvents,
+  followLive,
+  getAccess,
   openapi,
 };
 
-const ANSWERS_THAT_GO_ON = new Set<RouteName>(["followRun", "readLogs"]);
+const ANSWERS_THAT_GO_ON = new Set<RouteName>(["followRun", "readLogs", "followEvents", "followLive"]);
 
 /** Every row of the route table, with its handler behind its schemas. */
 export function v1Routes(parts: DoorParts): RouteEntry[] {

@@ -1,0 +1,37 @@
+import type { HostEvent } from "../client/index.ts";
+import { formatDuration, visible } from "./print.ts";
+
+type Of<T extends HostEvent["type"]> = Extract<HostEvent, { type: T }>;
+
+const LINES: { readonly [T in HostEvent["type"]]: (event: Of<T>) => string } = {
+  sandbox: ({ sandboxId, image, from, to, cause }) =>
+    `sandbox ${sandboxId} (${image}): ${from === undefined ? "" : `${from} -> `}${to}${cause === undefined ? "" : `, ${cause}`}`,
+  start: ({ image, isReady, isUnwanted, tookMs, problem }) => {
+    if (isReady) return `start of ${image}: ready after ${formatDuration(tookMs)}`;
+    return `start of ${image}: ${isUnwanted ? "given up, nobody wants it" : `failed, ${problem?.detail ?? "no reason"}`}`;
+  },
+  calls: ({ answered, failed, cancelled, tookMs }) =>
+    `calls: ${answered} answered, ${failed} failed, ${cancelled} cancelled; p50 ${tookMs.p50} ms, p99 ${tookMs.p99} ms`,
+  callFailed: ({ image, code, detail }) => `call of ${image} failed: ${code}, ${detail}`,
+  callsFailed: ({ untold, byCode }) =>
+    `${untold} more calls failed: ${Object.entries(byCode)
+      .map(([code, count]) => `${code} ${count}`)
+      .join(", ")}`,
+  waiting: ({ image, callers, reason }) =>
+    callers === 0 ? `no call of ${image} waits any more` : `${callers} of ${image} wait: ${reason}`,
+  executor: ({ state }) => `executor: ${state}`,
+  config: ({ changed }) =>
+    `settings: ${changed.map(({ key, before, after }) => `${key} ${JSON.stringify(before)} -> ${JSON.stringify(after)}`).join(", ")}`,
+  engine: ({ isHealthy, detail }) =>
+    isHealthy ? "the engine answers" : `the engine does not answer: ${detail}`,
+  offer: ({ host }) => `this host now offers: ${host.isolation.join(", ")}`,
+  gap: ({ reason }) =>
+    reason === "restarted" ? "gap: the daemon was started anew" : "gap: some events were lost on the way",
+};
+
+/** An event as one line for a person; nothing that a task has chosen is obeyed by the terminal. */
+export function eventLine(event: HostEvent): string {
+  // The table pairs each type with its own line; only here are all of them one type.
+  const line = LINES[event.type] as (event: HostEvent) => string;
+  return visible(line(event));
+}

@@ -1,0 +1,28 @@
+import type { Host } from "../../../contract/v1/host.ts";
+import type { DoorParts } from "../parts.ts";
+
+/** This host as the API shows it. */
+export function showHost({ executor, options }: Pick<DoorParts, "executor" | "options">): Host {
+  const view = executor.view();
+  const { capabilities, host, usage } = view;
+  return {
+    version: options.version,
+    state: view.state,
+    driver: view.driver,
+    isolation: [...capabilities.isolation],
+    canFreeze: capabilities.canFreeze,
+    canAdopt: capabilities.canAdopt,
+    cpuMillis: host.cpuMillis,
+    memoryBytes: host.memoryBytes,
+    cpuPercent: usage.cpuPercent,
+    memoryPercent: usage.memoryPercent,
+    memoryAvailableBytes: usage.memoryAvailableBytes,
+    capacity: view.capacity,
+    reserved: view.reserved,
+    reservedByDoor: view.reservedByDoor,
+    gpuModel: view.gpuModel,
+    running: view.running,
+    waiting: view.waiting,
+    sandboxes: view.sandboxes,
+  };
+}
