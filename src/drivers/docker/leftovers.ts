@@ -96,12 +96,12 @@ function sweep(
 }
 
 function toLeftover(world: World, found: Found): Leftover {
-  const { sandboxId, task, imageDigest } = found.labels;
+  const { sandboxId, task, imageDigest, gpuIds } = found.labels;
   return {
     sandboxId,
     task,
     imageDigest,
-    gpuIds: [],
+    gpuIds,
     isFrozen: found.row.state === "paused",
     adopt: (signal) => adopt(world, found, signal),
     reap: (signal) => reap(world, found, signal),

@@ -23,7 +23,7 @@ const HOST = [
   ..."NetworkMode CapDrop SecurityOpt NanoCpus Memory MemorySwap PidsLimit Ulimits Init ReadonlyRootfs".split(
     " ",
   ),
-  ..."RestartPolicy AutoRemove LogConfig PortBindings Runtime".split(" "),
+  ..."RestartPolicy AutoRemove LogConfig PortBindings Runtime DeviceRequests".split(" "),
 ];
 
 const anything = fc.string({ unit: "binary", maxLength: 40 });
@@ -40,13 +40,19 @@ const task = fc.record({
   network: fc.constantFrom("default" as const, "internal" as const),
 });
 const spec: fc.Arbitrary<SandboxSpec> = fc
-  .record({ task, sandboxId: anything, digest: anything, startTimeoutMs: fc.nat() })
-  .map(({ task: wanted, sandboxId, digest, startTimeoutMs }) => ({
+  .record({
+    task,
+    sandboxId: anything,
+    digest: anything,
+    startTimeoutMs: fc.nat(),
+    gpuIds: fc.uniqueArray(fc.uuid(), { maxLength: 4 }),
+  })
+  .map(({ task: wanted, sandboxId, digest, startTimeoutMs, gpuIds }) => ({
     sandboxId: asId<"sandbox">(sandboxId),
     taskKey: taskKey(wanted),
     task: wanted,
     image: { digest, wasPulled: false },
-    gpuIds: [],
+    gpuIds: gpuIds.map((id) => `GPU-${id}`),
     startTimeoutMs,
   }));
 const owner = fc.record({ ownerId: anything, instanceId: anything });
@@ -99,7 +105,11 @@ test("no input yields a mount, a device, a privilege, a capability or a foreign 
       expect(host.SecurityOpt.slice(1)).toEqual(seccomp === undefined ? [] : [`seccomp=${seccomp}`]);
       expect(host.MemorySwap).toBe(host.Memory);
       expect(host.NetworkMode).toMatch(/^(hearth_net_[0-9a-f]{12}|container:[0-9a-f]{64})$/);
-      expect(body.Env).toEqual(["PORT=8080"]);
+      const { gpuIds } = wanted;
+      // Exactly the cards that it was given; an image that asks for all of them gets none by that.
+      expect(body.Env).toEqual(["PORT=8080", `NVIDIA_VISIBLE_DEVICES=${gpuIds.join(",") || "void"}`]);
+      const request = { Driver: "nvidia", DeviceIDs: gpuIds, Capabilities: [["gpu"]] };
+      expect(host.DeviceRequests).toEqual(gpuIds.length === 0 ? undefined : [request]);
       for (const bindings of Object.values(host.PortBindings ?? {})) {
         for (const binding of bindings) expect(binding).toEqual({ HostIp: "127.0.0.1", HostPort: "" });
       }

@@ -48,6 +48,16 @@ describe("the body of a task's container", () => {
     }
   });
 
+  test("M23: cards are for containers; another class is refused, not given fewer", () => {
+    const runtimes = [{ name: "runsc", isolation: "gvisor", limits: "required" }] as const;
+    const both = configuredClasses({ runtimes });
+    const resources = { cpuMillis: 500, memoryBytes: 64 * MEBIBYTE, gpuCount: 1, gpuMemoryBytes: 0 };
+    expect(planIsolation(specOf({ resources }).task, both)).toMatchObject({ isolation: "container" });
+    expect(() => planIsolation(specOf({ resources, isolation: "gvisor" }).task, both)).toThrow(
+      expect.objectContaining({ code: "GPU_UNAVAILABLE" }),
+    );
+  });
+
   test("defect 8: a tenth of a core and a megabyte are exactly that", () => {
     const resources = { cpuMillis: 700, memoryBytes: 1000 * MEBIBYTE, gpuCount: 0, gpuMemoryBytes: 0 };
     expect(bodyOf({ resources })).toMatchObject({

@@ -1,6 +1,8 @@
 import type { SandboxSpec } from "../../../core/index.ts";
 import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
+import type { DeviceRequest } from "./gpu-request.ts";
+import { deviceRequests, visibleDevices } from "./gpu-request.ts";
 import type { Labels, Owner } from "./labels.ts";
 import { baseLabels, sandboxLabels } from "./labels.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
@@ -32,6 +34,8 @@ interface HostBody {
   readonly NetworkMode: string;
   /** A runtime that the operator has allowed; without it the engine's own default. */
   readonly Runtime?: RuntimeName;
+  /** The cards that the books have given it. */
+  readonly DeviceRequests?: readonly DeviceRequest[];
   readonly CapDrop: readonly ["ALL"];
   readonly SecurityOpt: readonly string[];
   readonly NanoCpus?: number;
@@ -94,13 +98,14 @@ export function taskBody(
   return {
     Image: spec.image.digest,
     // The same variable that the process driver sets, so that a task folder runs on both.
-    Env: [`PORT=${TASK_PORT}`],
+    Env: [`PORT=${TASK_PORT}`, visibleDevices(spec.gpuIds)],
     Labels: { ...baseLabels(owner, "sandbox", options.nowMs), ...sandboxLabels(spec, options.plan) },
     Healthcheck: { Test: ["NONE"] },
     ...exposedPorts(place),
     HostConfig: {
       ...networkOf(place),
       ...runtimeOf(options.plan),
+      ...deviceRequests(spec.gpuIds),
       CapDrop: ["ALL"],
       SecurityOpt: securityOptions(options.seccomp),
       NanoCpus: cpuMillis * 1_000_000,

@@ -29,9 +29,20 @@ test("what one life writes, the next one reads", () => {
     taskKey: SPEC.taskKey,
     task: TASK,
     imageDigest: "sha256:x",
+    gpuIds: [],
     isolation: "container",
     runtime: undefined,
   });
+});
+
+test("M23: the cards that a sandbox was given come back with it", () => {
+  const task = { ...TASK, resources: { ...TASK.resources, gpuCount: 2 } };
+  const spec = { ...SPEC, task, taskKey: taskKey(task), gpuIds: ["GPU-b", "GPU-a"] };
+  const labels = { ...WHOLE, ...sandboxLabels(spec, PLAN) };
+  expect(readSandboxLabels(labels)?.gpuIds).toEqual(["GPU-b", "GPU-a"]);
+  for (const others of ["", "GPU-a", "GPU-a,GPU-a", "GPU-a,GPU-b,GPU-c"]) {
+    expect(readSandboxLabels({ ...labels, [LABEL.GPUS]: others })).toBeUndefined();
+  }
 });
 
 test.each([

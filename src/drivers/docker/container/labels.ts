@@ -16,6 +16,8 @@ export const LABEL = {
   /** The class that it reached, and the engine's runtime that was named for it (empty: none was). */
   ISOLATION: "hearth.isolation",
   RUNTIME: "hearth.runtime",
+  /** The UUIDs of the cards that it was given, separated by commas. */
+  GPUS: "hearth.gpus",
   NETWORK: "hearth.network",
   SUBNET: "hearth.subnet",
 } as const;
@@ -31,6 +33,7 @@ export interface SandboxLabels {
   readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly imageDigest: string;
+  readonly gpuIds: readonly string[];
   /** The class that it reached. */
   readonly isolation: IsolationClass;
   /** The runtime that was named for it; `undefined` when none was. */
@@ -64,6 +67,7 @@ export function sandboxLabels(spec: SandboxSpec, { isolation, runtime }: Isolati
     [LABEL.IMAGE_DIGEST]: spec.image.digest,
     [LABEL.ISOLATION]: isolation,
     [LABEL.RUNTIME]: runtime ?? "",
+    [LABEL.GPUS]: spec.gpuIds.join(","),
   };
 }
 
@@ -78,11 +82,16 @@ export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
   const isolation = labels[LABEL.ISOLATION] ?? "";
   const runtime = labels[LABEL.RUNTIME];
   if (!isIsolationClass(isolation) || runtime === undefined) return undefined;
+  const gpuIds = (labels[LABEL.GPUS] ?? "").split(",").filter((id) => id !== "");
+  // What it holds and what it was made for are one; else nobody could book it.
+  if (new Set(gpuIds).size !== task.resources.gpuCount || gpuIds.length !== task.resources.gpuCount)
+    return undefined;
   return {
     sandboxId: asId<"sandbox">(sandboxId),
     taskKey: taskKey(task),
     task,
     imageDigest,
+    gpuIds,
     isolation,
     runtime: runtime === "" ? undefined : runtime,
   };

@@ -2,6 +2,7 @@ import type { ClassReport, IsolationClass, TaskSpec } from "../../../core/index.
 import { ExecutorError, isolationRefusal, MEBIBYTE } from "../../../core/index.ts";
 import type { ConfiguredClass, RuntimeName } from "../isolation/configured-class.ts";
 import { MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./body.ts";
+import { refuseCardsIn } from "./gpu-request.ts";
 
 /** What a task's class comes to in an engine's words. */
 export interface IsolationPlan {
@@ -27,14 +28,11 @@ export function planIsolation(
   if (sgx || isolation === "sgx") {
     throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the docker driver does not offer SGX" });
   }
-  if (resources.gpuCount > 0) {
-    const reason = "the docker driver does not offer GPUs";
-    throw new ExecutorError("GPU_UNAVAILABLE", { reason, gpuCount: resources.gpuCount });
-  }
   // A process class is a floor that a container is above.
   const wanted = isolation === "default" || isolation === "process" ? "container" : isolation;
   const found = classes.find((one) => one.isolation === wanted);
   if (found === undefined) throw isolationRefusal(wanted, reports);
+  refuseCardsIn(found.isolation, resources.gpuCount);
   if (resources.memoryBytes < MIN_MEMORY_BYTES) {
     const reason = `mem must be at least ${MIN_MEMORY_BYTES / MEBIBYTE} MB for a container`;
     throw new ExecutorError("INPUT_INVALID", { field: "mem", reason });

@@ -45,6 +45,22 @@ test("C10: a program that the init could not run is the image's fault, whatever 
   expect(ended({ type: "exited", exitCode: 1 }, tail, "arm64").message).toContain("arm64");
 });
 
+test("M23: an engine that cannot hand over cards is no fault of the image", () => {
+  const said = 'could not select device driver "nvidia" with capabilities: [[gpu]]';
+  const failed = new EngineError("start", 500, said, undefined);
+  const wanted = { ...SPEC, gpuIds: ["GPU-a"] };
+  expect(startFailure(wanted, failed, SCENE)).toMatchObject({ code: "GPU_UNAVAILABLE" });
+  expect(startFailure(wanted, failed, SCENE).message).toContain("NVIDIA Container Toolkit");
+  const hook = new EngineError(
+    "start",
+    500,
+    "error running hook: exit status 1: nvidia-container-cli: device error: GPU-a: unknown device: no such file or directory",
+    undefined,
+  );
+  expect(startFailure(wanted, hook, SCENE)).toMatchObject({ code: "GPU_UNAVAILABLE" });
+  expect(startFailure(SPEC, hook, SCENE).code).not.toBe("GPU_UNAVAILABLE");
+});
+
 test.each([
   [
     "start",
@@ -76,7 +92,6 @@ test.each([
   [{ isolation: "sgx" as const }, "SGX_UNAVAILABLE"],
   [{ isolation: "microVM" as const }, "ISOLATION_UNAVAILABLE"],
   [{ isolation: "gvisor" as const }, "ISOLATION_UNAVAILABLE"],
-  [{ resources: { ...TASK.resources, gpuCount: 1 } }, "GPU_UNAVAILABLE"],
   [{ resources: { ...TASK.resources, memoryBytes: 6 * 1_048_576 - 1 } }, "INPUT_INVALID"],
   [{ resources: { ...TASK.resources, cpuMillis: 0 } }, "INPUT_INVALID"],
 ])("a task that asks for %j is refused with %s", (change, code) => {

@@ -1,6 +1,7 @@
 import type { SandboxEnd, SandboxSpec } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+import { cardsRefused } from "./gpu-request.ts";
 
 /** The container ended before its server accepted. Never leaves the driver: `startFailure` says what it means. */
 export class EndedEarly extends Error {
@@ -54,6 +55,10 @@ function refusal(spec: SandboxSpec, thrown: EngineError): ExecutorError {
       { image, reason: "its image was removed meanwhile" },
       { cause: thrown },
     );
+  }
+  const noCards = cardsRefused(spec.gpuIds, reason);
+  if (noCards !== undefined) {
+    return new ExecutorError("GPU_UNAVAILABLE", { image, reason: noCards }, { cause: thrown });
   }
   if (KILLED_FOR_MEMORY.test(reason)) {
     const mb = Math.round(spec.task.resources.memoryBytes / MEBIBYTE);

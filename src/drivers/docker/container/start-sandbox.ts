@@ -9,6 +9,7 @@ import type { NetworkPlace } from "./body.ts";
 import { taskBody } from "./body.ts";
 import type { Watch } from "./deaths.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
+import { refuseMissingCards } from "./gpu-request.ts";
 import { readLogTail } from "./log-tail.ts";
 import { containerName } from "./name.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
@@ -23,6 +24,7 @@ const TIDY_MS = 10_000;
 /** As `SandboxDriver.start` promises. */
 export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
   signal.throwIfAborted();
+  refuseMissingCards(spec);
   const plan = await world.classes.plan(spec.task, signal);
   try {
     return await tryStart(world, spec, plan, world.pool.take(spec.image.digest), signal);
