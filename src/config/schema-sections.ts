@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { RUNTIME_CLASSES, Secret } from "../core/index.ts";
-import { choice, list, records, seconds, secret, section, text, toggle, whole } from "./leaf.ts";
+import { choice, list, number, records, seconds, secret, section, text, toggle, whole } from "./leaf.ts";
 
 const KIBIBYTE = 1024;
 const MEBIBYTE = KIBIBYTE * KIBIBYTE;
@@ -186,6 +186,34 @@ export const docker = section("The docker driver.", {
       expects: "a name of up to 63 letters, digits, dots, dashes",
     },
   ),
+});
+
+export const gpus = section("GPUs, where `has_gpu` turns them on (docs/gpus.md).", {
+  only: list([], {
+    defaultText: "all cards that the driver shows",
+    about: "Indices or UUIDs of the cards that tasks may be given; no other one is ever touched.",
+  }),
+  busy_percent: number({
+    default: 10,
+    max: 100,
+    isZeroAllowed: true,
+    unit: "percent",
+    isLive: true,
+    about:
+      "A card that computes more than this, or whose memory is used more than this, is somebody else's while no task of ours holds it.",
+  }),
+  share: toggle(false, {
+    isLive: true,
+    about:
+      "Let tasks that ask for memory of a card share one. If not, they get the whole card: more than they asked for, never less.",
+  }),
+  poll_ms: whole({
+    default: 1000,
+    min: 100,
+    max: 60_000,
+    unit: "milliseconds",
+    about: "The pause between two looks at the cards.",
+  }),
 });
 
 export const process = section("The process driver.", {

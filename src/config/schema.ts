@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
-import { docker, http, process, runtimes, tasks } from "./schema-sections.ts";
+import { docker, gpus, http, process, runtimes, tasks } from "./schema-sections.ts";
 
 const GIBIBYTE_MB = 1024;
 
@@ -92,6 +92,7 @@ export const ConfigSchema = z.strictObject({
       about: "Sessions that may be open at once. Each keeps its sandbox, and what that holds, from others.",
     }),
   }),
+  gpus,
   driver: choice(["auto", "docker", "process"], "auto", {
     defaultText: "what `type` says, else `auto`",
     about: "What makes sandboxes. `auto`: Docker where an engine answers, plain processes where none does.",

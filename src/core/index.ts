@@ -1,12 +1,22 @@
 export type { Admission, AdmitPolicy, AdmitView, Demand } from "./admission/admit.ts";
 export { admit } from "./admission/admit.ts";
-export type { Holding, PlanRoomOptions, Room } from "./admission/plan-room.ts";
+export type { Holding, PlanRoomOptions, Room, Supply } from "./admission/plan-room.ts";
 export { planRoom } from "./admission/plan-room.ts";
 export { assertNever } from "./assert-never.ts";
-export type { Capacity, Reservation } from "./books/books.ts";
+export type { Reservation } from "./books/books.ts";
 export { Books } from "./books/books.ts";
 export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
 export { ERRORS, ExecutorError } from "./errors.ts";
+export type { Card, CardHold, PlaceOptions, Rack } from "./gpus/rack.ts";
+export {
+  afterLeaving,
+  cardsFor,
+  cardsInReach,
+  NOW,
+  placeOnCards,
+  SOON,
+  withClaims,
+} from "./gpus/rack.ts";
 export type { Id, RunId, SandboxId, SessionId, TaskKey } from "./ids.ts";
 export { asId } from "./ids.ts";
 export { isolationRefusal } from "./isolation/isolation-refusal.ts";
@@ -80,6 +90,14 @@ export type {
 } from "./ports/observer.ts";
 export { CALL_ENDS, ENGINE_VERBS, joinObservers, NO_OBSERVER } from "./ports/observer.ts";
 export type {
+  AttemptFilter,
+  AttemptLimits,
+  AttemptLog,
+  AttemptLogState,
+  Receipt,
+  ReceiptKey,
+} from "./ports/receipts.ts";
+export type {
   NewRun,
   RunEnd,
   RunEnding,
@@ -88,6 +106,25 @@ export type {
   RunRecord,
   RunStore,
 } from "./ports/records.ts";
+export type { SandboxUse, UseSink } from "./ports/sandbox-use.ts";
+export type { AttemptTimes, StartTimes } from "./receipts/attempt-phases.ts";
+export { attemptPhases } from "./receipts/attempt-phases.ts";
+export type { CanonicalValue } from "./receipts/canonical.ts";
+export { canonical } from "./receipts/canonical.ts";
+export type { AttemptFacts, AttemptValues, FactsText } from "./receipts/encode-attempt.ts";
+export { attemptFacts, encodeAttempt, factsText } from "./receipts/encode-attempt.ts";
+export type {
+  AttemptEntry,
+  AttemptPhase,
+  Booked,
+  ChainEntry,
+  Checkpoint,
+  MarkEntry,
+  PhasesUs,
+  Reading,
+  Used,
+} from "./receipts/entry.ts";
+export { ATTEMPT_PHASES, READINGS } from "./receipts/entry.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";
@@ -105,8 +142,8 @@ export type { NetworkPolicy } from "./task/network-policy.ts";
 export { isAtMost, isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
 export type { Outcome } from "./task/outcome.ts";
 export { outcomeOf } from "./task/outcome.ts";
-export type { Resources, TaskResources } from "./task/resources.ts";
-export { DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus, shortages } from "./task/resources.ts";
+export type { Amounts, GpuWish, Resources, TaskResources } from "./task/resources.ts";
+export { amountsOf, DEFAULT_RESOURCES, fits, MEBIBYTE, minus, NO_RESOURCES, plus } from "./task/resources.ts";
 export { sgxConflict, withSgx } from "./task/sgx.ts";
 export { taskKey } from "./task/task-key.ts";
 export type { TaskSpec } from "./task/task-spec.ts";

@@ -12,6 +12,12 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   /** Whether GPUs are looked for and handed out. */
   readonly hasGpu: boolean;
+  /** A card whose computing or memory use is above this, with nothing of ours on it, is in use from outside: 0 to 100. */
+  readonly gpuBusyPercent: number;
+  /** Whether tasks that ask for memory of a card may share one; if not, they get whole cards. */
+  readonly sharesGpus: boolean;
+  /** The pause between two readings of the cards. */
+  readonly gpuPollMs: number;
   /** The engine's runtimes that may be named, and the class that each is for; at most one for a class. */
   readonly runtimes: readonly RuntimeSetting[];
   /** Calls that one sandbox serves side by side. */

@@ -1,12 +1,26 @@
-import type { Books, Clock, Demand, Holding, Resources, SandboxId, Settings } from "../core/index.ts";
-import { admit, asId, fits, minus, NO_RESOURCES, plus } from "../core/index.ts";
+import type { Amounts, Books, Clock, Demand, Holding, Rack, SandboxId, Settings } from "../core/index.ts";
+import {
+  admit,
+  afterLeaving,
+  asId,
+  fits,
+  minus,
+  NO_RESOURCES,
+  NOW,
+  placeOnCards,
+  plus,
+  SOON,
+  withClaims,
+} from "../core/index.ts";
 
 /** The sandboxes as the desk sees them, and the two things it may do to them. */
 export interface DeskSandboxes {
   /** Those that admission may count on: hot, retiring or frozen. */
   holdings(): readonly Holding[];
   /** What comes back without further doing: sandboxes that are being frozen or removed. */
-  releasing(): Resources;
+  releasing(): Amounts;
+  /** Those of them that are being removed: their cards come back as well. */
+  leaving(): ReadonlySet<SandboxId>;
   /** @param forSandbox whom the room is for, if it is for one. */
   freeze(sandboxId: SandboxId, forSandbox?: SandboxId): void;
   evict(sandboxId: SandboxId, forSandbox?: SandboxId): void;
@@ -16,12 +30,14 @@ export interface DeskSandboxes {
 
 export interface Application {
   readonly demand: Demand;
-  /** Books what the demand needs, all or nothing; called until it says `true`, and never again. */
-  book(): boolean;
+  /** Books what the demand needs, on these cards, all or nothing; called until it says `true`, and never again. */
+  book(gpuIds: readonly string[]): boolean;
 }
 
 interface Entry extends Application {
   readonly granted: () => void;
+  /** The cards that it was promised while its room is being made. */
+  gpuIds: readonly string[];
 }
 
 /**
@@ -66,7 +82,8 @@ export class AdmissionDesk {
       };
       const entry: Entry = {
         demand: application.demand,
-        book: () => application.book(),
+        gpuIds: [],
+        book: (gpuIds) => application.book(gpuIds),
         granted: () => {
           signal.removeEventListener("abort", onAbort);
           resolve();
@@ -108,15 +125,29 @@ export class AdmissionDesk {
 
   #bookClearing(): void {
     for (const entry of [...this.#clearing]) {
-      if (!entry.book()) continue;
+      // Any cards will do that nobody else was promised; its own ones may take longer to come free than others.
+      const gpuIds = placeOnCards(entry.demand.need, this.#rackBut(entry, this.#books.rack), NOW);
+      if (gpuIds === undefined || !entry.book(gpuIds)) continue;
       this.#clearing = this.#clearing.filter((one) => one !== entry);
       entry.granted();
     }
-    // A victim may have been saved or the limits lowered: what no longer adds up goes back to its place in the queue.
+    // A victim may have been saved, the limits lowered or a card lost: what no longer adds up goes back to its place in the queue.
     while (this.#clearing.length > 0 && !fits(this.#promised(), this.#coming())) {
       const last = this.#clearing.pop();
-      if (last !== undefined) this.#waiting.push(last);
+      if (last !== undefined) this.#putBack(last);
     }
+    const rack = this.#rackToCome();
+    for (const entry of [...this.#clearing]) {
+      const gpuIds = placeOnCards(entry.demand.need, this.#rackBut(entry, rack), SOON);
+      if (gpuIds === undefined) this.#putBack(entry);
+      else entry.gpuIds = gpuIds;
+    }
+  }
+
+  #putBack(entry: Entry): void {
+    this.#clearing = this.#clearing.filter((one) => one !== entry);
+    entry.gpuIds = [];
+    this.#waiting.push(entry);
   }
 
   #admitOne(): boolean {
@@ -125,6 +156,7 @@ export class AdmissionDesk {
       {
         demands: this.#waiting.map((entry) => entry.demand),
         free: minus(this.#coming(), this.#promised()),
+        rack: this.#rackBut(undefined, this.#rackToCome()),
         holdings: this.#sandboxes.holdings(),
         heldByDoor: (door) => this.#books.heldByDoor(door),
         nowMs: this.#clock.nowMs(),
@@ -139,6 +171,7 @@ export class AdmissionDesk {
     if (entry === undefined) return false;
     this.#waiting = this.#waiting.filter((one) => one !== entry);
     this.#clearing.push(entry);
+    entry.gpuIds = admission.room.gpuIds;
     // A demand is named for the sandbox that it is made for.
     const forSandbox = asId<"sandbox">(entry.demand.id);
     for (const sandboxId of admission.room.freeze) this.#sandboxes.freeze(sandboxId, forSandbox);
@@ -147,12 +180,26 @@ export class AdmissionDesk {
   }
 
   /** What is free now, and what is on its way back. */
-  #coming(): Resources {
+  #coming(): Amounts {
     return plus(this.#books.free, this.#sandboxes.releasing());
   }
 
-  #promised(): Resources {
-    return this.#clearing.reduce((sum, entry) => plus(sum, entry.demand.need), NO_RESOURCES);
+  #promised(): Amounts {
+    return this.#clearing.reduce<Amounts>((sum, entry) => plus(sum, entry.demand.need), NO_RESOURCES);
+  }
+
+  /** The cards once those who leave have left. */
+  #rackToCome(): Rack {
+    return afterLeaving(this.#books.rack, this.#sandboxes.leaving());
+  }
+
+  /** A rack with what everybody else was promised on it, so that no card is promised twice. */
+  #rackBut(entry: Entry | undefined, rack: Rack): Rack {
+    const others = this.#clearing.filter((one) => one !== entry && one.gpuIds.length > 0);
+    return withClaims(
+      rack,
+      others.map((one) => ({ holder: one.demand.id, gpuIds: one.gpuIds, wish: one.demand.need })),
+    );
   }
 
   #hold(sandboxIds: readonly SandboxId[]): void {

@@ -1,10 +1,10 @@
-import type { ClassReport, DriverCapabilities, Resources, TaskSpec } from "../core/index.ts";
-import { ExecutorError, fits, MEBIBYTE, sgxConflict, shortages } from "../core/index.ts";
+import type { Amounts, ClassReport, DriverCapabilities, TaskSpec } from "../core/index.ts";
+import { ExecutorError, fits, MEBIBYTE, sgxConflict } from "../core/index.ts";
 
 /** Refuses at once what this host can never do, and says what it offers instead. `undefined` when it can. */
 export function checkTask(
   task: TaskSpec,
-  capacity: Resources,
+  capacity: Amounts,
   capabilities: DriverCapabilities,
   reports: readonly ClassReport[] = [],
 ): ExecutorError | undefined {
@@ -15,16 +15,8 @@ export function checkTask(
   if (task.isolation !== "default" && !offered.includes(task.isolation)) {
     return new ExecutorError("ISOLATION_UNAVAILABLE", { asked: task.isolation, offered });
   }
-  if (task.resources.gpuCount > capacity.gpuCount) {
-    return new ExecutorError("GPU_UNAVAILABLE", {
-      field: "gpu_count",
-      asked: task.resources.gpuCount,
-      offered: capacity.gpuCount,
-    });
-  }
   if (fits(task.resources, capacity)) return undefined;
-  const [field] = shortages(task.resources, capacity);
-  return field === "cpu"
+  return task.resources.cpuMillis > capacity.cpuMillis
     ? new ExecutorError("RESOURCES_EXCEED_LIMIT", {
         field: "resource.cpu",
         asked: task.resources.cpuMillis / 1000,

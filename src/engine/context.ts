@@ -10,7 +10,9 @@ import type {
   Settings,
 } from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
+import type { GpuOffer } from "./gpu-cards.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { MeterHost } from "./use-meter.ts";
 
 /** What every part of the engine shares. One executor has one of these. */
 export interface EngineContext {
@@ -20,8 +22,11 @@ export interface EngineContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
+  /** What calls use of their sandboxes is measured with this; `undefined`: nobody wants to know. */
+  readonly meters: MeterHost | undefined;
   readonly books: Books;
   readonly desk: AdmissionDesk;
+  gpuOffer(): GpuOffer;
   settings(): Settings;
   newSandboxId(): SandboxId;
   /** A sandbox changed its state in a way that others may wait for. */

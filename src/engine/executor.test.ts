@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { record, task, testExecutor } from "../../test/support/test-executor.ts";
 import { settle } from "../../test/support/virtual-clock.ts";
-import { asId, NO_RESOURCES } from "../core/index.ts";
+import { amountsOf, asId, NO_RESOURCES } from "../core/index.ts";
 
 describe("a call", () => {
   test("M5: two calls of one task meet one sandbox, the second one warm", async () => {
@@ -507,7 +507,7 @@ describe("an earlier life", () => {
     });
     await settle();
     expect(reaped).toEqual(["s-broken"]);
-    expect(parts.executor.view().reserved).toEqual(task("kept").resources);
+    expect(parts.executor.view().reserved).toEqual({ ...amountsOf(task("kept").resources), gpuCount: 0 });
     const call = record(parts.executor, task("kept"));
     await settle();
     expect(call.placement?.sandboxId).toBe(kept.id);
@@ -535,7 +535,7 @@ describe("an earlier life", () => {
       ];
     });
     await settle();
-    expect(executor.view().reserved).toEqual(task("busy").resources);
+    expect(executor.view().reserved).toEqual({ ...amountsOf(task("busy").resources), gpuCount: 0 });
     await clock.advance(10_000);
     expect([tries, executor.view().sandboxes]).toEqual([3, 0]);
     expect(executor.view().reserved).toEqual(NO_RESOURCES);

@@ -22,6 +22,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
+import type { GpuView } from "./gpu-cards.ts";
 
 /** Where a call runs. */
 export interface Placement {
@@ -140,12 +141,15 @@ export interface ExecutorView {
   readonly capabilities: DriverCapabilities;
   readonly host: HostCapacity;
   readonly usage: HostUsage;
-  /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory only). */
+  /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory and cards only). */
   readonly capacity: Resources;
   readonly reserved: Resources;
   /** The same by the door whose calls first needed it. */
   readonly reservedByDoor: Readonly<Record<DoorName, Resources>>;
+  /** The models of the cards, each once; empty if there are none. */
   readonly gpuModel: string;
+  /** The cards that tasks may be given, in the host's order. */
+  readonly gpus: readonly GpuView[];
   readonly running: number;
   readonly waiting: number;
   readonly sandboxes: number;

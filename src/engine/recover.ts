@@ -32,7 +32,7 @@ export async function recover(
     const door: DoorName = "http";
     const line = lineFor(task, door);
     const held = leftover.isFrozen ? heldWhenFrozen(task.resources) : task.resources;
-    context.books.assume(leftover.sandboxId, door, held);
+    context.books.assume(leftover.sandboxId, door, held, leftover.gpuIds);
     const owner = new SandboxOwner(context, {
       sandboxId: leftover.sandboxId,
       taskKey: line.key,

@@ -1,9 +1,9 @@
 import type {
   CallRequest,
-  Capacity,
   Clock,
   DriverHealth,
   Exchange,
+  GpuMonitor,
   HostMonitor,
   Log,
   LogChunk,
@@ -24,6 +24,7 @@ import type { DeskSandboxes } from "./admission-desk.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import type { AttemptHost } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
+import { checkGpus } from "./check-gpus.ts";
 import { checkTask } from "./check-task.ts";
 import type { EngineContext } from "./context.ts";
 import type {
@@ -38,6 +39,7 @@ import type {
   SessionView,
   WaitingView,
 } from "./executor.ts";
+import { GpuCards } from "./gpu-cards.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { recover } from "./recover.ts";
 import { sandboxesForDesk } from "./sandbox-ledger.ts";
@@ -59,10 +61,13 @@ export interface ExecutorParts {
   readonly driver: SandboxDriver;
   readonly openChannel: OpenChannel;
   readonly host: HostMonitor;
+  readonly gpus: GpuMonitor;
   readonly clock: Clock;
   readonly log: Log;
   /** Hears what happens. Left out: nobody does. */
   readonly observer?: Observer;
+  /** Whether calls tell what they used of their sandbox. Default: no. */
+  readonly measuresUse?: boolean;
   readonly settings: Settings;
   /** The operator's policy; asked before anything is looked up or booked. */
   isImageAllowed(image: string): boolean;
@@ -85,6 +90,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #watchers: Watchers;
   readonly #ticker: Ticker;
   readonly #sandboxes: DeskSandboxes;
+  readonly #gpus: GpuCards;
   readonly #sessions: Sessions;
   #settings: Settings;
   #state: ExecutorState = "running";
@@ -97,7 +103,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.observer = observer;
     this.#parts = parts;
     this.#settings = parts.settings;
-    this.#books = new Books(capacityOf(parts.settings));
+    this.#books = new Books(parts.settings);
     const settings = (): Settings => this.#settings;
     this.#sandboxes = sandboxesForDesk(this.#lines, () => this.#context);
     this.#desk = new AdmissionDesk(this.#books, parts.clock, this.#sandboxes, settings);
@@ -121,8 +127,10 @@ export class RunningExecutor implements Executor, AttemptHost {
       clock: parts.clock,
       log: parts.log,
       observer,
+      meters: parts.measuresUse === true ? { clock: parts.clock, readings: 0 } : undefined,
       books: this.#books,
       desk: this.#desk,
+      gpuOffer: () => this.#gpus.offer,
       settings,
       newSandboxId: () => parts.newSandboxId(),
       ownerChanged: (owner) => this.#ownerChanged(owner),
@@ -130,10 +138,18 @@ export class RunningExecutor implements Executor, AttemptHost {
       track: (work) => this.track(work),
       armTick: () => this.#ticker.arm(),
     };
+    this.#gpus = new GpuCards({
+      monitor: parts.gpus,
+      books: this.#books,
+      clock: parts.clock,
+      settings,
+      onChange: () => this.#gpusChanged(),
+    });
   }
 
   async recover(signal: AbortSignal): Promise<void> {
     await recover(this.#context, (task, door) => this.#lines.getOrMake(taskKey(task), task, door), signal);
+    this.#withdrawGpus();
     this.#shrink();
     this.#ticker.arm();
   }
@@ -168,7 +184,8 @@ export class RunningExecutor implements Executor, AttemptHost {
         stream: this.#books.heldByDoor("stream"),
         indexify: this.#books.heldByDoor("indexify"),
       },
-      gpuModel: "",
+      gpuModel: this.#gpus.model,
+      gpus: this.#gpus.view(),
       running: this.#running.size,
       waiting: this.#lines.waitingCount(),
       sandboxes: this.#lines.owners().length,
@@ -265,11 +282,13 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   configure(settings: Settings): void {
     this.#settings = settings;
-    this.#books.setCapacity(capacityOf(settings));
+    this.#books.setCapacity(settings);
+    this.#gpus.configure();
     for (const line of this.#lines.all()) {
       const refusal = this.#check(line.task);
       if (refusal !== undefined) line.refuse(() => refusal);
     }
+    this.#withdrawGpus();
     this.#shrink();
     this.#desk.pump();
     for (const line of this.#lines.all()) line.supply();
@@ -380,7 +399,33 @@ export class RunningExecutor implements Executor, AttemptHost {
       return new ExecutorError("IMAGE_FORBIDDEN", { image: task.image });
     }
     const { driver } = this.#parts;
-    return checkTask(task, this.#books.capacity, driver.capabilities, driver.classes());
+    return (
+      checkTask(task, this.#books.capacity, driver.capabilities, driver.classes()) ??
+      checkGpus(task, this.#books.rack, this.#gpus.offer)
+    );
+  }
+
+  /** The books have the cards as they are now: somebody may have what it waited for, or waits in vain. */
+  #gpusChanged(): void {
+    const { trouble } = this.#gpus.offer;
+    for (const line of this.#lines.all()) {
+      if (line.task.resources.gpuCount === 0 || line.waiting.length === 0) continue;
+      // A driver that only coughed may be back before their time is over.
+      const refusal = trouble === undefined ? this.#check(line.task) : undefined;
+      if (refusal !== undefined) line.refuse(() => refusal);
+    }
+    this.#desk.pump();
+  }
+
+  /** Where GPUs are switched off, whatever holds some goes: at once if it is idle, else after its calls. */
+  #withdrawGpus(): void {
+    if (this.#settings.hasGpu) return;
+    for (const line of this.#lines.all()) {
+      if (line.task.resources.gpuCount === 0) continue;
+      const refusal = checkGpus(line.task, this.#books.rack, this.#gpus.offer);
+      if (refusal !== undefined) for (const start of [...line.starts]) start.abort(refusal);
+      for (const owner of [...line.owners]) owner.retire("asked");
+    }
   }
 
   #refusal(): ExecutorError | undefined {
@@ -400,6 +445,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
       return;
     }
+    if (owner.state.type === "gone" && owner.task.resources.gpuCount > 0) this.#gpus.refresh();
     // Its own callers first: a sandbox that woke or started for them must not be somebody's victim before they are served.
     this.#lines.get(owner.taskKey)?.changed(owner);
     this.#shrink();
@@ -454,10 +500,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     await this.drain({ deadlineMs: 0, keepWarm: false });
     this.#ending.abort(new ExecutorError("DRAINING"));
     this.#ticker.stop();
+    this.#gpus[Symbol.dispose]();
     await Promise.all(this.#work);
   }
-}
-
-function capacityOf(settings: Settings): Capacity {
-  return { cpuMillis: settings.cpuMillis, memoryBytes: settings.memoryBytes, gpuIds: [] };
 }

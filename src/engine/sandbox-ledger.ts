@@ -1,4 +1,4 @@
-import type { Holding, Resources } from "../core/index.ts";
+import type { Amounts, Holding, Resources, SandboxId } from "../core/index.ts";
 import { NO_RESOURCES, plus } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import type { EngineContext } from "./context.ts";
@@ -30,13 +30,18 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
       return holdings;
     },
     releasing: () => {
-      let sum = NO_RESOURCES;
+      let sum: Amounts = NO_RESOURCES;
       for (const owner of lines.owners()) {
         const { type } = owner.state;
         if (type === "stopping") sum = plus(sum, held(owner));
         else if (type === "freezing") sum = plus(sum, { ...NO_RESOURCES, cpuMillis: held(owner).cpuMillis });
       }
       return sum;
+    },
+    leaving: () => {
+      const leaving = new Set<SandboxId>();
+      for (const owner of lines.owners()) if (owner.state.type === "stopping") leaving.add(owner.id);
+      return leaving;
     },
     freeze: (sandboxId, forSandbox) => lines.find(sandboxId)?.freeze(forSandbox),
     evict: (sandboxId, forSandbox) => lines.find(sandboxId)?.stop("evicted", "kill", forSandbox),

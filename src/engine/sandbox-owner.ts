@@ -3,19 +3,20 @@ import type {
   DoorName,
   LifeEvent,
   LifeState,
-  Resources,
   Sandbox,
   SandboxEnd,
   SandboxId,
   StartStory,
   StopCause,
   TaskKey,
+  TaskResources,
   TaskSpec,
 } from "../core/index.ts";
 import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
 import { untilRemoved } from "./until-removed.ts";
+import { UseMeter } from "./use-meter.ts";
 
 const VERB_DEADLINE_MS = 10_000;
 
@@ -56,6 +57,10 @@ export class SandboxOwner {
   /** When its last call ended or, before the first one, when it became ready. */
   lastUsedMs: number;
   startCostMs = 0;
+  /** The cards that it holds, by UUID; known once it is ready. */
+  gpuIds: readonly string[] = [];
+  /** What its calls use of it; from when it is ready, if anybody wants to know. */
+  use: UseMeter | undefined;
   /** When it was last woken; before every call if it never was. */
   thawedAtMs = Number.NEGATIVE_INFINITY;
   readonly #context: EngineContext;
@@ -169,6 +174,9 @@ export class SandboxOwner {
       this.#context.track(this.#remove(sandbox, 0));
       return;
     }
+    this.gpuIds = this.#context.books.heldBy(this.id)?.gpuIds ?? [];
+    const { meters } = this.#context;
+    if (meters !== undefined) this.use = new UseMeter(meters, (signal) => sandbox.usage(signal));
     this.#advance({ type: "ready", nowMs: this.lastUsedMs });
     if (tier === "frozen") {
       this.#advance({ type: "freeze" });
@@ -320,6 +328,7 @@ export class SandboxOwner {
   }
 
   #settle(): void {
+    this.use?.end();
     this.#context.books.release(this.id);
     this.#advance({ type: "removed" });
     const cause = this.#state.type === "gone" ? this.#state.cause : "failed";
@@ -342,7 +351,7 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** What a sandbox holds in a tier: a frozen one keeps its memory only. */
-export function heldWhenFrozen(resources: Resources): Resources {
+/** What a sandbox holds in a tier: a frozen one keeps its memory and its cards, on which its data stay. */
+export function heldWhenFrozen(resources: TaskResources): TaskResources {
   return { ...resources, cpuMillis: 0 };
 }

@@ -4,12 +4,13 @@ import type { DeskSandboxes } from "./admission-desk.ts";
 
 /** Brings the books under lowered limits as far as idle sandboxes go; each call that ends later comes back here. */
 export function shrink(books: Books, sandboxes: DeskSandboxes, settings: Settings, nowMs: number): void {
-  const { free } = books;
-  if (free.cpuMillis >= 0 && free.memoryBytes >= 0 && free.gpuCount >= 0) return;
+  const { free, rack } = books;
+  if (free.cpuMillis >= 0 && free.memoryBytes >= 0) return;
   const idle = sandboxes.holdings().filter((holding) => holding.isIdle);
   const options = { order: settings.evictionOrder, nowMs, keep: undefined };
   const all = { freeze: [], evict: idle.map((one) => one.sandboxId) };
-  const room = planRoom(NO_RESOURCES, plus(free, sandboxes.releasing()), idle, options) ?? all;
+  const supply = { free: plus(free, sandboxes.releasing()), rack };
+  const room = planRoom({ ...NO_RESOURCES, gpuMemoryBytes: 0 }, supply, idle, options) ?? all;
   for (const sandboxId of room.freeze) sandboxes.freeze(sandboxId);
   for (const sandboxId of room.evict) sandboxes.evict(sandboxId);
 }

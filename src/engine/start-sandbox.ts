@@ -3,7 +3,7 @@ import type {
   HostMonitor,
   IsolationClass,
   ResolvedImage,
-  Resources,
+  Amounts,
   SandboxId,
   StartPhases,
   StartStory,
@@ -148,8 +148,9 @@ class Start implements StartInProgress, StartStory {
     };
     // The books say what tasks may have; the host may have lent it to somebody else meanwhile. Asked of it is only what is
     // new: what our own tasks use is no longer available there and must not count twice.
-    const book = (): boolean =>
-      hostHasMemory(host, task.resources) && books.reserve(sandboxId, door, task.resources) !== undefined;
+    const book = (gpuIds: readonly string[]): boolean =>
+      hostHasMemory(host, task.resources) &&
+      books.reserve(sandboxId, door, task.resources, gpuIds) !== undefined;
     const booked = desk.apply({ demand, book }, this.#controller.signal);
     if (desk.hasDemands) this.#tell({ type: "waiting", reason: this.#line.waitReason() });
     await booked;
@@ -238,6 +239,6 @@ class Start implements StartInProgress, StartStory {
  * Whether the host itself has that much free memory now. Its idle CPU is not asked for: CPU is shared out by the kernel, and a
  * short burst must not turn requests away.
  */
-export function hostHasMemory(host: HostMonitor, { memoryBytes }: Resources): boolean {
+export function hostHasMemory(host: HostMonitor, { memoryBytes }: Amounts): boolean {
   return host.usage().memoryAvailableBytes >= memoryBytes;
 }

@@ -1,6 +1,7 @@
 import type { DoorName, StartFailures, TaskKey, TaskSpec } from "../core/index.ts";
 import { afterFailure, backoffLeftMs, ExecutorError } from "../core/index.ts";
 import type { Attempt } from "./attempt.ts";
+import { gpuWaitReason } from "./check-gpus.ts";
 import type { EngineContext } from "./context.ts";
 import type { Placement } from "./executor.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
@@ -159,8 +160,11 @@ export class TaskLine {
     if (phases.includes("admitting") && !hostHasMemory(this.#context.host, this.task.resources)) {
       return "the host itself has too little free memory now";
     }
+    const { books } = this.#context;
+    const gpus = gpuWaitReason(this.task, books.rack, this.#context.gpuOffer());
+    if (phases.includes("admitting") && gpus !== undefined) return gpus;
     if (phases.includes("admitting") || this.#thaws.size > 0) {
-      return "other tasks hold the CPU, memory or GPUs that it needs";
+      return "other tasks hold the CPU or memory that it needs";
     }
     return "all slots of its sandboxes are taken";
   }

@@ -14,7 +14,7 @@ export async function thawSandbox(
   const demand = {
     id: asId<"demand">(owner.id),
     door: owner.door,
-    need: { cpuMillis: resources.cpuMillis, memoryBytes: 0, gpuCount: 0 },
+    need: { cpuMillis: resources.cpuMillis, memoryBytes: 0, gpuCount: 0, gpuMemoryBytes: 0 },
     keep: owner.id,
     enqueuedAtMs: context.clock.nowMs(),
   };

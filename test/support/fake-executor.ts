@@ -32,6 +32,7 @@ import type {
   SessionView,
   WaitingView,
 } from "../../src/engine/executor.ts";
+import type { GpuView } from "../../src/engine/gpu-cards.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";
 
 /** One call that has reached the fake executor; the script of the test answers it. */
@@ -133,6 +134,7 @@ export class FakeExecutor implements Executor {
   running = 0;
   capacity: Resources = { cpuMillis: 4000, memoryBytes: 4096 * MEBIBYTE, gpuCount: 0 };
   reserved: Resources = NO_RESOURCES;
+  gpus: readonly GpuView[] = [];
   list: SandboxView[] = [];
   waits: WaitingView[] = [];
   sessionList: SessionView[] = [];
@@ -164,6 +166,7 @@ export class FakeExecutor implements Executor {
       reserved: this.reserved,
       reservedByDoor: { http: this.reserved, stream: NO_RESOURCES, indexify: NO_RESOURCES },
       gpuModel: "",
+      gpus: this.gpus,
       running: this.running,
       waiting: this.waits.length,
       sandboxes: this.list.length,

@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Card, Rack } from "../gpus/rack.ts";
+import { EMPTY_RACK } from "../gpus/rack.ts";
 import { asId } from "../ids.ts";
 import type { DoorName } from "../settings.ts";
 import { NO_RESOURCES } from "../task/resources.ts";
@@ -14,13 +16,21 @@ const policy: AdmitPolicy = {
 };
 
 function demand(id: string, cpuMillis: number, enqueuedAtMs: number, door: DoorName = "http"): Demand {
-  const need = { cpuMillis, memoryBytes: 1, gpuCount: 0 };
+  const need = { cpuMillis, memoryBytes: 1, gpuCount: 0, gpuMemoryBytes: 0 };
   return { id: asId<"demand">(id), door, need, keep: undefined, enqueuedAtMs };
 }
 
 function view(demands: Demand[], cpuMillis: number, nowMs = 500, held: Partial<AdmitView> = {}): AdmitView {
-  const free = { cpuMillis, memoryBytes: 1_000, gpuCount: 0 };
-  return { demands, free, holdings: [], heldByDoor: () => NO_RESOURCES, nowMs, ...held };
+  const free = { cpuMillis, memoryBytes: 1_000 };
+  return {
+    demands,
+    free,
+    rack: EMPTY_RACK,
+    holdings: [],
+    heldByDoor: () => NO_RESOURCES,
+    nowMs,
+    ...held,
+  };
 }
 
 test("first come, first served", () => {
@@ -84,4 +94,62 @@ test("whatever waits, a demand that fits is granted unless one that has waited i
     }),
     { numRuns: 3_000 },
   );
+});
+
+/** A card, and who holds the whole of it. */
+function rackOf(cards: readonly { use?: Card["use"]; isHealthy?: boolean; holder?: string }[]): Rack {
+  const holds = cards.flatMap(({ holder }, at) =>
+    holder === undefined ? [] : [[`g${at}`, [{ holder, memoryBytes: 0, isClaim: false }]] as const],
+  );
+  return {
+    cards: cards.map(({ use = "free", isHealthy = true }, at) => ({
+      ...{ id: `g${at}`, memoryBytes: 100, freeMemoryBytes: 100 },
+      ...{ isHealthy, use },
+    })),
+    holds: new Map(holds),
+    canShare: false,
+  };
+}
+
+function gpuDemand(id: string, gpuCount: number, enqueuedAtMs = 0): Demand {
+  const plain = demand(id, 1, enqueuedAtMs);
+  return { ...plain, need: { ...plain.need, gpuCount } };
+}
+
+test("M24: a demand whose cards strangers use, or that are broken, is passed by others however long it waits", () => {
+  for (const out of [{ use: "busy" as const }, { isHealthy: false }]) {
+    const rack = rackOf([out, {}]);
+    const demands = [gpuDemand("gpu", 2), demand("cpu", 50, 1)];
+    const admission = admit(view(demands, 100, 60_000, { rack }), policy);
+    expect(admission).toMatchObject({ type: "grant", demand: { id: "cpu" } });
+    expect(admit(view([gpuDemand("gpu", 2)], 100, 60_000, { rack }), policy)).toEqual({ type: "wait" });
+  }
+});
+
+test("a demand whose cards our own tasks hold is passed by nobody once it has waited its time, and those tasks are held", () => {
+  const holding = {
+    sandboxId: asId<"sandbox">("s"),
+    held: { cpuMillis: 1, memoryBytes: 1, gpuCount: 1 },
+    ...{ isIdle: false, canFreeze: true, lastUsedMs: 0, startCostMs: 1 },
+  };
+  const more = { rack: rackOf([{ use: "busy", holder: "s" }, {}]), holdings: [holding] };
+  const demands = [gpuDemand("gpu", 2), demand("cpu", 50, 1)];
+  const young = admit(view(demands, 100, 500, more), policy);
+  expect(young).toMatchObject({ type: "grant", demand: { id: "cpu" } });
+  const old = admit(view(demands, 100, 60_000, more), policy);
+  expect(old).toMatchObject({ type: "hold", demand: { id: "gpu" }, sandboxIds: ["s"] });
+  const idle = { ...more, holdings: [{ ...holding, isIdle: true }] };
+  expect(admit(view(demands, 100, 60_000, idle), policy)).toMatchObject({
+    type: "grant",
+    demand: { id: "gpu" },
+    room: { evict: ["s"], gpuIds: ["g0", "g1"] },
+  });
+});
+
+test("a card that was just let go of is promised before it reads free", () => {
+  const rack = rackOf([{ use: "settling" }]);
+  expect(admit(view([gpuDemand("gpu", 1)], 100, 0, { rack }), policy)).toMatchObject({
+    type: "grant",
+    room: { evict: [], gpuIds: ["g0"] },
+  });
 });

@@ -1,7 +1,9 @@
+import type { Rack } from "../gpus/rack.ts";
+import { cardsInReach } from "../gpus/rack.ts";
 import type { Id, SandboxId } from "../ids.ts";
 import type { DoorName, Share } from "../settings.ts";
-import type { Resources } from "../task/resources.ts";
-import { plus } from "../task/resources.ts";
+import type { Amounts, TaskResources } from "../task/resources.ts";
+import { fits, plus } from "../task/resources.ts";
 import type { Holding, Room } from "./plan-room.ts";
 import { planRoom } from "./plan-room.ts";
 
@@ -10,7 +12,7 @@ export interface Demand {
   readonly id: Id<"demand">;
   readonly door: DoorName;
   /** What must be booked on top of what is. */
-  readonly need: Resources;
+  readonly need: TaskResources;
   /** The frozen sandbox to wake, if it is that; it is nobody's victim here. */
   readonly keep: SandboxId | undefined;
   readonly enqueuedAtMs: number;
@@ -27,9 +29,11 @@ export interface AdmitView {
   /** In the order of arrival. */
   readonly demands: readonly Demand[];
   /** What is free once everything under way has ended: room being made is counted, room promised is not. */
-  readonly free: Resources;
+  readonly free: Amounts;
+  /** The same of the cards: those who are leaving are off it, and what is promised is on it. */
+  readonly rack: Rack;
   readonly holdings: readonly Holding[];
-  readonly heldByDoor: (door: DoorName) => Resources;
+  readonly heldByDoor: (door: DoorName) => Amounts;
   readonly nowMs: number;
 }
 
@@ -46,15 +50,17 @@ export type Admission =
  * Decides which waiting demand is next. First come, first served, with two exceptions: a door that is within its share goes
  * before those that live on lent room, and a demand that does not fit may be passed by later ones until it has waited
  * `passOverMs`. From then on nobody passes it, and sandboxes are held for it; so each demand waits a bounded time plus
- * the calls that run, and nothing starves.
+ * the calls that run, and nothing starves. A demand whose cards others than us keep busy, or that are broken, is passed for as
+ * long as that lasts: no sandbox of ours could make room for it, and everybody else would wait for strangers.
  */
 export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
   const { order } = policy;
   for (const demand of inOrder(view, policy)) {
     const options = { order, nowMs: view.nowMs, keep: demand.keep };
-    const room = planRoom(demand.need, view.free, view.holdings, options);
+    const room = planRoom(demand.need, view, view.holdings, options);
     if (room !== undefined) return { type: "grant", demand, room };
     if (view.nowMs - demand.enqueuedAtMs < policy.passOverMs) continue;
+    if (cardsInReach(demand.need, view.rack) < demand.need.gpuCount) continue;
     return { type: "hold", demand, sandboxIds: planHold(demand, view, policy) };
   }
   return { type: "wait" };
@@ -69,16 +75,13 @@ function planHold(demand: Demand, view: AdmitView, policy: AdmitPolicy): readonl
     holding.isIdle ? holding : { ...holding, isIdle: true, lastUsedMs: Number.MAX_SAFE_INTEGER },
   );
   const options = { order: policy.order, nowMs: view.nowMs, keep: demand.keep };
-  const room = planRoom(demand.need, view.free, asIfIdle, options);
+  const room = planRoom(demand.need, view, asIfIdle, options);
   return room === undefined ? [] : [...room.freeze, ...room.evict];
 }
 
 function inOrder(view: AdmitView, policy: AdmitPolicy): readonly Demand[] {
-  const isWithinShare = (demand: Demand): boolean => {
-    const share = policy.shares[demand.door];
-    const after = plus(view.heldByDoor(demand.door), demand.need);
-    return after.cpuMillis <= share.cpuMillis && after.memoryBytes <= share.memoryBytes;
-  };
+  const isWithinShare = (demand: Demand): boolean =>
+    fits(plus(view.heldByDoor(demand.door), demand.need), policy.shares[demand.door]);
   // Demands that have waited their time stay first, or a door could live on its share for ever and starve the rest.
   const rank = (demand: Demand): number =>
     view.nowMs - demand.enqueuedAtMs >= policy.passOverMs ? 0 : isWithinShare(demand) ? 1 : 2;

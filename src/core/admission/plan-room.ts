@@ -1,11 +1,13 @@
+import type { PlaceOptions, Rack } from "../gpus/rack.ts";
+import { placeOnCards, SOON } from "../gpus/rack.ts";
 import type { SandboxId } from "../ids.ts";
-import type { Resources } from "../task/resources.ts";
-import { fits, NO_RESOURCES, plus } from "../task/resources.ts";
+import type { Amounts, Resources, TaskResources } from "../task/resources.ts";
+import { fits } from "../task/resources.ts";
 
 /** A live sandbox as admission sees it. */
 export interface Holding {
   readonly sandboxId: SandboxId;
-  /** What it has booked now: a frozen one holds no CPU. */
+  /** What it has booked now: a frozen one holds no CPU. Which cards, the rack says. */
   readonly held: Resources;
   readonly isIdle: boolean;
   /** Whether freezing it would give its CPU back and keep it warm. */
@@ -16,10 +18,19 @@ export interface Holding {
   readonly startCostMs: number;
 }
 
+/** What can be given out without anybody's loss. */
+export interface Supply {
+  /** What is not booked; negative in a dimension that is over-booked. */
+  readonly free: Amounts;
+  readonly rack: Rack;
+}
+
 /** What has to go so that a demand fits: frozen sandboxes give CPU, evicted ones everything. */
 export interface Room {
   readonly freeze: readonly SandboxId[];
   readonly evict: readonly SandboxId[];
+  /** The cards that the demand gets then. */
+  readonly gpuIds: readonly string[];
 }
 
 export interface PlanRoomOptions {
@@ -29,53 +40,42 @@ export interface PlanRoomOptions {
   readonly keep: SandboxId | undefined;
 }
 
-export const NO_ROOM_NEEDED: Room = { freeze: [], evict: [] };
-
 /**
- * Finds the idle sandboxes whose loss lets `need` fit into `free`: just enough of them, the cheapest to lose first. Memory and
- * GPUs come back by eviction only; CPU comes back by freezing where that is possible. Victims that turn out not to be needed
- * once later ones are chosen are spared, the dearest first.
+ * Finds the idle sandboxes whose loss lets `need` fit into the supply: just enough of them, the cheapest to lose first. Memory
+ * and cards come back by eviction only; CPU comes back by freezing where that is possible. Victims that turn out not to be
+ * needed once later ones are chosen are spared, the dearest first.
  *
- * @param free what is not booked; negative in a dimension that is over-booked.
  * @returns `undefined` when losing every idle sandbox would not be enough.
  */
 export function planRoom(
-  need: Resources,
-  free: Resources,
+  need: TaskResources,
+  supply: Supply,
   holdings: readonly Holding[],
   options: PlanRoomOptions,
 ): Room | undefined {
-  if (fits(need, free)) return NO_ROOM_NEEDED;
+  const at = new Balance(need, supply);
+  if (at.isEnough()) return at.room([]);
   const idle = holdings.filter((holding) => holding.isIdle && holding.sandboxId !== options.keep);
+  if (!isEverEnough(need, supply, idle)) return undefined;
   idle.sort(cheapestFirst(options));
 
-  const isEnoughMemory = (gone: readonly Holding[]): boolean =>
-    fits({ ...need, cpuMillis: Number.NEGATIVE_INFINITY }, plus(free, sum(gone)));
-  const evict = justEnough(
-    idle.filter((holding) => holding.held.memoryBytes > 0 || holding.held.gpuCount > 0),
-    isEnoughMemory,
-  );
-  if (evict === undefined) return undefined;
+  const evict: Victim[] = [];
+  for (const holding of idle) {
+    if (at.hasMemoryAndCards()) break;
+    if (holding.held.memoryBytes <= 0 && holding.held.gpuCount === 0) continue;
+    evict.push(at.lose({ holding, isEvicted: true }));
+  }
+  const evicted = spareDearest(evict, at, () => at.hasMemoryAndCards());
 
-  const evicted = new Set(evict);
-  const freed = plus(free, sum(evict));
-  const isEnoughCpu = (quiet: readonly Holding[]): boolean =>
-    need.cpuMillis <= freed.cpuMillis + sum(quiet).cpuMillis;
-  const quiet = justEnough(
-    idle.filter((holding) => !evicted.has(holding) && holding.held.cpuMillis > 0),
-    isEnoughCpu,
-  );
-  if (quiet === undefined) return undefined;
-
-  const victims: Victim[] = [
-    ...evict.map((holding) => ({ holding, isEvicted: true })),
-    ...quiet.map((holding) => ({ holding, isEvicted: !holding.canFreeze })),
-  ];
-  const needed = spareDearest(victims, (left) => fits(need, plus(free, sum(left.map(whatComesBack)))));
-  return {
-    freeze: needed.filter((one) => !one.isEvicted).map((one) => one.holding.sandboxId),
-    evict: needed.filter((one) => one.isEvicted).map((one) => one.holding.sandboxId),
-  };
+  const gone = new Set(evicted.map((one) => one.holding));
+  const quiet: Victim[] = [];
+  for (const holding of idle) {
+    if (at.hasCpu()) break;
+    if (gone.has(holding) || holding.held.cpuMillis <= 0) continue;
+    quiet.push(at.lose({ holding, isEvicted: !holding.canFreeze }));
+  }
+  const quieted = spareDearest(quiet, at, () => at.hasCpu());
+  return at.room(spareDearest([...evicted, ...quieted], at, () => at.isEnough()));
 }
 
 interface Victim {
@@ -83,31 +83,83 @@ interface Victim {
   readonly isEvicted: boolean;
 }
 
-function whatComesBack({ holding, isEvicted }: Victim): { readonly held: Resources } {
-  return isEvicted ? holding : { held: { ...NO_RESOURCES, cpuMillis: holding.held.cpuMillis } };
-}
+/** What would be free, as victims are chosen and spared: each step costs the same however many there are. */
+class Balance {
+  readonly #need: TaskResources;
+  readonly #rack: Rack;
+  readonly #gone = new Set<SandboxId>();
+  readonly #place: PlaceOptions = { gone: this.#gone, when: "soon" };
+  #cpuMillis: number;
+  #memoryBytes: number;
 
-/** The shortest prefix that is enough, without those of its members that are not needed in it. */
-function justEnough(
-  candidates: readonly Holding[],
-  isEnough: (chosen: readonly Holding[]) => boolean,
-): Holding[] | undefined {
-  const chosen: Holding[] = [];
-  for (const candidate of candidates) {
-    if (isEnough(chosen)) break;
-    chosen.push(candidate);
+  constructor(need: TaskResources, { free, rack }: Supply) {
+    this.#need = need;
+    this.#rack = rack;
+    this.#cpuMillis = free.cpuMillis;
+    this.#memoryBytes = free.memoryBytes;
   }
-  return isEnough(chosen) ? spareDearest(chosen, isEnough) : undefined;
+
+  hasCpu(): boolean {
+    return this.#need.cpuMillis <= this.#cpuMillis;
+  }
+
+  hasMemoryAndCards(): boolean {
+    return (
+      this.#need.memoryBytes <= this.#memoryBytes &&
+      placeOnCards(this.#need, this.#rack, this.#place) !== undefined
+    );
+  }
+
+  isEnough(): boolean {
+    return this.hasCpu() && this.hasMemoryAndCards();
+  }
+
+  lose(victim: Victim): Victim {
+    this.#move(victim, 1);
+    if (victim.isEvicted) this.#gone.add(victim.holding.sandboxId);
+    return victim;
+  }
+
+  spare(victim: Victim): void {
+    this.#move(victim, -1);
+    this.#gone.delete(victim.holding.sandboxId);
+  }
+
+  room(victims: readonly Victim[]): Room {
+    return {
+      freeze: victims.filter((one) => !one.isEvicted).map((one) => one.holding.sandboxId),
+      evict: victims.filter((one) => one.isEvicted).map((one) => one.holding.sandboxId),
+      gpuIds: placeOnCards(this.#need, this.#rack, this.#place) ?? [],
+    };
+  }
+
+  #move({ holding: { held }, isEvicted }: Victim, sign: 1 | -1): void {
+    this.#cpuMillis += sign * held.cpuMillis;
+    if (isEvicted) this.#memoryBytes += sign * held.memoryBytes;
+  }
 }
 
-/** Drops, from the end on, whatever is not needed. */
-function spareDearest<T>(victims: readonly T[], isEnough: (left: readonly T[]) => boolean): T[] {
-  let left = [...victims];
+/** Whether losing every idle sandbox would do. */
+function isEverEnough(need: TaskResources, { free, rack }: Supply, idle: readonly Holding[]): boolean {
+  let { cpuMillis, memoryBytes } = free;
+  for (const { held } of idle) {
+    cpuMillis += held.cpuMillis;
+    memoryBytes += held.memoryBytes;
+  }
+  if (!fits(need, { cpuMillis, memoryBytes })) return false;
+  const gone = new Set<string>(idle.map((holding) => holding.sandboxId));
+  return placeOnCards(need, rack, { ...SOON, gone }) !== undefined;
+}
+
+/** Spares, from the end on, whoever is not needed. */
+function spareDearest(victims: readonly Victim[], at: Balance, isEnough: () => boolean): readonly Victim[] {
+  const spared = new Set<Victim>();
   for (const dearest of [...victims].reverse()) {
-    const without = left.filter((one) => one !== dearest);
-    if (isEnough(without)) left = without;
+    at.spare(dearest);
+    if (isEnough()) spared.add(dearest);
+    else at.lose(dearest);
   }
-  return left;
+  return spared.size === 0 ? victims : victims.filter((one) => !spared.has(one));
 }
 
 function cheapestFirst(options: PlanRoomOptions): (a: Holding, b: Holding) => number {
@@ -120,8 +172,4 @@ function cheapestFirst(options: PlanRoomOptions): (a: Holding, b: Holding) => nu
 function lossOf(holding: Holding, nowMs: number): number {
   const ageMs = Math.max(1, nowMs - holding.lastUsedMs);
   return holding.startCostMs / (Math.max(1, holding.held.memoryBytes) * ageMs);
-}
-
-function sum(holdings: readonly { readonly held: Resources }[]): Resources {
-  return holdings.reduce((total, holding) => plus(total, holding.held), NO_RESOURCES);
 }

@@ -24,7 +24,7 @@ export interface GpuReading {
 export interface GpuMonitor extends AsyncDisposable {
   /** How they are read now; `none` is a normal state. */
   readonly source: "nvml" | "nvidia-smi" | "none";
-  /** Why there are none, or why the last reading failed; `undefined` when all is well. */
+  /** Why there are none, or why the last reading failed; `undefined` when all is well, and before the first reading. */
   readonly trouble: string | undefined;
   /** Only cards that this daemon may use, in the host's order. */
   readings(): readonly GpuReading[];
@@ -37,7 +37,7 @@ export interface GpuMonitor extends AsyncDisposable {
 /** The monitor of a host without GPUs. */
 export const NO_GPUS: GpuMonitor = {
   source: "none",
-  trouble: undefined,
+  trouble: "this daemon does not look for GPUs",
   readings: () => [],
   setEnabled: () => undefined,
   onChange: () => () => undefined,

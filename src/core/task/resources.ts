@@ -1,15 +1,23 @@
-/** CPU is counted in thousandths of a core, memory in bytes, GPUs in cards. */
-export interface Resources {
+/** What adds up: CPU in thousandths of a core, memory in bytes. */
+export interface Amounts {
   readonly cpuMillis: number;
   readonly memoryBytes: number;
+}
+
+/** What is given or held in all. GPUs count in cards; one that several sandboxes share counts once. */
+export interface Resources extends Amounts {
   readonly gpuCount: number;
 }
 
-/** What one sandbox may use at most. */
-export interface TaskResources extends Resources {
-  /** Memory wanted of each of its cards, in bytes; 0 stands for whole cards, shared with nobody. */
+/** A wish for cards. */
+export interface GpuWish {
+  readonly gpuCount: number;
+  /** Memory wanted of each of the cards, in bytes; 0 stands for whole cards, shared with nobody. */
   readonly gpuMemoryBytes: number;
 }
+
+/** What one sandbox may use at most. */
+export interface TaskResources extends Resources, GpuWish {}
 
 export const MEBIBYTE = 1_048_576;
 
@@ -23,34 +31,20 @@ export const DEFAULT_RESOURCES: TaskResources = {
 
 export const NO_RESOURCES: Resources = { cpuMillis: 0, memoryBytes: 0, gpuCount: 0 };
 
-export function plus(a: Resources, b: Resources): Resources {
-  return {
-    cpuMillis: a.cpuMillis + b.cpuMillis,
-    memoryBytes: a.memoryBytes + b.memoryBytes,
-    gpuCount: a.gpuCount + b.gpuCount,
-  };
+/** CPU and memory alone, from whatever holds them. */
+export function amountsOf({ cpuMillis, memoryBytes }: Amounts): Amounts {
+  return { cpuMillis, memoryBytes };
 }
 
-export function minus(a: Resources, b: Resources): Resources {
-  return {
-    cpuMillis: a.cpuMillis - b.cpuMillis,
-    memoryBytes: a.memoryBytes - b.memoryBytes,
-    gpuCount: a.gpuCount - b.gpuCount,
-  };
+export function plus(a: Amounts, b: Amounts): Amounts {
+  return { cpuMillis: a.cpuMillis + b.cpuMillis, memoryBytes: a.memoryBytes + b.memoryBytes };
 }
 
-/** Whether `wish` is at or under `room` in every dimension. */
-export function fits(wish: Resources, room: Resources): boolean {
-  return (
-    wish.cpuMillis <= room.cpuMillis && wish.memoryBytes <= room.memoryBytes && wish.gpuCount <= room.gpuCount
-  );
+export function minus(a: Amounts, b: Amounts): Amounts {
+  return { cpuMillis: a.cpuMillis - b.cpuMillis, memoryBytes: a.memoryBytes - b.memoryBytes };
 }
 
-/** The dimensions in which `wish` is above `room`, by the names that callers use. */
-export function shortages(wish: Resources, room: Resources): readonly ("cpu" | "mem" | "gpu_count")[] {
-  const short: ("cpu" | "mem" | "gpu_count")[] = [];
-  if (wish.cpuMillis > room.cpuMillis) short.push("cpu");
-  if (wish.memoryBytes > room.memoryBytes) short.push("mem");
-  if (wish.gpuCount > room.gpuCount) short.push("gpu_count");
-  return short;
+/** Whether `wish` is at or under `room` in CPU and in memory. Cards are no amount: see `placeOnCards`. */
+export function fits(wish: Amounts, room: Amounts): boolean {
+  return wish.cpuMillis <= room.cpuMillis && wish.memoryBytes <= room.memoryBytes;
 }
