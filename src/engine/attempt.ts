@@ -10,6 +10,7 @@ import type {
   Observer,
   RunId,
   SandboxEnd,
+  SandboxUse,
   StartStory,
   TaskKey,
   TaskSpec,
@@ -20,6 +21,7 @@ import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { SessionTie } from "./sessions.ts";
 import type { TaskLine } from "./task-line.ts";
+import type { UseMeter } from "./use-meter.ts";
 
 /** How long a broken connection waits for the reason of its sandbox's end; an engine under load tells it late. */
 const END_REASON_WAIT_MS = 900;
@@ -40,6 +42,8 @@ export interface AttemptHost {
   track(work: Promise<void>): void;
   readonly observer: Observer;
 }
+
+const NO_GPU_IDS: readonly string[] = [];
 
 type AttemptState = "waiting" | "running" | "ending" | "done";
 
@@ -64,6 +68,10 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   // What its story tells, in plain numbers: a warm call must not pay for being told of.
   #placement: Placement | undefined;
   #start: StartStory | undefined;
+  #use: UseMeter | undefined;
+  #ticket = 0;
+  wasAlone = false;
+  gpuIds: readonly string[] = NO_GPU_IDS;
   #isQueued = false;
   #headAtMs = NOT_YET;
   #endedAtMs = NOT_YET;
@@ -119,6 +127,10 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     return this.#start;
   }
 
+  get use(): SandboxUse | undefined {
+    return this.#use;
+  }
+
   get placedAtMs(): number | undefined {
     return this.sentAtMs === NOT_YET ? undefined : this.sentAtMs;
   }
@@ -168,6 +180,9 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     this.sentAtMs = this.#host.nowMs();
     this.#host.started(this);
     this.#start = owner.start;
+    this.gpuIds = owner.gpuIds;
+    this.#use = owner.use;
+    if (owner.use !== undefined) this.#ticket = owner.use.took(this.sentAtMs);
     this.#placement = {
       sandboxId: owner.id,
       isolation: sandbox.isolation,
@@ -330,6 +345,11 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     if (owner === undefined) return;
     this.#owner = undefined;
     this.#exchange = undefined;
+    const use = this.#use;
+    if (use !== undefined) {
+      this.wasAlone = use.wasAlone(this.#ticket);
+      use.gave(this.#endedAtMs === 0 ? this.#host.nowMs() : this.#endedAtMs);
+    }
     this.#host.ended(this);
     owner.give();
   }
