@@ -3,8 +3,7 @@ import { join } from "node:path";
 import type { Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
 import type { HostMonitor, Settings } from "./core/index.ts";
-import { asId, imagePolicy, joinObservers } from "./core/index.ts";
-import { checkAddress } from "./doors/http/check-address.ts";
+import { asId, imagePolicy, joinObservers, NO_GPUS } from "./core/index.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
@@ -18,7 +17,7 @@ import type { Executor } from "./engine/executor.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import { openDriver } from "./open-driver.ts";
 import type { Scope } from "./std/index.ts";
-import { systemClock, TimerWheel } from "./std/index.ts";
+import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 
 /** 192 bits: whoever has a session's id may use it. */
@@ -48,7 +47,10 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const { config } = loaded;
   const { log } = options;
   const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
-  await checkAddress(config.http);
+  await checkAddresses([
+    { ...config.http, field: "http.host" },
+    { ...config.monitor, field: "monitor.host" },
+  ]);
   const host = scope.use(openHostMonitor());
   const { settings, notes } = toSettings(config, host.capacity);
   log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
@@ -62,6 +64,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     driver,
     openChannel: openCallChannel({ wheel }),
     host,
+    gpus: NO_GPUS,
     clock: systemClock,
     log,
     settings,

@@ -1,28 +1,58 @@
+import type { Server } from "node:net";
 import { createServer } from "node:net";
-import { ExecutorError } from "../../core/index.ts";
+import { ExecutorError } from "../core/index.ts";
+
+/** An address that something listens on, or wants to. */
+export interface ListenAddress {
+  /** An address or name. */
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** The setting that names it. */
+  readonly field: string;
+}
 
 /**
- * Finds out whether an address can be listened on, before anything else is done: a daemon that cannot have its address must
- * not touch what an earlier life left.
+ * Finds out whether all of these addresses can be listened on at once, before anything else is done: a daemon that cannot have
+ * its addresses must not touch what an earlier life left.
  *
  * @throws {@link ExecutorError} ADDRESS_IN_USE; CONFIG_INVALID for an address that cannot be listened on.
  */
-export async function checkAddress(address: { readonly host: string; readonly port: number }): Promise<void> {
-  const { host, port } = address;
-  await new Promise<void>((resolve, reject) => {
-    const server = createServer();
-    server.once("error", (cause) => reject(notListening(address, cause)));
-    server.listen({ host, port }, () => server.close(() => resolve()));
-  });
+export async function checkAddresses(addresses: readonly ListenAddress[]): Promise<void> {
+  const servers: Server[] = [];
+  try {
+    for (const address of addresses) servers.push(await listen(address));
+  } finally {
+    await Promise.all(servers.map(close));
+  }
 }
 
 /** Why an address cannot be had, by what the system said. */
-export function notListening(
-  { host, port }: { readonly host: string; readonly port: number },
-  cause: unknown,
-): ExecutorError {
+export function notListening({ host, port, field }: ListenAddress, cause: unknown): ExecutorError {
   const code = (cause as { readonly code?: unknown }).code;
-  if (code === "EADDRINUSE") return new ExecutorError("ADDRESS_IN_USE", { host, port }, { cause });
+  if (code === "EADDRINUSE") return new ExecutorError("ADDRESS_IN_USE", { host, port, field }, { cause });
   const reason = `cannot listen on ${host} port ${port}: ${String(code)}`;
-  return new ExecutorError("CONFIG_INVALID", { field: "http.host", reason }, { cause });
+  return new ExecutorError("CONFIG_INVALID", { field, reason }, { cause });
+}
+
+/** An address as part of a URL that is good on this host. */
+export function urlHost(address: string): string {
+  if (address === "0.0.0.0") return "127.0.0.1";
+  if (address === "::") return "[::1]";
+  return address.includes(":") ? `[${address}]` : address;
+}
+
+function listen(address: ListenAddress): Promise<Server> {
+  const { host, port } = address;
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (cause) => reject(notListening(address, cause)));
+    server.listen({ host, port }, () => resolve(server));
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
 }

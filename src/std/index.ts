@@ -1,5 +1,7 @@
 export type { Backoff, RetryOptions } from "./backoff.ts";
 export { backoffMs, retry } from "./backoff.ts";
+export type { ListenAddress } from "./check-address.ts";
+export { checkAddresses, notListening, urlHost } from "./check-address.ts";
 export type { Deadline } from "./deadline.ts";
 export { orAbort, withDeadline } from "./deadline.ts";
 export type { Firewall, FirewallOptions, OpenedFirewall, RulesetPlan } from "./firewall/index.ts";
