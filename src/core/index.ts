@@ -128,7 +128,7 @@ export { ATTEMPT_PHASES, READINGS } from "./receipts/entry.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";
-export { advance, idleSince, isExpired, isIdle, isServing, slotsUsed } from "./sandbox/life.ts";
+export { advance, idleSince, isExpired, isIdle, isServing, STOP_CAUSES, slotsUsed } from "./sandbox/life.ts";
 export { Secret } from "./secret.ts";
 export type { DoorName, RuntimeClass, RuntimeSetting, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES, RUNTIME_CLASSES } from "./settings.ts";

@@ -12,17 +12,19 @@
 import { assertNever } from "../assert-never.ts";
 
 /** Why a sandbox ends. */
-export type StopCause =
-  | "idle" // unused for the idle timeout
-  | "evicted" // room was needed
-  | "outdated" // its image's tag names other content now
-  | "asked" // an operator
-  | "paused"
-  | "drained"
-  | "overdue" // a call on it ran out of time
-  | "cancelled" // a call on it was cancelled
-  | "died" // its code ended by itself, or its engine lost it
-  | "failed"; // it never became ready, or would not freeze or wake
+export const STOP_CAUSES = [
+  "idle", // unused for the idle timeout
+  "evicted", // room was needed
+  "outdated", // its image's tag names other content now
+  "asked", // an operator
+  "paused",
+  "drained",
+  "overdue", // a call on it ran out of time
+  "cancelled", // a call on it was cancelled
+  "died", // its code ended by itself, or its engine lost it
+  "failed", // it never became ready, or would not freeze or wake
+] as const;
+export type StopCause = (typeof STOP_CAUSES)[number];
 
 export type LifeState =
   | { readonly type: "starting" }

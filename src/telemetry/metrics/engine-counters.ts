@@ -1,0 +1,166 @@
+import type {
+  CallEnd,
+  CallStory,
+  DoorName,
+  EngineVerb,
+  ErrorCode,
+  IsolationClass,
+  Observer,
+  RunPlacement,
+  SandboxChange,
+  StartStory,
+  StopCause,
+  TaskKey,
+} from "../../core/index.ts";
+import {
+  CALL_ENDS,
+  DOOR_NAMES,
+  ENGINE_VERBS,
+  ERRORS,
+  ExecutorError,
+  ISOLATION_CLASSES,
+  STOP_CAUSES,
+} from "../../core/index.ts";
+import type { Sample } from "./registry.ts";
+import { Counts, Durations } from "./series.ts";
+
+const CODES = Object.keys(ERRORS) as ErrorCode[];
+const START_KINDS = ["warm", "thawed", "cold"] as const satisfies readonly RunPlacement["start"][];
+const PHASES = ["resolve", "pull", "admit", "create", "start", "ready", "first_byte"] as const;
+const RESULTS = ["ok", "failed", "unwanted"] as const;
+const REACHED = [...ISOLATION_CLASSES, "none"] as const satisfies readonly (IsolationClass | "none")[];
+/** Tasks whose last sandbox ended badly are remembered for the count of restarts: so many at most. */
+const MOST_BROKEN_TASKS = 1000;
+
+const DOOR_AT = places(DOOR_NAMES);
+const REACHED_AT = places(REACHED);
+const END_AT = places(CALL_ENDS);
+
+/** Counts what the engine tells, in plain numbers; a warm call costs a few additions. */
+export class EngineCounters implements Observer {
+  /** By door, then class, then end. */
+  readonly #calls = new Float64Array(DOOR_NAMES.length * REACHED.length * CALL_ENDS.length);
+  readonly #bytesIn = new Float64Array(DOOR_NAMES.length);
+  readonly #bytesOut = new Float64Array(DOOR_NAMES.length);
+  readonly callErrors = new Counts<ErrorCode>("code", CODES);
+  readonly callStarts = new Counts("start", START_KINDS);
+  readonly callDurations = new Durations("hearth_call_duration_seconds", "start", [...START_KINDS, "none"]);
+  readonly queueDurations = new Durations("hearth_call_queue_duration_seconds", "start", START_KINDS);
+  readonly phases = new Durations("hearth_start_phase_duration_seconds", "phase", PHASES);
+  readonly starts = new Counts("result", RESULTS);
+  readonly startErrors = new Counts<ErrorCode>("code", CODES);
+  readonly stops = new Counts<StopCause>("cause", STOP_CAUSES);
+  readonly engineCalls = new Counts<EngineVerb>("verb", ENGINE_VERBS);
+  readonly engineErrors = new Counts<EngineVerb>("verb", ENGINE_VERBS);
+  readonly engineDurations = new Durations("hearth_engine_call_duration_seconds", "verb", ENGINE_VERBS);
+  readonly #broken = new Set<TaskKey>();
+  restarts = 0;
+  freezes = 0;
+  thaws = 0;
+
+  callQueued(): void {
+    // How many wait is read from the executor.
+  }
+
+  callPlaced({ placement }: CallStory): void {
+    if (placement !== undefined) this.queueDurations.observe(placement.start, placement.waitedMs);
+  }
+
+  callEnded(call: CallStory): void {
+    const { placement, end = "failed", endedAtMs = call.acceptedAtMs, error } = call;
+    const door = DOOR_AT[call.door];
+    const at =
+      (door * REACHED.length + REACHED_AT[placement?.isolation ?? "none"]) * CALL_ENDS.length + END_AT[end];
+    this.#calls[at] = (this.#calls[at] as number) + 1;
+    this.#bytesIn[door] = (this.#bytesIn[door] as number) + call.bytesIn;
+    this.#bytesOut[door] = (this.#bytesOut[door] as number) + call.bytesOut;
+    this.callDurations.observe(placement?.start ?? "none", endedAtMs - call.acceptedAtMs);
+    if (placement !== undefined) this.callStarts.add(placement.start);
+    if (error !== undefined) this.callErrors.add(ExecutorError.from(error).code);
+    if (placement?.start === "cold") this.#firstByte(call);
+  }
+
+  startEnded(start: StartStory): void {
+    const { beganAtMs, resolvedAtMs, admittedAtMs, phases, error } = start;
+    if (resolvedAtMs !== undefined) {
+      this.phases.observe(start.wasPulled ? "pull" : "resolve", resolvedAtMs - beganAtMs);
+      if (admittedAtMs !== undefined) this.phases.observe("admit", admittedAtMs - resolvedAtMs);
+    }
+    if (phases !== undefined) {
+      this.phases.observe("create", phases.createMs);
+      this.phases.observe("start", phases.startMs);
+      this.phases.observe("ready", phases.readyMs);
+    }
+    this.#countResult(start, error);
+  }
+
+  sandboxChanged({ from, to, cause, taskKey }: SandboxChange): void {
+    if (to === "gone" && cause !== undefined) {
+      this.stops.add(cause);
+      if (isBad(cause)) this.#remember(taskKey);
+    }
+    if (from === "freezing" && to === "frozen") this.freezes += 1;
+    if (from === "thawing" && to === "hot") this.thaws += 1;
+  }
+
+  executorChanged(): void {
+    // Its state is read from the executor.
+  }
+
+  engineCalled(verb: EngineVerb, tookMs: number, error: ErrorCode | undefined): void {
+    this.engineCalls.add(verb);
+    this.engineDurations.observe(verb, tookMs);
+    // What its caller gave up is no fault of the engine's.
+    if (error !== undefined && error !== "CALL_CANCELLED") this.engineErrors.add(verb);
+  }
+
+  calls(): Sample[] {
+    return DOOR_NAMES.flatMap((door) =>
+      REACHED.flatMap((isolation) =>
+        CALL_ENDS.map((outcome, at) => ({
+          labels: { door, isolation, outcome },
+          value: this.#calls[
+            (DOOR_AT[door] * REACHED.length + REACHED_AT[isolation]) * CALL_ENDS.length + at
+          ] as number,
+        })),
+      ),
+    );
+  }
+
+  requestBytes(): Sample[] {
+    return DOOR_NAMES.map((door) => ({ labels: { door }, value: this.#bytesIn[DOOR_AT[door]] as number }));
+  }
+
+  answerBytes(): Sample[] {
+    return DOOR_NAMES.map((door) => ({ labels: { door }, value: this.#bytesOut[DOOR_AT[door]] as number }));
+  }
+
+  #firstByte({ placedAtMs, headAtMs }: CallStory): void {
+    if (placedAtMs !== undefined && headAtMs !== undefined)
+      this.phases.observe("first_byte", headAtMs - placedAtMs);
+  }
+
+  #countResult({ isUnwanted, taskKey }: StartStory, error: Error | undefined): void {
+    if (error === undefined) {
+      this.starts.add("ok");
+      if (this.#broken.delete(taskKey)) this.restarts += 1;
+      return;
+    }
+    this.starts.add(isUnwanted ? "unwanted" : "failed");
+    if (isUnwanted) return;
+    this.startErrors.add(ExecutorError.from(error).code);
+    this.#remember(taskKey);
+  }
+
+  #remember(taskKey: TaskKey): void {
+    if (this.#broken.size < MOST_BROKEN_TASKS) this.#broken.add(taskKey);
+  }
+}
+
+function isBad(cause: StopCause): boolean {
+  return cause === "died" || cause === "failed" || cause === "overdue";
+}
+
+function places<K extends string>(keys: readonly K[]): Readonly<Record<K, number>> {
+  return Object.fromEntries(keys.map((key, at) => [key, at])) as Record<K, number>;
+}

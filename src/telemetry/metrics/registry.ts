@@ -1,0 +1,36 @@
+import type { Metric } from "prom-client";
+import { Registry } from "prom-client";
+import type { MetricName, MetricRow } from "./table.ts";
+import { METRICS } from "./table.ts";
+
+/** One line of the exposition. `metricName` differs from the metric's own for the parts of a histogram. */
+export interface Sample {
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly metricName?: string;
+}
+
+/** Reads every metric as it is now. A metric without a reader does not compile, nor does a reader without a row. */
+export type Readers = { readonly [N in MetricName]: () => readonly Sample[] };
+
+export interface MetricsText {
+  readonly contentType: string;
+  /** The exposition in Prometheus' text format. */
+  text(): Promise<string>;
+}
+
+/**
+ * The daemon's one registry. Its metrics are read when somebody asks: whoever counts does so in plain numbers, since a counter
+ * with a label object for each call would cost the warm path more than all of its other bookkeeping.
+ */
+export function openRegistry(readers: Readers): MetricsText {
+  const registry = new Registry();
+  for (const name of Object.keys(METRICS) as MetricName[]) {
+    const { type, help }: MetricRow = METRICS[name];
+    const get = (): Promise<unknown> =>
+      Promise.resolve({ name, help, type, aggregator: "sum", values: readers[name]() });
+    // The registry asks a metric for its name and its values; its type only knows the library's own classes.
+    registry.registerMetric({ name, help, type, get } as unknown as Metric);
+  }
+  return { contentType: registry.contentType, text: () => registry.metrics() };
+}

@@ -1,0 +1,56 @@
+import type {
+  ClassReport,
+  DoorName,
+  GpuReading,
+  HostCapacity,
+  HostUsage,
+  IsolationClass,
+  ObservedState,
+  Resources,
+} from "../../core/index.ts";
+
+/** What of the executor's view is shown. */
+export interface ExecutorFigures {
+  readonly state: ObservedState;
+  readonly driver: string;
+  readonly host: HostCapacity;
+  readonly usage: HostUsage;
+  readonly capacity: Resources;
+  readonly reservedByDoor: Readonly<Record<DoorName, Resources>>;
+  readonly running: number;
+  readonly waiting: number;
+}
+
+/** Time in which work stood still for want of one resource, since boot. */
+export interface Pressure {
+  readonly resource: "cpu" | "memory" | "io";
+  /** `some`: at least one task waited; `full`: all did. */
+  readonly stall: "some" | "full";
+  readonly stalledSeconds: number;
+}
+
+export interface DiskSpace {
+  readonly totalBytes: number;
+  readonly availableBytes: number;
+}
+
+export const SANDBOX_STATES = ["starting", "hot", "freezing", "frozen", "thawing", "stopping"] as const;
+
+/** What is read when somebody asks for the metrics. Every function must be quick: it runs on the event loop. */
+export interface MetricSources {
+  readonly version: string;
+  executor(): ExecutorFigures;
+  sandboxes(): readonly {
+    readonly tier: (typeof SANDBOX_STATES)[number];
+    /** `undefined` before it is known. */
+    readonly isolation: IsolationClass | undefined;
+  }[];
+  classes(): readonly ClassReport[];
+  gpus(): readonly GpuReading[];
+  /** `undefined` where it is not known. */
+  disk(): DiskSpace | undefined;
+  /** Empty where the kernel does not tell. */
+  pressure(): readonly Pressure[];
+  /** Whether the engine answered when it was last asked. */
+  isEngineUp(): boolean;
+}
