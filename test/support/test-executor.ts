@@ -1,5 +1,12 @@
-import type { CallRequest, HostUsage, Observer, Settings, TaskSpec } from "../../src/core/index.ts";
-import { asId, MEBIBYTE } from "../../src/core/index.ts";
+import type {
+  CallRequest,
+  GpuMonitor,
+  HostUsage,
+  Observer,
+  Settings,
+  TaskSpec,
+} from "../../src/core/index.ts";
+import { asId, MEBIBYTE, NO_GPUS } from "../../src/core/index.ts";
 import type { FakeDriverOptions } from "../../src/drivers/fake/fake-driver.ts";
 import { FakeDriver } from "../../src/drivers/fake/fake-driver.ts";
 import type { CallOptions, CallSink, Executor, Placement, SessionView } from "../../src/engine/executor.ts";
@@ -12,6 +19,9 @@ export const TEST_SETTINGS: Settings = {
   memoryBytes: 4096 * MEBIBYTE,
   idleTimeoutMs: 60_000,
   hasGpu: false,
+  gpuBusyPercent: 10,
+  sharesGpus: false,
+  gpuPollMs: 1_000,
   runtimes: [],
   slotsPerSandbox: 64,
   sandboxesPerTask: 4,
@@ -52,6 +62,7 @@ export async function testExecutor(
   options: Partial<FakeDriverOptions> = {},
   prepare: (driver: FakeDriver) => void = () => undefined,
   observer?: Observer,
+  gpus: GpuMonitor = NO_GPUS,
 ): Promise<TestExecutor> {
   const clock = new VirtualClock();
   const driver = new FakeDriver({ clock, ...options });
@@ -70,6 +81,7 @@ export async function testExecutor(
         capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
         usage: () => parts.hostUsage,
       },
+      gpus,
       clock,
       log: { log: (_level, event) => events.push(event) },
       ...(observer === undefined ? {} : { observer }),
@@ -96,6 +108,15 @@ export function task(image: string, cpu = 1, memoryMib = 128): TaskSpec {
     },
     sgx: false,
     network: "default",
+  };
+}
+
+/** A task that asks for cards, whole ones or shares of so many MB each. */
+export function gpuTask(image: string, gpuCount = 1, gpuMemoryMib = 0): TaskSpec {
+  const plain = task(image, 0.1, 16);
+  return {
+    ...plain,
+    resources: { ...plain.resources, gpuCount, gpuMemoryBytes: gpuMemoryMib * MEBIBYTE },
   };
 }
 
