@@ -8,12 +8,14 @@ import { writeCliDoc } from "../src/cli/index.ts";
 import { writeConfigurationDoc, writeSampleFile } from "../src/config/index.ts";
 import { writeErrorsDoc } from "../src/contract/errors-doc.ts";
 import { describeApi } from "../src/contract/v1/openapi.ts";
+import { writeMetricsDoc } from "../src/telemetry/metrics/index.ts";
 
 /** By path from the root. */
 export const DOCUMENTS: Readonly<Record<string, () => string>> = {
   "docs/configuration.md": writeConfigurationDoc,
   "docs/errors.md": writeErrorsDoc,
   "docs/cli.md": writeCliDoc,
+  "docs/metrics.md": writeMetricsDoc,
   "docs/openapi.json": () => `${JSON.stringify(describeApi(packageVersion()), undefined, 2)}\n`,
   "hearth.example.yaml": writeSampleFile,
 };

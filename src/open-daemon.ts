@@ -2,12 +2,15 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
-import type { HostMonitor, Settings } from "./core/index.ts";
+import type { HostMonitor, PeerAddress, Settings } from "./core/index.ts";
 import { asId, imagePolicy, joinObservers, NO_GPUS } from "./core/index.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
+import { Guard } from "./doors/http/guards/guard.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
+import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
+import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
 import { listTaskFolders } from "./drivers/process/task-folders.ts";
@@ -16,9 +19,11 @@ import { openStateDir } from "./drivers/state/open-state-dir.ts";
 import type { Executor } from "./engine/executor.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import { openDriver } from "./open-driver.ts";
+import { showDaemon } from "./open-monitor.ts";
 import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
+import { EngineCounters } from "./telemetry/metrics/index.ts";
 
 /** 192 bits: whoever has a session's id may use it. */
 const SESSION_ID_BYTES = 24;
@@ -34,6 +39,7 @@ export interface DaemonOptions {
 export interface Daemon {
   readonly executor: Executor;
   readonly door: HttpDoor;
+  readonly monitor: MonitorDoor;
   readonly live: LiveConfig;
   readonly driverName: string;
 }
@@ -51,15 +57,25 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     { ...config.http, field: "http.host" },
     { ...config.monitor, field: "monitor.host" },
   ]);
+  // Before everything that takes its time: whoever waits for the start is told that it goes on.
+  const monitor = scope.use(await openMonitorDoor({ ...config.monitor, log }));
   const host = scope.use(openHostMonitor());
   const { settings, notes } = toSettings(config, host.capacity);
   log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
   const identity = { ownerId: state.ownerId, instanceId: randomBytes(6).toString("hex") };
   const driver = scope.use(await openDriver(config, identity, log, scope.signal));
   log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
+  const access = {
+    hostNames: config.http.allowed_hosts,
+    allowedOrigins: config.http.allowed_origins,
+    tokens: loaded.tokens,
+    isTaskAddress: (peer: PeerAddress) => driver.isTaskAddress(peer),
+  };
+  monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
   const feed = new EventFeed({ life: identity.instanceId, nowMs: Date.now });
+  const counters = new EngineCounters();
   const parts = {
     driver,
     openChannel: openCallChannel({ wheel }),
@@ -68,7 +84,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     clock: systemClock,
     log,
     settings,
-    observer: joinObservers([feed.observer]),
+    observer: joinObservers([counters, feed.observer]),
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
     newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
@@ -82,10 +98,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
       port: config.http.port,
       version: options.version,
       limits: toHttpLimits(config.http),
-      hostNames: config.http.allowed_hosts,
-      allowedOrigins: config.http.allowed_origins,
-      tokens: loaded.tokens,
-      isTaskAddress: (peer) => driver.isTaskAddress(peer),
+      ...access,
       records,
       feed,
       describeConfig: () => live.describe(),
@@ -97,7 +110,11 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     },
     executor,
   );
-  return { executor, door: scope.use(door), live, driverName: driver.name };
+  scope.use(door);
+  const { version } = options;
+  const shown = { executor, driver, gpus: parts.gpus, counters, door, ownerId: state.ownerId, version };
+  showDaemon(monitor, shown, loaded, scope);
+  return { executor, door, monitor, live, driverName: driver.name };
 }
 
 function openLiveConfig(

@@ -110,9 +110,15 @@ function dumpState(executor: Executor, log: OpenLog): void {
   });
 }
 
-function warnIfExposed({ config, tokens }: Loaded, { door }: Daemon, log: OpenLog): void {
-  const { host } = config.http;
-  const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
-  if (isLocal || tokens.length > 0) return;
-  log.log("warn", "door.exposed", { host: door.host, port: door.port, advice: "set http.token_file" });
+function warnIfExposed({ config, tokens }: Loaded, { door, monitor }: Daemon, log: OpenLog): void {
+  if (tokens.length > 0) return;
+  const doors = [
+    { wanted: config.http.host, open: door },
+    { wanted: config.monitor.host, open: monitor },
+  ];
+  for (const { wanted, open } of doors) {
+    const isLocal = wanted === "localhost" || wanted === "::1" || wanted.startsWith("127.");
+    if (isLocal) continue;
+    log.log("warn", "door.exposed", { host: open.host, port: open.port, advice: "set http.token_file" });
+  }
 }

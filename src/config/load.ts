@@ -73,6 +73,7 @@ function withHostDefaults(config: Config, origins: Map<string, Origin>, options:
     driver: isByType ? config.type : config.driver,
     state_dir: stateDir,
     http: { ...config.http, host: config.http.host || options.controlAddress || "127.0.0.1" },
+    monitor: { ...config.monitor, host: config.monitor.host || options.controlAddress || "127.0.0.1" },
     tasks: { ...config.tasks, dirs: dirs.length > 0 ? dirs : ownDirs },
     docker: {
       ...config.docker,

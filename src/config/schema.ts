@@ -103,9 +103,12 @@ export const ConfigSchema = z.strictObject({
     about: "Where the daemon keeps what outlives it: run records and its identity.",
   }),
   http,
-  monitor: section("The monitor door. Nothing listens there yet; the keys are kept for it.", {
-    host: text("127.0.0.1", { about: "The address to listen on." }),
-    port: whole({ default: 7000, min: 0, max: 65_535, about: "The port to listen on." }),
+  monitor: section("The monitor door: probes, metrics and the host's state (`docs/monitoring.md`).", {
+    host: text("", {
+      defaultText: "`127.0.0.1`; in our container image the container's own address",
+      about: "The address to listen on.",
+    }),
+    port: whole({ default: 7000, min: 0, max: 65_535, about: "The port to listen on; 0 takes a free one." }),
   }),
   tasks,
   shares: section(

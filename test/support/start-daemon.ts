@@ -25,6 +25,8 @@ export interface DaemonOptions {
   readonly stateDir?: string;
   /** 0, the default, finds a free one. */
   readonly port?: number;
+  /** Of the monitor door; likewise. */
+  readonly monitorPort?: number;
   /** Whether to wait until `/health` says ok. Default: yes. */
   readonly waits?: boolean;
   /** Words before the program, such as `prlimit` and its options; it must become the program. */
@@ -34,6 +36,7 @@ export interface DaemonOptions {
 /** The built daemon as a process of its own, on loopback. Disposing it ends it, by force if need be. */
 export interface Daemon extends AsyncDisposable {
   readonly baseUrl: string;
+  readonly monitorUrl: string;
   readonly stateDir: string;
   readonly configFile: string;
   readonly child: ChildProcess;
@@ -53,6 +56,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const folder = await mkdtemp(join(tmpdir(), "hearth-daemon-"));
   const stateDir = options.stateDir ?? join(folder, "state");
   const port = options.port ?? (await freePort());
+  const monitorPort = options.monitorPort ?? (await freePort());
   const config = join(folder, "hearth.yaml");
   const logFile = join(folder, "log");
   if (options.hasFile !== false) writeFileSync(config, options.config ?? "");
@@ -60,7 +64,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     ...process.env,
     HEARTH_HTTP_HOST: "127.0.0.1",
     HEARTH_HTTP_PORT: String(port),
-    HEARTH_MONITOR_PORT: String(await freePort()),
+    HEARTH_MONITOR_PORT: String(monitorPort),
     HEARTH_STATE_DIR: stateDir,
     ...options.env,
   };
@@ -77,6 +81,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const baseUrl = `http://127.0.0.1:${port}`;
   const daemon: Daemon = {
     baseUrl,
+    monitorUrl: `http://127.0.0.1:${monitorPort}`,
     stateDir,
     configFile: config,
     child,

@@ -27,6 +27,8 @@ export interface HttpDoor extends AsyncDisposable {
   readonly port: number;
   /** Where local clients find it. */
   readonly url: string;
+  /** Whether it takes requests. */
+  readonly isOpen: boolean;
   /** Answers a request without a network. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>;
   /** Answers a request that came over the monitor port, by the same rules; without a token only this host itself may act there. */
@@ -79,6 +81,9 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
     host: address,
     port,
     url: `http://${urlHost(address)}:${port}`,
+    get isOpen() {
+      return !state.isClosing && server.listening;
+    },
     inject: (request) => app.inject(request),
     answerMonitor: (request, response) => {
       guard.cameOverMonitor(request);

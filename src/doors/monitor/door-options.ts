@@ -1,0 +1,42 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Scope } from "../../contract/v1/route.ts";
+import type { Log } from "../../core/index.ts";
+import type { Executor } from "../../engine/executor.ts";
+import type { EngineWatch } from "./engine-watch.ts";
+import type { Identity } from "./reported-state.ts";
+
+/** What is known when the door opens: before anything else of the daemon. */
+export interface MonitorDoorOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly log: Log;
+}
+
+/** Decides who may come in: the same rules as the HTTP door's. */
+export interface MonitorGuard {
+  /** @throws {@link ExecutorError} with the first reason to turn the request away. */
+  check(
+    context: {
+      readonly request: IncomingMessage;
+      readonly response: ServerResponse;
+      tokenName: string | undefined;
+    },
+    scopes: readonly Scope[],
+  ): void;
+}
+
+/** What there is to tell of once the executor takes calls. */
+export interface MonitorParts {
+  readonly executor: Executor;
+  readonly identity: Identity;
+  readonly engine: EngineWatch;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** The doors that are on. */
+  doors(): readonly { readonly name: string; readonly isOpen: boolean }[];
+  /** Milliseconds since the epoch. */
+  wallMs(): number;
+}
+
+/** Answers what is none of this door's own paths: the dashboard and its data. It has guards of its own. */
+export type OtherPages = (request: IncomingMessage, response: ServerResponse) => void;

@@ -1,0 +1,137 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { ExecutorError } from "../../core/index.ts";
+import { notListening, sleep, urlHost } from "../../std/index.ts";
+import { send, sendProblem } from "./answer.ts";
+import type { MonitorDoorOptions, MonitorGuard, MonitorParts, OtherPages } from "./door-options.ts";
+import { MONITOR_ROUTES } from "./routes.ts";
+
+const LIMITS = {
+  headerBytes: 16 * 1024,
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 10_000,
+  keepAliveMs: 60_000,
+  connections: 256,
+  closeGraceMs: 2_000,
+} as const;
+
+const CHECK_INTERVAL_MS = 1000;
+
+/** The door for those who watch. Disposing it takes no more connections and ends what is under way. */
+export interface MonitorDoor extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** From now on addresses, tokens and origins are checked. Until then only the answers of a daemon that starts are given. */
+  guardWith(guard: MonitorGuard): void;
+  /** The executor takes calls: from now on everything is told. */
+  open(parts: MonitorParts): void;
+  /** Further paths are answered by this. */
+  serveOthers(pages: OtherPages): void;
+}
+
+interface State {
+  guard: MonitorGuard | undefined;
+  parts: MonitorParts | undefined;
+  pages: OtherPages | undefined;
+}
+
+/**
+ * Opens the monitor door. It listens before the rest of the daemon is there, so that whoever waits for the start is told that
+ * it goes on.
+ *
+ * @throws {@link ExecutorError} ADDRESS_IN_USE; CONFIG_INVALID for an address that cannot be listened on.
+ */
+export async function openMonitorDoor(options: MonitorDoorOptions): Promise<MonitorDoor> {
+  const state: State = { guard: undefined, parts: undefined, pages: undefined };
+  const server = createServer(
+    {
+      maxHeaderSize: LIMITS.headerBytes,
+      // Refused by the guard, with a body.
+      requireHostHeader: false,
+      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      headersTimeout: LIMITS.headersTimeoutMs,
+      requestTimeout: LIMITS.requestTimeoutMs,
+      keepAliveTimeout: LIMITS.keepAliveMs,
+    },
+    (request, response) => {
+      answer(state, options, request, response).catch((error: unknown) => {
+        options.log.log("error", "call.failed", { door: "monitor", error });
+        response.destroy();
+      });
+    },
+  );
+  server.maxConnections = LIMITS.connections;
+  const { address, port } = await listen(server, options);
+  options.log.log("info", "door.opened", { door: "monitor", host: address, port });
+  let closing: Promise<void> | undefined;
+  return {
+    host: address,
+    port,
+    url: `http://${urlHost(address)}:${port}`,
+    guardWith(guard) {
+      state.guard = guard;
+    },
+    open(parts) {
+      state.parts = parts;
+    },
+    serveOthers(pages) {
+      state.pages = pages;
+    },
+    [Symbol.asyncDispose]: () => {
+      closing ??= close(server, options);
+      return closing;
+    },
+  };
+}
+
+async function answer(
+  state: State,
+  { log }: MonitorDoorOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+  const route = MONITOR_ROUTES.get(path);
+  if (route === undefined && state.pages !== undefined) {
+    state.pages(request, response);
+    return;
+  }
+  try {
+    state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? []);
+    if (route === undefined) throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      response.setHeader("allow", "GET, HEAD");
+      throw new ExecutorError("ROUTE_NOT_FOUND", { path, reason: "this path takes GET" });
+    }
+    const question = {
+      isVerbose: new URLSearchParams(query).has("verbose"),
+      wantsJson: (request.headers.accept ?? "").includes("application/json"),
+    };
+    send(request, response, await route.answer(state.parts, question));
+  } catch (thrown) {
+    const error = ExecutorError.from(thrown);
+    if (error.code === "INTERNAL") log.log("error", "call.failed", { door: "monitor", error: error.cause });
+    sendProblem(request, response, error);
+  }
+}
+
+async function listen(server: Server, { host, port }: MonitorDoorOptions): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(notListening({ host, port, field: "monitor.host" }, cause)));
+    server.listen({ host, port }, resolve);
+  });
+  return server.address() as AddressInfo;
+}
+
+async function close(server: Server, { log }: MonitorDoorOptions): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  await Promise.race([closed, sleep(LIMITS.closeGraceMs)]);
+  server.closeAllConnections();
+  await closed;
+  log.log("info", "door.closed", { door: "monitor" });
+}

@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { arch, hostname, release, type } from "node:os";
+import type { ExecutorView } from "../../engine/executor.ts";
+
+/** What does not change while the daemon runs. */
+export interface Identity {
+  /** Names this daemon over all of its lives. */
+  readonly executorId: string;
+  readonly version: string;
+  /** `container` in our image. */
+  readonly environment: "host" | "container";
+}
+
+/** What this host says of itself. Flat: each is a line of the text and a key of the JSON. */
+export type ReportedState = Readonly<Record<string, string | number>>;
+
+/** Before the executor takes calls (`contracts/indexify.md` section 9.1). */
+export const NOTHING_REPORTED = "No state reported so far";
+
+/**
+ * What this host has and what of it is free for tasks. `state_hash` is that of everything but the time: it stays while the
+ * content does, also over a restart. Free is what the books have left, not what the host happens to use at this moment.
+ */
+export function reportedState(identity: Identity, view: ExecutorView, wallMs: number): ReportedState {
+  const { capacity, reserved } = view;
+  const content = {
+    executor_id: identity.executorId,
+    hostname: hostname(),
+    version: identity.version,
+    environment: identity.environment,
+    driver: view.driver,
+    isolation: view.capabilities.isolation.join(","),
+    os: `${type()} ${release()}`,
+    cpu_architecture: arch(),
+    state: view.state,
+    host_cpu_cores: view.host.cpuMillis / 1000,
+    host_memory_bytes: view.host.memoryBytes,
+    total_cpu_cores: capacity.cpuMillis / 1000,
+    total_memory_bytes: capacity.memoryBytes,
+    total_gpus: capacity.gpuCount,
+    free_cpu_cores: (capacity.cpuMillis - reserved.cpuMillis) / 1000,
+    free_memory_bytes: capacity.memoryBytes - reserved.memoryBytes,
+    free_gpus: capacity.gpuCount - reserved.gpuCount,
+  };
+  return {
+    ...content,
+    state_hash: createHash("sha256").update(JSON.stringify(content)).digest("hex"),
+    system_time: new Date(wallMs).toISOString(),
+  };
+}
+
+/** One fact per line. */
+export function stateText(state: ReportedState): string {
+  return `${Object.entries(state)
+    .map(([name, value]) => `${name}=${value}`)
+    .join("\n")}\n`;
+}

@@ -1,0 +1,115 @@
+import type { Scope } from "../../contract/v1/route.ts";
+import type { Answer } from "./answer.ts";
+import { JSON_TYPE, TEXT_TYPE } from "./answer.ts";
+import type { Check } from "./checks.ts";
+import { healthBody, probeBody } from "./checks.ts";
+import { desiredTasks, desiredText } from "./desired-state.ts";
+import type { MonitorParts } from "./door-options.ts";
+import type { ReportedState } from "./reported-state.ts";
+import { NOTHING_REPORTED, reportedState, stateText } from "./reported-state.ts";
+
+/** What a route is asked besides its path. */
+export interface Question {
+  /** `?verbose` */
+  readonly isVerbose: boolean;
+  /** Whether the client would rather have JSON. */
+  readonly wantsJson: boolean;
+}
+
+export interface MonitorRoute {
+  /** None for probes: those of a supervisor carry no token, and tell nothing that needs one. */
+  readonly scopes: readonly Scope[];
+  /** @param parts what there is to tell of; `undefined` until the executor takes calls. */
+  answer(parts: MonitorParts | undefined, question: Question): Promise<Answer> | Answer;
+}
+
+const STARTING: Check = { name: "executor", trouble: "it has not started yet" };
+
+/** Every path of this door. */
+export const MONITOR_ROUTES: ReadonlyMap<string, MonitorRoute> = new Map<string, MonitorRoute>([
+  [
+    "/monitoring/startup",
+    {
+      scopes: [],
+      // Silent about any connection: it says once and for all that the start is over.
+      answer: (parts) =>
+        json(parts === undefined ? 503 : 200, `{"status":"${parts === undefined ? "nok" : "ok"}"}`),
+    },
+  ],
+  [
+    "/monitoring/health",
+    {
+      scopes: [],
+      answer: async (parts) => {
+        const { isOk, body } = healthBody(await healthChecks(parts));
+        return json(isOk ? 200 : 503, body);
+      },
+    },
+  ],
+  ["/healthz", probe("healthz", healthChecks)],
+  // A process that answers is alive; an engine that is away is no reason to kill it.
+  ["/livez", probe("livez", () => [{ name: "ping", trouble: undefined }])],
+  ["/readyz", probe("readyz", async (parts) => [...(await healthChecks(parts)), ...takesCalls(parts)])],
+  ["/monitoring/metrics", { scopes: ["read"], answer: metrics }],
+  ["/metrics", { scopes: ["read"], answer: metrics }],
+  ["/state/reported", { scopes: ["read"], answer: reported }],
+  ["/state/desired", { scopes: ["read"], answer: desired }],
+]);
+
+function probe(
+  name: string,
+  checks: (parts: MonitorParts | undefined) => Promise<readonly Check[]> | readonly Check[],
+): MonitorRoute {
+  return {
+    scopes: [],
+    answer: async (parts, { isVerbose }) => {
+      const { isOk, body } = probeBody(name, await checks(parts), isVerbose);
+      return { status: isOk ? 200 : 503, contentType: TEXT_TYPE, body };
+    },
+  };
+}
+
+/** The engine, and the doors that are on. */
+async function healthChecks(parts: MonitorParts | undefined): Promise<readonly Check[]> {
+  if (parts === undefined) return [STARTING];
+  const engine = await parts.engine.ask();
+  const doors = parts
+    .doors()
+    .map(
+      ({ name, isOpen }): Check => ({ name: `door ${name}`, trouble: isOpen ? undefined : "it is closed" }),
+    );
+  return [{ name: "engine", trouble: engine.isHealthy ? undefined : engine.reason }, ...doors];
+}
+
+function takesCalls(parts: MonitorParts | undefined): readonly Check[] {
+  if (parts === undefined) return [];
+  const { state } = parts.executor.view();
+  return [{ name: "calls", trouble: state === "running" ? undefined : `the executor is ${state}` }];
+}
+
+async function metrics(parts: MonitorParts | undefined): Promise<Answer> {
+  if (parts === undefined)
+    return { status: 503, contentType: TEXT_TYPE, body: "the executor has not started yet\n" };
+  return { status: 200, contentType: parts.metrics.contentType, body: await parts.metrics.text() };
+}
+
+function reported(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {
+  const state: ReportedState | undefined =
+    parts && reportedState(parts.identity, parts.executor.view(), parts.wallMs());
+  if (wantsJson) return json(200, `${JSON.stringify(state ?? {}, undefined, 2)}\n`);
+  return {
+    status: 200,
+    contentType: TEXT_TYPE,
+    body: state === undefined ? NOTHING_REPORTED : stateText(state),
+  };
+}
+
+function desired(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {
+  const tasks = parts === undefined ? [] : desiredTasks(parts.executor.sandboxes(), parts.executor.waiting());
+  if (wantsJson) return json(200, `${JSON.stringify({ tasks }, undefined, 2)}\n`);
+  return { status: 200, contentType: TEXT_TYPE, body: desiredText(tasks) };
+}
+
+function json(status: number, body: string): Answer {
+  return { status, contentType: JSON_TYPE, body };
+}

@@ -1,0 +1,61 @@
+/** What shows the daemon to those who watch: the metrics, and the door that serves them. */
+import type { Loaded } from "./config/index.ts";
+import type { GpuMonitor, SandboxDriver } from "./core/index.ts";
+import type { HttpDoor } from "./doors/http/open-http-door.ts";
+import { watchEngine } from "./doors/monitor/engine-watch.ts";
+import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
+import { openDiskSpace } from "./drivers/host/disk-space.ts";
+import { openPressure } from "./drivers/host/pressure.ts";
+import type { Executor } from "./engine/executor.ts";
+import type { Scope } from "./std/index.ts";
+import { systemClock } from "./std/index.ts";
+import type { EngineCounters } from "./telemetry/metrics/index.ts";
+import { openMetrics } from "./telemetry/metrics/index.ts";
+
+/** What is shown: every part that has something to tell. */
+export interface ShownParts {
+  readonly executor: Executor;
+  readonly driver: SandboxDriver;
+  readonly gpus: GpuMonitor;
+  readonly counters: EngineCounters;
+  readonly door: HttpDoor;
+  readonly ownerId: string;
+  readonly version: string;
+}
+
+/** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
+export function showDaemon(
+  monitor: MonitorDoor,
+  { executor, driver, gpus, counters, door, ownerId, version }: ShownParts,
+  { config }: Loaded,
+  scope: Scope,
+): void {
+  const nowMs = (): number => systemClock.nowMs();
+  const engine = watchEngine((signal) => executor.health(signal), nowMs);
+  const pressure = scope.use(openPressure());
+  const metrics = scope.use(
+    openMetrics(counters, {
+      version,
+      executor: () => executor.view(),
+      sandboxes: () => executor.sandboxes(),
+      classes: () => driver.classes(),
+      gpus: () => gpus.readings(),
+      disk: openDiskSpace(config.state_dir, nowMs),
+      pressure: () => pressure.read(),
+      isEngineUp: () => engine.last.isHealthy,
+    }),
+  );
+  monitor.open({
+    executor,
+    engine,
+    metrics,
+    identity: {
+      executorId: ownerId,
+      version,
+      // Our image says so itself.
+      environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",
+    },
+    doors: () => [{ name: "http", isOpen: door.isOpen }],
+    wallMs: () => systemClock.wallMs(),
+  });
+}
