@@ -1,20 +1,21 @@
-import type { Amounts, ClassReport, DriverCapabilities, TaskSpec } from "../core/index.ts";
-import { ExecutorError, fits, MEBIBYTE, sgxConflict } from "../core/index.ts";
+import type { Amounts, ClassReport, TaskSpec } from "../core/index.ts";
+import { ExecutorError, fits, isolationRefusal, MEBIBYTE, sgxConflict } from "../core/index.ts";
 
-/** Refuses at once what this host can never do, and says what it offers instead. `undefined` when it can. */
+/**
+ * Refuses at once what this host can never do, and says what it offers instead. `undefined` when it can. A class whose probe has
+ * not ended is let through: its start waits for that.
+ */
 export function checkTask(
   task: TaskSpec,
   capacity: Amounts,
-  capabilities: DriverCapabilities,
-  reports: readonly ClassReport[] = [],
+  reports: readonly ClassReport[],
 ): ExecutorError | undefined {
-  const offered = capabilities.isolation;
+  const offered = reports.filter(({ state }) => state !== "unusable").map(({ isolation }) => isolation);
   const conflict = sgxConflict(task);
   if (conflict !== undefined) return conflict;
   if (task.sgx && !offered.includes("sgx")) return sgxRefusal(offered, reports);
-  if (task.isolation !== "default" && !offered.includes(task.isolation)) {
-    return new ExecutorError("ISOLATION_UNAVAILABLE", { asked: task.isolation, offered });
-  }
+  const asked = task.isolation === "default" ? reports[0]?.isolation : task.isolation;
+  if (asked !== undefined && !offered.includes(asked)) return isolationRefusal(asked, reports);
   if (fits(task.resources, capacity)) return undefined;
   return task.resources.cpuMillis > capacity.cpuMillis
     ? new ExecutorError("RESOURCES_EXCEED_LIMIT", {

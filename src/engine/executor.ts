@@ -2,6 +2,7 @@ import type {
   AnswerSink,
   CallRequest,
   CallTrace,
+  ClassReport,
   DoorName,
   DriverCapabilities,
   DriverHealth,
@@ -139,6 +140,8 @@ export interface ExecutorView {
   readonly state: ExecutorState;
   readonly driver: string;
   readonly capabilities: DriverCapabilities;
+  /** Every class that is built in or configured, usable or not; the first is what `default` means. */
+  readonly classes: readonly ClassReport[];
   readonly host: HostCapacity;
   readonly usage: HostUsage;
   /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory and cards only). */
@@ -180,6 +183,8 @@ export interface Executor extends AsyncDisposable {
   call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange;
   view(): ExecutorView;
   health(signal: AbortSignal): Promise<DriverHealth>;
+  /** Tests every class anew, or one, and resolves with what is known then. */
+  probe(signal: AbortSignal, isolation?: IsolationClass): Promise<readonly ClassReport[]>;
   sandboxes(): readonly SandboxView[];
   waiting(): readonly WaitingView[];
   usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage>;

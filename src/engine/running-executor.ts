@@ -1,10 +1,12 @@
 import type {
   CallRequest,
+  ClassReport,
   Clock,
   DriverHealth,
   Exchange,
   GpuMonitor,
   HostMonitor,
+  IsolationClass,
   Log,
   LogChunk,
   LogTail,
@@ -26,6 +28,8 @@ import type { AttemptHost } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import { checkGpus } from "./check-gpus.ts";
 import { checkTask } from "./check-task.ts";
+import { isMappedAnew } from "./class-mapping.ts";
+import { ClassRetries } from "./class-retries.ts";
 import type { EngineContext } from "./context.ts";
 import type {
   CallOptions,
@@ -92,6 +96,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #sandboxes: DeskSandboxes;
   readonly #gpus: GpuCards;
   readonly #sessions: Sessions;
+  readonly #retries: ClassRetries;
   #settings: Settings;
   #state: ExecutorState = "running";
   #keepsWarm = false;
@@ -119,6 +124,12 @@ export class RunningExecutor implements Executor, AttemptHost {
       settings,
       newSessionId: () => parts.newSessionId(),
       armFor: (dueMs) => this.#ticker.armFor(dueMs),
+    });
+    this.#retries = new ClassRetries({
+      driver: parts.driver,
+      clock: parts.clock,
+      ending: this.#ending.signal,
+      track: (work) => this.track(work),
     });
     this.#context = {
       driver: parts.driver,
@@ -175,6 +186,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       state: this.#state,
       driver: driver.name,
       capabilities: driver.capabilities,
+      classes: driver.classes(),
       host: host.capacity,
       usage: host.usage(),
       capacity: this.#books.capacity,
@@ -190,6 +202,10 @@ export class RunningExecutor implements Executor, AttemptHost {
       waiting: this.#lines.waitingCount(),
       sandboxes: this.#lines.owners().length,
     };
+  }
+
+  async probe(signal: AbortSignal, isolation?: IsolationClass): Promise<readonly ClassReport[]> {
+    return await this.#parts.driver.probe(signal, isolation);
   }
 
   health(signal: AbortSignal): Promise<DriverHealth> {
@@ -281,7 +297,9 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   configure(settings: Settings): void {
+    const before = this.#settings;
     this.#settings = settings;
+    this.#parts.driver.configure({ runtimes: settings.runtimes });
     this.#books.setCapacity(settings);
     this.#gpus.configure();
     for (const line of this.#lines.all()) {
@@ -289,6 +307,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       if (refusal !== undefined) line.refuse(() => refusal);
     }
     this.#withdrawGpus();
+    this.#retireMappedAnew(before);
     this.#shrink();
     this.#desk.pump();
     for (const line of this.#lines.all()) line.supply();
@@ -360,6 +379,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     sink: CallSink,
   ): Exchange {
     const refusal = this.#refusal() ?? this.#check(task);
+    if (refusal?.code === "ISOLATION_UNAVAILABLE") this.#retries.refused(this.#classOf(task));
     // A refused task is not remembered: nobody may fill the daemon with tasks that it never runs.
     const line =
       refusal === undefined
@@ -369,6 +389,11 @@ export class RunningExecutor implements Executor, AttemptHost {
     // What can fail at once must not fail before the caller has its handle.
     this.track(Promise.resolve().then(() => this.#enter(line, attempt, refusal)));
     return attempt;
+  }
+
+  /** The class that a task asks for; the driver's first if it names none. */
+  #classOf({ isolation }: TaskSpec): IsolationClass {
+    return isolation === "default" ? (this.#parts.driver.classes()[0]?.isolation ?? "container") : isolation;
   }
 
   #enter(line: TaskLine, attempt: Attempt, refusal: ExecutorError | undefined): void {
@@ -400,7 +425,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     }
     const { driver } = this.#parts;
     return (
-      checkTask(task, this.#books.capacity, driver.capabilities, driver.classes()) ??
+      checkTask(task, this.#books.capacity, driver.classes()) ??
       checkGpus(task, this.#books.rack, this.#gpus.offer)
     );
   }
@@ -415,6 +440,14 @@ export class RunningExecutor implements Executor, AttemptHost {
       if (refusal !== undefined) line.refuse(() => refusal);
     }
     this.#desk.pump();
+  }
+
+  /** What another runtime has made is not what its class means now. */
+  #retireMappedAnew(before: Settings): void {
+    for (const owner of this.#lines.owners()) {
+      const reached = owner.maybeSandbox?.isolation;
+      if (reached !== undefined && isMappedAnew(before, this.#settings, reached)) owner.retire("outdated");
+    }
   }
 
   /** Where GPUs are switched off, whatever holds some goes: at once if it is idle, else after its calls. */

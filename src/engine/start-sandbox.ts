@@ -1,9 +1,9 @@
 import type {
+  Amounts,
   DoorName,
   HostMonitor,
   IsolationClass,
   ResolvedImage,
-  Amounts,
   SandboxId,
   StartPhases,
   StartStory,
@@ -12,6 +12,7 @@ import type {
 } from "../core/index.ts";
 import { asId, ExecutorError } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
+import { isMappedAnew } from "./class-mapping.ts";
 import type { EngineContext } from "./context.ts";
 import type { CallProgress } from "./executor.ts";
 import { SandboxOwner } from "./sandbox-owner.ts";
@@ -170,7 +171,8 @@ class Start implements StartInProgress, StartStory {
 
   async #start(owner: SandboxOwner, image: ResolvedImage): Promise<void> {
     const { driver, clock, log } = this.#context;
-    const { startTimeoutMs } = this.#context.settings();
+    const began = this.#context.settings();
+    const { startTimeoutMs } = began;
     const onUnwanted = (): void => this.abort(owner.startSignal.reason as ExecutorError);
     owner.startSignal.addEventListener("abort", onUnwanted, { once: true });
     try {
@@ -209,6 +211,8 @@ class Start implements StartInProgress, StartStory {
       this.isolation = sandbox.isolation;
       this.#ended(undefined);
       owner.ready(sandbox, "hot");
+      // While it started, its class was given to another runtime.
+      if (isMappedAnew(began, this.#context.settings(), sandbox.isolation)) owner.retire("outdated");
     } catch (error) {
       log.log("warn", "sandbox.failed", {
         sandboxId: owner.id,

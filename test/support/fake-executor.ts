@@ -1,6 +1,7 @@
 import type {
   AnswerHead,
   CallRequest,
+  ClassReport,
   DriverHealth,
   Exchange,
   LogChunk,
@@ -135,6 +136,9 @@ export class FakeExecutor implements Executor {
   capacity: Resources = { cpuMillis: 4000, memoryBytes: 4096 * MEBIBYTE, gpuCount: 0 };
   reserved: Resources = NO_RESOURCES;
   gpus: readonly GpuView[] = [];
+  classes: readonly ClassReport[] = [
+    { isolation: "container", runtime: undefined, state: "usable", reasons: [], sight: undefined },
+  ];
   list: SandboxView[] = [];
   waits: WaitingView[] = [];
   sessionList: SessionView[] = [];
@@ -160,6 +164,7 @@ export class FakeExecutor implements Executor {
       state: this.state,
       driver: "fake",
       capabilities: { isolation: ["container"], canFreeze: true, canAdopt: false },
+      classes: this.classes,
       host: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
       usage: { cpuPercent: 12.345, memoryPercent: 50, memoryAvailableBytes: 4096 * MEBIBYTE },
       capacity: this.capacity,
@@ -171,6 +176,11 @@ export class FakeExecutor implements Executor {
       waiting: this.waits.length,
       sandboxes: this.list.length,
     };
+  }
+
+  probe(): Promise<readonly ClassReport[]> {
+    this.done.push("probe");
+    return Promise.resolve(this.classes);
   }
 
   health(signal: AbortSignal): Promise<DriverHealth> {

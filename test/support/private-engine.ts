@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, openSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,24 @@ export interface PrivateEngineOptions {
   readonly iptables?: boolean;
   /** Containers survive the engine's stop. Default: off. */
   readonly liveRestore?: boolean;
+  /** Runtimes besides runc, by the name that containers are given; read anew at each start, so a test may change it in between. */
+  readonly runtimes?: Readonly<Record<string, EngineRuntime>>;
 }
+
+/** As in the engine's own configuration. */
+export interface EngineRuntime {
+  readonly path: string;
+  readonly runtimeArgs?: readonly string[];
+}
+
+/** gVisor where neither KVM nor cgroups may be used, which is in most containers: it then enforces no limits. */
+export const GVISOR: EngineRuntime = {
+  path: "/usr/bin/runsc",
+  runtimeArgs: ["--platform=ptrace", "--network=host", "--ignore-cgroups"],
+};
+
+/** The engine's own usual runtime under a second name: what is called `kata` and is none. */
+export const PLAIN_RUNC: EngineRuntime = { path: "/usr/sbin/runc" };
 
 /** A Docker engine of a test's own: own data, own socket, own bridge, loopback registries only. */
 export interface PrivateEngine extends AsyncDisposable {
@@ -83,6 +100,8 @@ class Dockerd implements PrivateEngine {
   async start(): Promise<void> {
     await this.#makeBridge();
     await this.#forgetDeadContainerd();
+    const { runtimes = {} } = this.#options;
+    await writeFile(join(this.#root, "daemon.json"), JSON.stringify({ runtimes }));
     const log = openSync(join(this.#root, "log"), "a");
     const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log] });
     this.#child = child;
@@ -124,6 +143,7 @@ class Dockerd implements PrivateEngine {
   #arguments(): readonly string[] {
     const { iptables = false, liveRestore = false } = this.#options;
     return [
+      `--config-file=${this.#root}/daemon.json`,
       `--data-root=${this.#root}/d`,
       `--exec-root=${this.#root}/x`,
       `--pidfile=${this.#root}/p`,
