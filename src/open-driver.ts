@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
-import type { Log, SandboxDriver } from "./core/index.ts";
-import { ExecutorError } from "./core/index.ts";
+import type { Log, NetworkSettings, SandboxDriver } from "./core/index.ts";
+import { ExecutorError, parseAllowEntry } from "./core/index.ts";
 import type { EngineTls } from "./drivers/docker/index.ts";
 import type { ConfinementPart } from "./drivers/process/index.ts";
 
@@ -62,7 +62,7 @@ async function openDocker(
           ...identity,
           host: docker.host,
           tls: readTls(docker.cert_path),
-          network: docker.network,
+          network: networkSettings(config),
           networkRange: docker.network_range,
           networksAhead: docker.networks_ahead,
           reach: docker.reach,
@@ -89,6 +89,8 @@ async function openProcesses(
       stateDirectory: join(config.state_dir, "process"),
       taskDirectories: config.tasks.dirs,
       networkRange: config.process.network_range,
+      network: networkSettings(config),
+      log,
       avoid: partsToAvoid(config),
       requires: config.process.bubblewrap === "on" ? ["bubblewrap"] : [],
     },
@@ -98,6 +100,11 @@ async function openProcesses(
     log.log("warn", "driver.degraded", { driver: "process", warning });
   }
   return driver;
+}
+
+/** What the configuration says about what tasks reach. */
+export function networkSettings({ network }: Config): NetworkSettings {
+  return { ...network, allow: network.allow.flatMap((entry) => parseAllowEntry(entry) ?? []) };
 }
 
 /** What of the process driver's confinement the configuration turns off. */

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { isAtMost } from "../core/index.ts";
 import type { Fault, Origin } from "./fault.ts";
 import { nearest, printValue } from "./fault.ts";
 import type { Config } from "./schema.ts";
@@ -16,7 +17,11 @@ export type Judged =
 export function judge(values: Readonly<Record<string, unknown>>, locate: Locate): Judged {
   const result = ConfigSchema.safeParse(values);
   const faults = result.success
-    ? [...sharesAboveWhole(result.data, locate), ...runtimesTwice(result.data, locate)]
+    ? [
+        ...sharesAboveWhole(result.data, locate),
+        ...runtimesTwice(result.data, locate),
+        ...defaultAboveMost(result.data, locate),
+      ]
     : result.error.issues.flatMap((issue) => faultsOf(issue, values, locate));
   if (result.success && faults.length === 0) return { config: result.data, faults: [] };
   return { config: undefined, faults };
@@ -45,7 +50,7 @@ function unknownKey(path: readonly PropertyKey[], locate: Locate): Fault {
 /** For what lies inside a list, or a section that is no section. */
 function expectationInside(issue: z.core.$ZodIssue): string {
   const row = issue.path.map((_, index) => findRow(issue.path.slice(0, index + 1).join("."))).find(Boolean);
-  if (row?.kind === "list") return "a text";
+  if (row?.kind === "list") return row.expects;
   if (row !== undefined) return row.expects;
   return "a group of keys";
 }
@@ -68,6 +73,13 @@ function sharesAboveWhole(config: Config, locate: Locate): Fault[] {
     const message = `the doors' shares of ${name} are ${sum} together, but ${name} is ${config[name]}`;
     return [{ origin: locate(["shares"], "key"), key: "shares", message }];
   });
+}
+
+/** A call that asks for nothing must not be refused for what it was given. */
+function defaultAboveMost({ network }: Config, locate: Locate): Fault[] {
+  if (isAtMost(network.default, network.most)) return [];
+  const message = `it is ${network.default}, which is more than network.most (${network.most})`;
+  return [{ origin: locate(["network", "default"], "value"), key: "network.default", message }];
 }
 
 /** A class is one runtime's: with two it would be chance in which of them a task runs. */

@@ -105,18 +105,26 @@ export function secret(about: About) {
     .register(leaves, { kind: "secret", expects: "a text", ...about });
 }
 
-export function list(value: readonly string[], about: About) {
+/** A list of texts. `shape` narrows each of them and says how in `expects`. */
+export function list(
+  value: readonly string[],
+  about: About,
+  shape: { readonly isRight: (entry: string) => boolean; readonly expects: string } = {
+    isRight: () => true,
+    expects: "a list of texts",
+  },
+) {
+  const entry = z
+    .string()
+    .min(1)
+    .max(4096)
+    .regex(/^\P{Cc}*$/u)
+    .refine(shape.isRight);
   return z
-    .array(
-      z
-        .string()
-        .min(1)
-        .max(4096)
-        .regex(/^\P{Cc}*$/u),
-    )
+    .array(entry)
     .max(1000)
     .default([...value])
-    .register(leaves, { kind: "list", expects: "a list of texts", ...about });
+    .register(leaves, { kind: "list", expects: shape.expects, ...about });
 }
 
 /** A list of small objects; only a file can hold it. */

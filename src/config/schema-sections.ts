@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { RUNTIME_CLASSES, Secret } from "../core/index.ts";
+import { NETWORK_POLICIES, parseAddress, parseAllowEntry, RUNTIME_CLASSES, Secret } from "../core/index.ts";
 import { choice, list, number, records, seconds, secret, section, text, toggle, whole } from "./leaf.ts";
 
 const KIBIBYTE = 1024;
@@ -143,9 +143,6 @@ export const docker = section("The docker driver.", {
     },
     { pattern: /^((unix|tcp|http|https):\/\/.+)?$/, expects: "unix:///path or tcp://host:port" },
   ),
-  network: choice(["internal", "egress"], "internal", {
-    about: "What tasks can reach: nothing but the executor, or the outside as well.",
-  }),
   network_range: text(
     "10.213.0.0/16",
     {
@@ -216,13 +213,45 @@ export const gpus = section("GPUs, where `has_gpu` turns them on (docs/gpus.md).
   }),
 });
 
+export const network = section("What tasks can reach. `docs/network.md` says what each word means.", {
+  default: choice(NETWORK_POLICIES, "internal", {
+    about: "For calls that ask for nothing: no other place, what `network.allow` names, or the outside too.",
+  }),
+  most: choice(NETWORK_POLICIES, "egress", { about: "What a call may ask for at most." }),
+  allow: list(
+    [],
+    {
+      about:
+        "Places that tasks of `internal` and `egress` may reach, such as `10.0.0.5:9000` or `10.1.0.0/16`.",
+    },
+    {
+      isRight: (entry) => parseAllowEntry(entry) !== undefined,
+      expects: "a list of IPv4 addresses or ranges, each with or without a port, such as 10.0.0.5:9000",
+    },
+  ),
+  dns: list(
+    [],
+    {
+      defaultText: "those of this host",
+      about: "Name servers of tasks with `egress`; port 53 of them is open to these tasks.",
+    },
+    {
+      isRight: (entry) => parseAddress(entry) !== undefined && !entry.includes(":"),
+      expects: "a list of IPv4 addresses",
+    },
+  ),
+  unfiltered: toggle(false, {
+    about:
+      "Give `egress` also where nothing can keep it from private networks, this host and cloud metadata.",
+  }),
+});
+
 export const process = section("The process driver.", {
   bubblewrap: choice(["auto", "on", "off"], "auto", {
     about: "Wrap tasks with bubblewrap: where it works, always (or refuse to start), never.",
   }),
   network: choice(["auto", "host"], "auto", {
-    about:
-      "A network for each sandbox, with no way out, where that works; or the host's, for tasks that need the outside.",
+    about: "A network for each sandbox where that works; or the host's, on which nothing is kept from tasks.",
   }),
   network_range: text(
     "10.212.0.0/16",

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
-import { docker, gpus, http, process, runtimes, tasks } from "./schema-sections.ts";
+import { docker, gpus, http, network, process, runtimes, tasks } from "./schema-sections.ts";
 
 const GIBIBYTE_MB = 1024;
 
@@ -119,6 +119,7 @@ export const ConfigSchema = z.strictObject({
       indexify: share("indexify"),
     },
   ),
+  network,
   docker,
   process,
   images: section("Which images may run. Patterns: `*` stands for any run of characters.", {

@@ -5,7 +5,14 @@ export { checkAddresses, notListening, urlHost } from "./check-address.ts";
 export type { Deadline } from "./deadline.ts";
 export { orAbort, withDeadline } from "./deadline.ts";
 export type { Firewall, FirewallOptions, OpenedFirewall, RulesetPlan } from "./firewall/index.ts";
-export { CLOSED_RANGES, hostResolvers, openFirewall, rulesetText, tableName } from "./firewall/index.ts";
+export {
+  CLOSED_RANGES,
+  forwardDroppers,
+  hostResolvers,
+  openFirewall,
+  rulesetText,
+  tableName,
+} from "./firewall/index.ts";
 export type { ProbeArchitecture, ProbeQuestions } from "./probe-program/probe-program.ts";
 export {
   isProbeArchitecture,

@@ -5,6 +5,8 @@ import { networkInterfaces } from "node:os";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Sandbox, SandboxDriver } from "../../src/core/index.ts";
+import { DEFAULT_NETWORK_SETTINGS, parseAllowEntry } from "../../src/core/index.ts";
+import { LABEL_SCHEMA } from "../../src/drivers/docker/container/labels.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { DockerWorld } from "../support/docker-world.ts";
 import { openDockerWorld, SMALL_TASK, startTask } from "../support/docker-world.ts";
@@ -81,7 +83,7 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task's container may do"
       "hearth.sandbox": joined.id,
       "hearth.task-key": joined.taskKey,
       "hearth.image-digest": joined.imageDigest,
-      "hearth.schema": "1",
+      "hearth.schema": LABEL_SCHEMA,
     });
     expect(JSON.parse(info.Config.Labels["hearth.task"] ?? "")).toEqual(joined.task);
   });
@@ -121,13 +123,14 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task's container may do"
     expect((await run(joined, `nc -w 1 ${gatewayOfOther} 8080 </dev/null`)).code).not.toBe(0);
   });
 
-  test("D11: whatever of the host it can still reach is known as a task by its address", async () => {
+  test("D11: it reaches nothing that listens on all addresses of the host", async () => {
     await using listener = await listen();
     const gateway = joined.endpoint.host.replace(/\d+$/, (last) => String(Number(last) - 1));
-    await run(joined, `nc -w 1 ${gateway} ${listener.port} </dev/null`);
-    for (const peer of listener.peers) expect(driver.isTaskAddress(peer)).toBe(true);
-    await run(joined, `nc -w 1 ${hostAddress()} ${listener.port} </dev/null`);
-    for (const peer of listener.peers) expect(driver.isTaskAddress(peer)).toBe(true);
+    for (const address of [gateway, hostAddress()]) {
+      const { code } = await run(joined, `nc -w 1 ${address} ${listener.port} </dev/null`);
+      expect({ address, isRefused: code !== 0 }).toEqual({ address, isRefused: true });
+    }
+    expect(listener.peers).toEqual([]);
   });
 
   test("D10: processes and open files are capped, and core files are off", async () => {
@@ -139,11 +142,16 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task's container may do"
     await crowded.stop(0);
   });
 
-  test("with egress allowed a task has a way out, and still none to another task", async () => {
+  test("what the list names is open, by its port, and a caller from there is known as a task; no other task is", async () => {
     await using listener = await listen();
-    const open = await world.open({ network: "egress", networksAhead: 0, networkRange: "10.212.0.0/24" });
-    const [one, two] = await Promise.all([startTask(open, image), startTask(open, image)]);
     const outside = hostAddress();
+    const allow = [`${outside}:${listener.port}`, "10.0.0.0/8"].flatMap((one) => parseAllowEntry(one) ?? []);
+    const open = await world.open({
+      network: { ...DEFAULT_NETWORK_SETTINGS, default: "egress", allow },
+      networksAhead: 0,
+      networkRange: "10.209.0.0/24",
+    });
+    const [one, two] = await Promise.all([startTask(open, image), startTask(open, image)]);
     expect((await run(one, `nc -w 1 ${outside} ${listener.port} </dev/null`)).code).toBe(0);
     expect(listener.peers.map((peer) => open.isTaskAddress(peer))).toEqual([true]);
     expect((await run(one, `nc -w 1 ${two.endpoint.host} 8080 </dev/null`)).code).not.toBe(0);

@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import Docker from "dockerode";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Log, Sandbox } from "../../src/core/index.ts";
+import type { Log, NetworkPolicy, Sandbox } from "../../src/core/index.ts";
+import { DEFAULT_NETWORK_SETTINGS } from "../../src/core/index.ts";
 import type { DockerDriverOptions } from "../../src/drivers/docker/index.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { DockerWorld } from "../support/docker-world.ts";
@@ -192,12 +193,13 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       await inside[Symbol.asyncDispose]();
     });
 
-    const optionsOf = (network: "internal" | "egress"): DockerDriverOptions => ({
+    const optionsOf = (policy: NetworkPolicy): DockerDriverOptions => ({
       socketPath: inside.socketPath,
       ownerId: world.ownerId,
       instanceId: "member",
       networksAhead: 1,
-      network,
+      // In a container it can set no rules on the host, so that egress takes the operator's consent.
+      network: { ...DEFAULT_NETWORK_SETTINGS, default: policy, unfiltered: true },
     });
     const enter = (): readonly string[] => ["nsenter", "-t", pid, "-n", "-u"];
     const networksOfHome = async (): Promise<readonly string[]> =>

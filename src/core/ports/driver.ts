@@ -47,8 +47,8 @@ export interface ClassReport {
 
 /** What tasks can reach on this host, and what holds them to it. */
 export interface NetworkReport {
-  /** What a task gets that asks for nothing. */
-  readonly default: NetworkPolicy;
+  /** What a task gets that asks for nothing; `undefined` where nothing holds tasks to any policy. */
+  readonly default: NetworkPolicy | undefined;
   /** What may be asked for by name, weakest last. */
   readonly offered: readonly NetworkPolicy[];
   /** Whether rules on the host keep tasks from its own services, from private networks and from cloud metadata. */

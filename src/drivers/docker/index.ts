@@ -1,2 +1,2 @@
 export { openDockerDriver } from "./open-docker-driver.ts";
-export type { DockerDriverOptions, EngineTls, NetworkPolicy, Reach } from "./options.ts";
+export type { DockerDriverOptions, EngineTls, Reach } from "./options.ts";

@@ -1,5 +1,5 @@
 import type { Leftover, Sandbox } from "../../core/index.ts";
-import { ExecutorError, parseRange } from "../../core/index.ts";
+import { ExecutorError, parseRange, policyOf } from "../../core/index.ts";
 import { DockerSandbox } from "./container/docker-sandbox.ts";
 import type { SandboxLabels } from "./container/labels.ts";
 import { LABEL, ownerLabel, readSandboxLabels } from "./container/labels.ts";
@@ -8,6 +8,7 @@ import { removeContainer } from "./container/remove.ts";
 import type { ContainerRow } from "./engine/containers.ts";
 import { EngineError, isMissing, toExecutorError } from "./engine/engine-error.ts";
 import type { NetworkRow } from "./engine/networks.ts";
+import { PROBE_NAME_PREFIX } from "./isolation/probe-sandbox.ts";
 import { isNetworkName } from "./network/network-name.ts";
 import type { TaskNetwork } from "./network/network-sandbox.ts";
 import { subnetOf } from "./network/subnets.ts";
@@ -22,6 +23,8 @@ interface Found {
   /** The sleeping container it has joined; `undefined` when it is in a network by itself. */
   readonly pause: ContainerRow | undefined;
   readonly network: TaskNetwork | undefined;
+  /** Whether the network is what such a task would get now. */
+  readonly isAsAsked: boolean;
 }
 
 /**
@@ -36,7 +39,7 @@ export async function findLeftovers(world: World, signal: AbortSignal): Promise<
       ({ id, labels }) => !known.has(id) && isEarlier(world, labels),
     );
     const earlier = rows.filter((row) => !known.has(row.id) && isOurs(row) && isEarlier(world, row.labels));
-    const found = earlier.flatMap((row) => describe(row, rows, networks) ?? []);
+    const found = earlier.flatMap((row) => describe(world, row, rows, networks) ?? []);
     sweep(world, earlier, networks, found);
     return found.map((one) => toLeftover(world, one));
   } catch (thrown) {
@@ -47,9 +50,9 @@ export async function findLeftovers(world: World, signal: AbortSignal): Promise<
 
 /** An image may bring labels of its own into a stranger's container; it cannot bring our kind of name as well. */
 function isOurs(row: ContainerRow): boolean {
-  return row.labels[LABEL.KIND] === "network"
-    ? isNetworkName(row.name)
-    : row.name.startsWith(TASK_NAME_PREFIX);
+  const kind = row.labels[LABEL.KIND];
+  if (kind === "network") return isNetworkName(row.name);
+  return row.name.startsWith(kind === "probe" ? PROBE_NAME_PREFIX : TASK_NAME_PREFIX);
 }
 
 function isEarlier({ owner }: World, labels: Readonly<Record<string, string>>): boolean {
@@ -58,6 +61,7 @@ function isEarlier({ owner }: World, labels: Readonly<Record<string, string>>): 
 
 /** What there is to take over; `undefined` for anything that does not run or does not say what it is. */
 function describe(
+  world: World,
   row: ContainerRow,
   rows: readonly ContainerRow[],
   networks: readonly NetworkRow[],
@@ -69,12 +73,31 @@ function describe(
     : undefined;
   const pause = joined === undefined ? undefined : rows.find(({ id }) => id === joined);
   const networkRow = networks.find(({ name }) => name === (pause?.name ?? row.networkMode));
-  return { row, labels, pause, network: networkRow === undefined ? undefined : toNetwork(networkRow) };
+  const network = networkRow === undefined ? undefined : toNetwork(networkRow, world);
+  const isRight =
+    networkRow !== undefined && network !== undefined && isAsAsked(world, labels, network, networkRow);
+  return { row, labels, pause, network, isAsAsked: isRight };
 }
 
-function toNetwork({ id, name, subnets }: NetworkRow): TaskNetwork | undefined {
+/** What a network lets its tasks reach is what its address says: the rules go by that. */
+function toNetwork({ id, name, subnets }: NetworkRow, { rules }: World): TaskNetwork | undefined {
   const range = parseRange(subnets[0] ?? "");
-  return range === undefined ? undefined : { id, name, subnet: subnetOf(range) };
+  if (range === undefined) return undefined;
+  // One outside of our range is of an earlier setting: it is never adopted, and to be removed it needs no policy.
+  const policy = policyOf(rules.ranges, range.base) ?? "none";
+  return { id, name, subnet: subnetOf(range), policy };
+}
+
+/** Whether a network of an earlier life still gives a task what it asked for, and no more. */
+function isAsAsked(
+  { rules }: World,
+  { task }: SandboxLabels,
+  network: TaskNetwork,
+  row: NetworkRow,
+): boolean {
+  const policy = task.network === "default" ? rules.settings.default : task.network;
+  const isSame = row.labels[LABEL.POLICY] === policy && network.policy === policy;
+  return isSame && rules.report().offered.includes(policy) && row.isInternal === rules.isInternal(policy);
 }
 
 /** Removes containers first: a network with somebody in it cannot go. */
@@ -87,7 +110,7 @@ function sweep(
   const { engine, maker, pool, log } = world;
   const kept = new Set(found.flatMap(({ row, pause, network }) => [row.id, pause?.id, network?.id]));
   const orphans = earlier.filter(({ id }) => !kept.has(id));
-  const empty = networks.filter(({ id }) => !kept.has(id)).flatMap((row) => toNetwork(row) ?? []);
+  const empty = networks.filter(({ id }) => !kept.has(id)).flatMap((row) => toNetwork(row, world) ?? []);
   for (const orphan of orphans) pool.later(() => removeContainer(engine, orphan.id));
   for (const network of empty) pool.later(() => maker.removeNetwork(network));
   if (orphans.length + empty.length > 0) {
@@ -118,10 +141,12 @@ async function adopt(world: World, found: Found, signal: AbortSignal): Promise<S
   ) {
     throw notWhole("its task network is gone");
   }
+  if (!found.isAsAsked) throw notWhole("its network is not what such a task gets now");
   const watch = world.deaths.watch(row.id, labels.task.resources.memoryBytes);
   try {
     const facts = await engine.containers.inspect(row.id, { signal });
     if (!facts.isRunning) throw notWhole("it does not run any more");
+    await proveClass(world, labels, facts.runtime, signal);
     if (reach.type === "member") await joinAgain(world, network, reach.containerId);
     const endpoint = await world.maker.endpointOf(found.pause?.id ?? row.id, network);
     if (!(await accepts(endpoint, { isProxied: reach.type === "published" })))
@@ -151,6 +176,19 @@ async function adopt(world: World, found: Found, signal: AbortSignal): Promise<S
     signal.throwIfAborted();
     throw toExecutorError(thrown);
   }
+}
+
+/** What its labels say is believed only as far as the engine agrees, and its class still is what it was. */
+async function proveClass(
+  { classes }: World,
+  { isolation, runtime }: SandboxLabels,
+  seen: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (isolation === "container" && runtime === undefined) return;
+  if (seen !== runtime)
+    throw notWhole(`it runs in ${seen}, and was made to run in ${runtime ?? "the default"}`);
+  await classes.prove(isolation, runtime, signal);
 }
 
 async function reap(world: World, found: Found, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,9 @@
 import type {
   ClassReport,
   DriverHealth,
+  NetworkPolicy,
   PeerAddress,
+  PolicyRanges,
   Range,
   SandboxDriver,
   TaskSpec,
@@ -10,7 +12,7 @@ import {
   contains,
   DEFAULT_NETWORK_SETTINGS,
   ExecutorError,
-  offerNetworks,
+  NETWORK_POLICIES,
   parseAddress,
   parseRange,
   policyRanges,
@@ -31,9 +33,11 @@ import { configuredClasses } from "./isolation/configured-class.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { NetworkMaker } from "./network/make-network.ts";
 import { NetworkPool } from "./network/network-pool.ts";
+import { NetworkRules } from "./network/network-rules.ts";
 import { ensurePauseImage } from "./network/pause-image.ts";
+import type { ReachPlan } from "./network/reach.ts";
 import { planReach } from "./network/reach.ts";
-import { Subnets } from "./network/subnets.ts";
+import { SUBNET_BITS, Subnets } from "./network/subnets.ts";
 import type { DockerDriverOptions } from "./options.ts";
 import {
   DEFAULT_NETWORK_RANGE,
@@ -91,24 +95,23 @@ async function openWorld(
     planReach(options.reach ?? "auto", engine, signal),
     ensurePauseImage(engine, signal),
   ]);
-  const policy = options.network ?? "internal";
-  if (reach.type === "published" && policy === "internal") {
-    const warning =
-      "published ports need networks that are not internal: tasks may send packets out, but get no answer";
-    log?.log("warn", "driver.degraded", { driver: "docker", warning });
-  }
   if (options.reach === "member" && reach.type !== "member") {
     throw new ExecutorError("CONFIG_INVALID", {
       reason: "reach: member, but the daemon runs in no container of this engine",
     });
   }
   const seccomp = engine.hasOwnSeccompProfile ? undefined : seccompProfile(engine.architecture);
-  const subnets = new Subnets(range, Math.random());
-  const maker = new NetworkMaker(engine, { owner, policy, reach, subnets, seccomp, pauseImage });
+  const rules = scope.use(await openRules(engine, range, owner, reach, options));
+  const subnets = cutByPolicy(rules.ranges);
+  const maker = new NetworkMaker(engine, { owner, rules, reach, subnets, seccomp, pauseImage });
   await maker.refreshForeign();
   const ahead = options.networksAhead ?? DEFAULT_NETWORKS_AHEAD;
   const pool = scope.use(new NetworkPool(maker, { ahead, log, nowMs: systemClock.nowMs }));
-  const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => pool.dropAll());
+  const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => {
+    pool.dropAll();
+    // An engine that starts anew arranges the host's rules anew, and whoever restarted it perhaps more than that.
+    scope.spawn(() => rules.check());
+  });
   const inBackground = (work: () => Promise<void>): void => {
     const tidying = work().catch((error: unknown) => log?.log("warn", "sandbox.leaked", { error }));
     // A start that fails after the driver has let go tidies up with nobody to wait for it.
@@ -116,7 +119,35 @@ async function openWorld(
   };
   const configured = configuredClasses({ runtimes: [] });
   const classes = { plan: (task: TaskSpec) => Promise.resolve(planIsolation(task, configured)) };
-  return { classes, engine, owner, reach, seccomp, deaths, maker, pool, log, known: new Set(), inBackground };
+  return { classes, engine, owner, reach, seccomp, deaths, maker, pool, rules, log, known: new Set(), inBackground };
+}
+
+/** Sets the rules, and says once what is not enforced without them. */
+async function openRules(
+  engine: Engine,
+  whole: Range,
+  owner: Owner,
+  reach: ReachPlan,
+  { network: settings = DEFAULT_NETWORK_SETTINGS, log }: DockerDriverOptions,
+): Promise<NetworkRules> {
+  const ranges = policyRanges(whole, SUBNET_BITS, settings.default);
+  const rules = await NetworkRules.open(engine, { owner, reach, whole, ranges, settings, log });
+  const { isFiltered, reasons } = rules.report();
+  if (!isFiltered) log?.log("warn", "firewall.failed", { driver: "docker", reasons });
+  if (reach.type === "published" && !isFiltered) {
+    const warning =
+      "published ports need networks that are not internal: tasks may send packets out, but get no answer";
+    log?.log("warn", "driver.degraded", { driver: "docker", warning });
+  }
+  return rules;
+}
+
+function cutByPolicy(ranges: PolicyRanges): ReadonlyMap<NetworkPolicy, Subnets> {
+  const parts = NETWORK_POLICIES.flatMap((policy): [NetworkPolicy, Subnets][] => {
+    const range = ranges[policy];
+    return range === undefined ? [] : [[policy, new Subnets(range, Math.random())]];
+  });
+  return new Map(parts);
 }
 
 /** What this engine's host cannot do for every task. */
@@ -148,11 +179,7 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     classes: () => UNPROVEN,
     probe: () => Promise.resolve(UNPROVEN),
     configure: () => undefined,
-    networks: () =>
-      offerNetworks(DEFAULT_NETWORK_SETTINGS, {
-        ranges: policyRanges(range, 29, "internal"),
-        noRules: undefined,
-      }),
+    networks: () => world.rules.report(),
     isTaskAddress: ({ remoteAddress }: PeerAddress) => {
       const address = parseAddress(remoteAddress);
       return address !== undefined && contains(range, address);

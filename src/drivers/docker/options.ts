@@ -1,7 +1,4 @@
-import type { Log } from "../../core/index.ts";
-
-/** How a task's network is cut off: `internal` reaches nothing, `egress` reaches out but no other task. */
-export type NetworkPolicy = "internal" | "egress";
+import type { Log, NetworkSettings } from "../../core/index.ts";
 
 /**
  * How the daemon reaches a task: by the address of its network sandbox (`direct`, on the host), as a member of each task
@@ -28,8 +25,8 @@ export interface DockerDriverOptions {
   readonly ownerId: string;
   /** Names this life of the daemon. */
   readonly instanceId: string;
-  /** Default: `internal`. */
-  readonly network?: NetworkPolicy | undefined;
+  /** What tasks may reach. Default: nothing but answers to the daemon, and `egress` for who asks. */
+  readonly network?: NetworkSettings | undefined;
   /** IPv4 range that the task networks are cut from, one /29 each; at least a /29. Default: `10.213.0.0/16`. */
   readonly networkRange?: string | undefined;
   /** Network sandboxes kept ready for starts to come; 0 makes each on its way. Default: 10. */

@@ -5,6 +5,7 @@ import type { IsolationPlan } from "./container/plan-isolation.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { NetworkMaker } from "./network/make-network.ts";
 import type { NetworkPool } from "./network/network-pool.ts";
+import type { NetworkRules } from "./network/network-rules.ts";
 import type { ReachPlan } from "./network/reach.ts";
 
 /** What the parts of one open driver share. */
@@ -16,6 +17,7 @@ export interface World {
   readonly deaths: Deaths;
   readonly maker: NetworkMaker;
   readonly pool: NetworkPool;
+  readonly rules: NetworkRules;
   readonly log: Log | undefined;
   readonly classes: Classes;
   /** Ids of the containers and networks that this life has made or taken over; they are no leftovers. */

@@ -32,6 +32,8 @@ export interface BubblewrapOptions {
   readonly scratchBytes: number;
   /** Further folders of the host that tasks may read, at the same place. */
   readonly readOnlyPaths: readonly string[];
+  /** A list of name servers in place of the host's. */
+  readonly resolvConf?: string | undefined;
   /** Whether the program inside changes to a uid of its own, for which it must keep three capabilities until then. */
   readonly changesUid: boolean;
 }
@@ -51,7 +53,8 @@ export function bubblewrapArguments(options: BubblewrapOptions): readonly string
     ...systemPieces(),
     ...["--proc", "/proc", "--dev", "/dev", ...scratch("/tmp"), ...scratch("/dev/shm")],
     ...["--perms", "0755", "--dir", "/etc"],
-    ...SETTINGS.flatMap((name) => readOnly(`/etc/${name}`)),
+    ...SETTINGS.filter((name) => name !== "resolv.conf").flatMap((name) => readOnly(`/etc/${name}`)),
+    ...["--ro-bind-try", options.resolvConf ?? "/etc/resolv.conf", "/etc/resolv.conf"],
     ...["--perms", "0644", "--ro-bind-data", String(PASSWD_FD), "/etc/passwd"],
     ...[...ownNodePieces(), ...options.readOnlyPaths].flatMap(readOnly),
     ...["--ro-bind", options.folder, TASK_PLACE],

@@ -28,6 +28,8 @@ export interface CommandWish {
   readonly uid: number | undefined;
   readonly scratchBytes: number;
   readonly readOnlyPaths: readonly string[];
+  /** A list of name servers that the task sees in place of the host's. */
+  readonly resolvConf?: string | undefined;
 }
 
 /** Program and arguments for one task: enter its network, join its cgroups, then bubblewrap, then give up every privilege, then the task's own command. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { ClassReport, SandboxDriver } from "../../core/index.ts";
-import { ExecutorError } from "../../core/index.ts";
+import type { ClassReport, Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
+import { DEFAULT_NETWORK_SETTINGS, ExecutorError } from "../../core/index.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
 import { findConfinement } from "./confinement.ts";
@@ -32,6 +32,9 @@ export interface ProcessDriverOptions {
   readonly scratchBytes?: number;
   /** The addresses from which the networks of sandboxes are cut, four for each; what of it is in use on the host is left out. */
   readonly networkRange?: string;
+  /** What tasks may reach. Default: nothing but answers to the daemon, and `egress` for who asks. */
+  readonly network?: NetworkSettings;
+  readonly log?: Log | undefined;
   /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
   readonly avoid?: readonly ConfinementPart[];
   /** Ways that must be to be had: opening is refused where one is not. */
@@ -106,7 +109,7 @@ async function findParts(options: ProcessDriverOptions, signal: AbortSignal): Pr
 }
 
 async function findNetworks(
-  { owner, networkRange = DEFAULT_NETWORK_RANGE, avoid = [] }: ProcessDriverOptions,
+  { owner, networkRange = DEFAULT_NETWORK_RANGE, avoid = [], ...options }: ProcessDriverOptions,
   { bubblewrap, changesUid }: Confinement,
   signal: AbortSignal,
 ): Promise<OpenedNetworks> {
@@ -114,8 +117,18 @@ async function findNetworks(
   if (avoid.includes("network")) return without("networks for tasks are not to be used");
   if (bubblewrap === undefined && !changesUid)
     return without("a network would not hold tasks that run as the daemon does");
-  return await openNetworks(owner, networkRange, signal);
+  const { network: settings = DEFAULT_NETWORK_SETTINGS, log } = options;
+  const stateDirectory = resolve(options.stateDirectory);
+  return await openNetworks({ owner, range: networkRange, settings, stateDirectory, log }, signal);
 }
+
+/** On the host's network there is nothing to hold a task to. */
+const NO_NETWORKS: NetworkReport = {
+  default: undefined,
+  offered: [],
+  isFiltered: false,
+  reasons: ["tasks are on the host's network: nothing is kept from them, and no policy can be asked for"],
+};
 
 const UNPROVEN: readonly ClassReport[] = [
   { isolation: "process", runtime: undefined, state: "unproven", reasons: [], sight: undefined },
@@ -145,7 +158,7 @@ function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver 
     classes: () => UNPROVEN,
     probe: () => Promise.resolve(UNPROVEN),
     configure: () => undefined,
-    networks: () => ({ default: "internal", offered: ["internal"], isFiltered: false, reasons: [] }),
+    networks: () => world.networks?.rules.report() ?? NO_NETWORKS,
     isTaskAddress: (peer) => peers.isTask(peer),
     async [Symbol.asyncDispose]() {
       for (const running of world.live.values()) running.unref();

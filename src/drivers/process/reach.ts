@@ -11,7 +11,7 @@ export interface ProcessReach {
   readonly bubblewrap: boolean;
   /** `own`: each sandbox has a uid to itself. `shared`: all of them have one. `daemon`: they run as the daemon does. */
   readonly uids: "own" | "shared" | "daemon";
-  /** `own`: each sandbox has a network to itself, which only the daemon reaches and which leads nowhere. */
+  /** `own`: each sandbox has a network to itself, which only the daemon reaches, and which leads where its policy says. */
   readonly network: "own" | "host";
   /** Whether a task's processes die with a daemon that is killed. */
   readonly endsWithDaemon: "all" | "first process" | "no";
@@ -64,7 +64,7 @@ function detailOf({ cgroup, limits, freezer, bubblewrap, uids, network }: Facts)
     `frozen by ${freezer === "cgroup" ? "the cgroup" : "SIGSTOP"}`,
     bubblewrap ? "own file system view, process ids and IPC (bubblewrap)" : "no own file system view",
     { own: "a uid for each sandbox", shared: "one uid for all tasks", daemon: "the daemon's own uid" }[uids],
-    { own: "a network for each sandbox, with no way out", host: "the host's network" }[network],
+    { own: "a network for each sandbox", host: "the host's network" }[network],
   ].join("; ");
 }
 

@@ -68,7 +68,7 @@ interface Held {
 
 async function makePlace(place: Place, world: ProcessWorld, spec: SandboxSpec): Promise<Held> {
   const { uids } = world;
-  const network = await world.networks?.make();
+  const network = await world.networks?.make(world.networks.rules.resolve(spec.task.network));
   place.onRelease(() => network?.remove());
   const port = network === undefined ? await takePort(place, world) : TASK_PORT;
   const uid = uids?.take();
@@ -135,6 +135,7 @@ function launchIn(
     uid,
     scratchBytes: world.scratchBytes,
     readOnlyPaths: world.readOnlyPaths,
+    resolvConf: network?.policy === "egress" ? world.networks?.rules.resolvConf : undefined,
   });
   const usesBubblewrap = world.confinement.bubblewrap !== undefined;
   return launch({ argv, folder, usesBubblewrap, uid: uid ?? process.getuid?.() ?? 0 });

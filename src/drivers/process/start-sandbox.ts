@@ -25,6 +25,7 @@ export async function startSandbox(
 ): Promise<Sandbox> {
   signal.throwIfAborted();
   refuseWhatIsNotHere(spec);
+  refuseNetwork(world, spec);
   const createdAtMs = performance.now();
   const deadline = { ms: spec.startTimeoutMs, code: "START_TIMEOUT", parent: signal } as const;
   return await withDeadline(deadline, async (limited) => {
@@ -56,6 +57,15 @@ function refuseWhatIsNotHere({ task }: SandboxSpec): void {
     throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the process driver does not offer SGX" });
   if (task.resources.gpuCount > 0)
     throw new ExecutorError("GPU_UNAVAILABLE", { reason: "the process driver does not hand out GPUs" });
+}
+
+/** Refuses before anything is made; on the host's network only who asks for nothing in particular gets in. */
+function refuseNetwork({ networks }: ProcessWorld, { task }: SandboxSpec): void {
+  if (networks !== undefined) networks.rules.resolve(task.network);
+  else if (task.network !== "default") {
+    const reason = "tasks are on the host's network here";
+    throw new ExecutorError("NETWORK_UNAVAILABLE", { network: task.network, offered: [], reason });
+  }
 }
 
 /** The folder as it was resolved, checked for what would fail later and less clearly. */

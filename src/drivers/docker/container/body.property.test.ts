@@ -61,6 +61,7 @@ const own = fc.record({
   networkName: fc.stringMatching(/^hearth_net_[0-9a-f]{12}$/),
   address: fc.ipV4(),
   isPublished: fc.boolean(),
+  dns: fc.array(fc.ipV4(), { maxLength: 3 }),
 });
 const place: fc.Arbitrary<NetworkPlace> = fc.oneof(
   own,

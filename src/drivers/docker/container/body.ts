@@ -36,6 +36,7 @@ interface HostBody {
   readonly Runtime?: RuntimeName;
   /** The cards that the books have given it. */
   readonly DeviceRequests?: readonly DeviceRequest[];
+  readonly Dns?: readonly string[];
   readonly CapDrop: readonly ["ALL"];
   readonly SecurityOpt: readonly string[];
   readonly NanoCpus?: number;
@@ -66,6 +67,8 @@ export type NetworkPlace =
       readonly address: string;
       /** Whether the task's port is published on a loopback port that the engine picks. */
       readonly isPublished: boolean;
+      /** What the engine's resolver asks for outside names; empty for what it would ask by itself. */
+      readonly dns: readonly string[];
     };
 
 const PIDS_LIMIT = 256;
@@ -170,10 +173,11 @@ function securityOptions(seccomp: string | undefined): readonly string[] {
 
 const PORT_NAME = `${TASK_PORT}/tcp`;
 
-function networkOf(place: NetworkPlace): Pick<HostBody, "NetworkMode" | "PortBindings"> {
+function networkOf(place: NetworkPlace): Pick<HostBody, "NetworkMode" | "PortBindings" | "Dns"> {
   if (place.type === "join") return { NetworkMode: `container:${place.containerId}` };
   const published = { PortBindings: { [PORT_NAME]: [{ HostIp: "127.0.0.1", HostPort: "" }] } } as const;
-  return { NetworkMode: place.networkName, ...(place.isPublished ? published : {}) };
+  const dns = place.dns.length > 0 ? { Dns: place.dns } : {};
+  return { NetworkMode: place.networkName, ...dns, ...(place.isPublished ? published : {}) };
 }
 
 function exposedPorts(place: NetworkPlace): Pick<ContainerBody, "ExposedPorts"> {

@@ -18,7 +18,8 @@ export const LABEL = {
   RUNTIME: "hearth.runtime",
   /** The UUIDs of the cards that it was given, separated by commas. */
   GPUS: "hearth.gpus",
-  NETWORK: "hearth.network",
+  /** What a network of ours lets who is in it reach. */
+  POLICY: "hearth.policy",
   SUBNET: "hearth.subnet",
 } as const;
 

@@ -25,9 +25,10 @@ const TIDY_MS = 10_000;
 export async function startSandbox(world: World, spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
   signal.throwIfAborted();
   refuseMissingCards(spec);
+  const policy = world.rules.resolve(spec.task.network);
   const plan = await world.classes.plan(spec.task, signal);
   try {
-    return await tryStart(world, spec, plan, world.pool.take(spec.image.digest), signal);
+    return await tryStart(world, spec, plan, world.pool.take(spec.image.digest, policy), signal);
   } catch (thrown) {
     if (!(thrown instanceof NetworkSuspect)) throw thrown;
     if (signal.aborted) throw thrown.failure;
@@ -169,7 +170,7 @@ class Start {
   /** A sandbox made ahead, a bare network made ahead, or a network made now. */
   async #place(signal: AbortSignal): Promise<NetworkPlace> {
     if (this.#taken === undefined) {
-      const made = this.#world.maker.makeNetwork();
+      const made = this.#world.maker.makeNetwork(this.#world.rules.resolve(this.#spec.task.network));
       const network = await orAbort(made, signal, (late) =>
         this.#world.pool.discard({ type: "network", network: late }),
       );

@@ -18,6 +18,8 @@ export interface NetworkRow {
   readonly name: string;
   readonly subnets: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Whether the engine cuts it off from all else. */
+  readonly isInternal: boolean;
 }
 
 /** Networks, in our words. */
@@ -76,6 +78,7 @@ export class NetworkClient {
       name: row.Name,
       subnets: (row.IPAM?.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
       labels: row.Labels ?? {},
+      isInternal: row.Internal === true,
     }));
   }
 

@@ -1,4 +1,4 @@
-import type { Endpoint, Range } from "../../../core/index.ts";
+import type { Endpoint, NetworkPolicy, Range } from "../../../core/index.ts";
 import { ExecutorError, overlap, parseRange } from "../../../core/index.ts";
 import { retry, systemClock } from "../../../std/index.ts";
 import type { NetworkPlace } from "../container/body.ts";
@@ -8,11 +8,11 @@ import { baseLabels, LABEL } from "../container/labels.ts";
 import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
-import type { NetworkPolicy } from "../options.ts";
 import { TASK_PORT } from "../options.ts";
 import type { HostRoute } from "./host-routes.ts";
 import { readHostRoutes } from "./host-routes.ts";
-import { networkName } from "./network-name.ts";
+import { faceName, networkName } from "./network-name.ts";
+import type { NetworkRules } from "./network-rules.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import type { ReachPlan } from "./reach.ts";
@@ -24,9 +24,10 @@ const MAX_COLLISIONS = 16;
 
 export interface MakerOptions {
   readonly owner: Owner;
-  readonly policy: NetworkPolicy;
+  readonly rules: NetworkRules;
   readonly reach: ReachPlan;
-  readonly subnets: Subnets;
+  /** Cut from each policy's own part of the range; a policy without one is not on offer. */
+  readonly subnets: ReadonlyMap<NetworkPolicy, Subnets>;
   readonly seccomp: string | undefined;
   readonly pauseImage: string;
 }
@@ -44,14 +45,23 @@ export class NetworkMaker {
     this.unanswered = new UnansweredNetworks(engine);
   }
 
-  /** @throws EngineError; {@link ExecutorError} ENGINE_FAILED when the range is used up, ENGINE_UNAVAILABLE. */
-  async makeNetwork(): Promise<TaskNetwork> {
-    const { reach, subnets } = this.#options;
+  /** Of the networks that are made ahead. */
+  get defaultPolicy(): NetworkPolicy {
+    return this.#options.rules.settings.default;
+  }
+
+  /**
+   * @throws EngineError; {@link ExecutorError} ENGINE_FAILED when the range is used up, ENGINE_UNAVAILABLE; NETWORK_UNAVAILABLE when
+   * it turns out not to be behind the rules.
+   */
+  async makeNetwork(policy: NetworkPolicy): Promise<TaskNetwork> {
+    const { reach } = this.#options;
+    const subnets = this.#subnetsOf(policy);
     for (let collisions = 0; ; collisions += 1) {
       // Another engine on this host may cut from the same range: only the host's routes tell.
-      const subnet = subnets.take((await this.#hostRoutes()).map(({ range }) => range));
+      const subnet = subnets.take((await this.#hostRoutes(subnets.whole)).map(({ range }) => range));
       try {
-        const network = await this.#createAlone(subnet);
+        const network = await this.#createAlone(subnet, policy);
         if (reach.type !== "member") return network;
         await this.#join(network, reach.containerId);
         return network;
@@ -66,9 +76,9 @@ export class NetworkMaker {
     }
   }
 
-  /** A network with its sleeping container. */
+  /** A network of the default policy with its sleeping container. */
   async makeSandbox(bare?: TaskNetwork): Promise<NetworkSandbox> {
-    const network = bare ?? (await this.makeNetwork());
+    const network = bare ?? (await this.makeNetwork(this.defaultPolicy));
     try {
       return await this.#fill(network);
     } catch (thrown) {
@@ -79,8 +89,10 @@ export class NetworkMaker {
 
   /** Where a task that needs no sleeping container goes. */
   place(network: TaskNetwork): NetworkPlace & { readonly type: "own" } {
-    const isPublished = this.#options.reach.type === "published";
-    return { type: "own", networkName: network.name, address: network.subnet.taskAddress, isPublished };
+    const { reach, rules } = this.#options;
+    const isPublished = reach.type === "published";
+    const dns = rules.dns(network.policy);
+    return { type: "own", networkName: network.name, address: network.subnet.taskAddress, isPublished, dns };
   }
 
   /** Where the server inside a running container of ours answers. */
@@ -111,7 +123,7 @@ export class NetworkMaker {
       },
       () => ignoreMissing(this.#engine.networks.remove(network.id)),
     );
-    subnets.release(network.subnet.range);
+    subnets.get(network.policy)?.release(network.subnet.range);
   }
 
   /** Looks at what others use of the host's addresses. */
@@ -126,28 +138,28 @@ export class NetworkMaker {
         if (range !== undefined) ranges.push(range);
       }
     }
-    subnets.setForeign(ranges);
+    for (const part of subnets.values()) part.setForeign(ranges);
   }
 
   /** What the host reaches inside our range. A wider route is no hindrance: to our networks there is a closer one. */
-  async #hostRoutes(): Promise<readonly HostRoute[]> {
+  async #hostRoutes(whole: Range): Promise<readonly HostRoute[]> {
     if (!this.#engine.isLocal) return [];
-    const { whole } = this.#options.subnets;
     return (await readHostRoutes()).filter(({ range }) => range.bits >= whole.bits && overlap(range, whole));
   }
 
   /** Two engines that look at the same moment both find it free: whoever then sees two routes to it gives way. */
-  async #createAlone(subnet: Subnet): Promise<TaskNetwork> {
-    const network = await this.#create(subnet);
-    const faces = (await this.#hostRoutes()).filter(({ range }) => overlap(range, subnet.range));
+  async #createAlone(subnet: Subnet, policy: NetworkPolicy): Promise<TaskNetwork> {
+    const network = await this.#create(subnet, policy);
+    const faces = (await this.#hostRoutes(subnet.range)).filter(({ range }) => overlap(range, subnet.range));
     if (faces.length < 2) return network;
     await this.removeNetwork(network);
     throw new SubnetTaken(`${subnet.cidr} has routes through ${faces.map(({ face }) => face).join(" and ")}`);
   }
 
-  async #create(subnet: Subnet): Promise<TaskNetwork> {
-    const { policy, reach } = this.#options;
-    const isInternal = policy === "internal" && reach.type !== "published";
+  async #create(subnet: Subnet, policy: NetworkPolicy): Promise<TaskNetwork> {
+    const { owner, reach, rules } = this.#options;
+    const isInternal = rules.isInternal(policy);
+    const face = faceName(owner.ownerId);
     const name = networkName(!isInternal && reach.type === "member");
     try {
       const id = await this.#engine.networks.create({
@@ -155,14 +167,33 @@ export class NetworkMaker {
         subnet: subnet.cidr,
         gateway: subnet.gateway,
         isInternal,
-        bridge: bridgeOptions(policy, reach),
-        labels: this.#labels(subnet),
+        bridge: { ...bridgeOptions(policy, isInternal, reach), "com.docker.network.bridge.name": face },
+        labels: this.#labels(subnet, policy),
       });
-      return { id, name, subnet };
+      const network = { id, name, subnet, policy };
+      if (!isInternal) await this.#confirm(network, face);
+      return network;
     } catch (thrown) {
       this.unanswered.note(name, thrown);
       throw thrown;
     }
+  }
+
+  /** One that the engine leaves open must be behind our rules. */
+  async #confirm(network: TaskNetwork, face: string): Promise<void> {
+    try {
+      this.#options.rules.confirm(face, network.policy);
+    } catch (thrown) {
+      await this.removeNetwork(network);
+      throw thrown;
+    }
+  }
+
+  #subnetsOf(policy: NetworkPolicy): Subnets {
+    const subnets = this.#options.subnets.get(policy);
+    if (subnets === undefined)
+      throw new ExecutorError("NETWORK_UNAVAILABLE", { network: policy, reason: "its range is too small" });
+    return subnets;
   }
 
   async #join(network: TaskNetwork, ownContainerId: string): Promise<void> {
@@ -177,7 +208,12 @@ export class NetworkMaker {
   async #fill(network: TaskNetwork): Promise<NetworkSandbox> {
     const { containers } = this.#engine;
     const { pauseImage, seccomp } = this.#options;
-    const body = pauseBody(pauseImage, this.#labels(network.subnet), this.place(network), seccomp);
+    const body = pauseBody(
+      pauseImage,
+      this.#labels(network.subnet, network.policy),
+      this.place(network),
+      seccomp,
+    );
     try {
       const containerId = await this.#createPause(network.name, body);
       await containers.start(containerId);
@@ -200,10 +236,11 @@ export class NetworkMaker {
     }
   }
 
-  #labels(subnet: Subnet): Labels {
+  #labels(subnet: Subnet, policy: NetworkPolicy): Labels {
     return {
       ...baseLabels(this.#options.owner, "network", systemClock.wallMs()),
       [LABEL.SUBNET]: subnet.cidr,
+      [LABEL.POLICY]: policy,
     };
   }
 }
@@ -219,12 +256,15 @@ function collided(thrown: unknown): Error {
 }
 
 /** What a bridge is told beside its addresses. */
-function bridgeOptions(policy: NetworkPolicy, reach: ReachPlan): Readonly<Record<string, string>> {
+function bridgeOptions(
+  policy: NetworkPolicy,
+  isInternal: boolean,
+  reach: ReachPlan,
+): Readonly<Record<string, string>> {
   // A daemon that is a member needs no way through the host: then the host keeps no address that a task could reach.
-  if (policy === "internal" && reach.type === "member")
-    return { "com.docker.network.bridge.inhibit_ipv4": "true" };
+  if (isInternal && reach.type === "member") return { "com.docker.network.bridge.inhibit_ipv4": "true" };
   // Nothing can be published on an internal network; without translation no answer finds its way back from outside.
-  if (policy === "internal" && reach.type === "published") {
+  if (policy !== "egress" && reach.type === "published") {
     return { "com.docker.network.bridge.enable_ip_masquerade": "false" };
   }
   return {};

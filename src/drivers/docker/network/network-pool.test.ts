@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { poll } from "../../../../test/support/poll.ts";
+import type { NetworkPolicy } from "../../../core/index.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import { NetworkPool } from "./network-pool.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
@@ -7,22 +8,24 @@ import { Subnets } from "./subnets.ts";
 
 /** Makes networks out of nothing and remembers what there is. */
 class FakeMaker
-  implements Pick<NetworkMaker, "makeNetwork" | "makeSandbox" | "removeNetwork" | "removeSandbox">
+  implements
+    Pick<NetworkMaker, "defaultPolicy" | "makeNetwork" | "makeSandbox" | "removeNetwork" | "removeSandbox">
 {
+  readonly defaultPolicy = "internal";
   readonly there = new Set<string>();
   /** Every create has been answered. */
   readonly unanswered = { isEmpty: true, remove: () => Promise.resolve() };
   readonly #subnets = new Subnets({ base: 0x0a000000, bits: 16 }, 0);
   #count = 0;
 
-  makeNetwork(): Promise<TaskNetwork> {
+  makeNetwork(policy: NetworkPolicy): Promise<TaskNetwork> {
     const id = `n${(this.#count += 1)}`;
     this.there.add(id);
-    return Promise.resolve({ id, name: id, subnet: this.#subnets.take() });
+    return Promise.resolve({ id, name: id, subnet: this.#subnets.take(), policy });
   }
 
   async makeSandbox(): Promise<NetworkSandbox> {
-    const network = await this.makeNetwork();
+    const network = await this.makeNetwork("internal");
     const endpoint = { host: network.subnet.taskAddress, port: 8080 };
     return { containerId: `c-${network.id}`, name: network.name, network, endpoint, usedBy: undefined };
   }
@@ -55,11 +58,11 @@ test("what is fresh goes to anybody, what was used only to its own image", async
   const { maker, pool } = open(2);
   await untilReady(pool, 2);
   const still = pool.holdStill();
-  const first = pool.take("a");
+  const first = pool.take("a", "internal");
   if (first === undefined) throw new Error("nothing was ready");
   pool.giveBack(first, "a");
-  expect(pool.take("b")).toMatchObject({ type: "sandbox", sandbox: { usedBy: undefined } });
-  expect(pool.take("a")).toMatchObject({ type: "sandbox", sandbox: { usedBy: "a" } });
+  expect(pool.take("b", "internal")).toMatchObject({ type: "sandbox", sandbox: { usedBy: undefined } });
+  expect(pool.take("a", "internal")).toMatchObject({ type: "sandbox", sandbox: { usedBy: "a" } });
   still();
   await pool[Symbol.asyncDispose]();
   expect(maker.there.size).toBe(2); // the two that were taken are their takers' own
@@ -70,8 +73,8 @@ test("nothing is made while a start is under way, and the pool fills again after
   await untilReady(pool, 3);
   await poll("bare networks are there too", () => maker.there.size === 7 || String(maker.there.size));
   const still = pool.holdStill();
-  for (const _ of [1, 2, 3]) expect(pool.take("a")).toMatchObject({ type: "sandbox" });
-  expect(pool.take("a")).toMatchObject({ type: "network" });
+  for (const _ of [1, 2, 3]) expect(pool.take("a", "internal")).toMatchObject({ type: "sandbox" });
+  expect(pool.take("a", "internal")).toMatchObject({ type: "network" });
   expect(maker.there.size).toBe(7);
   still();
   still();
@@ -94,4 +97,22 @@ test("a pool that is closed keeps nothing", async () => {
   await untilReady(pool, 4);
   await pool[Symbol.asyncDispose]();
   expect(maker.there.size).toBe(0);
+});
+
+test("a network of another policy is no use to a task, and a few of each are kept", async () => {
+  const { maker, pool } = open(0);
+  await poll("bare networks are there", () => maker.there.size === 4 || String(maker.there.size));
+  const still = pool.holdStill();
+  expect(pool.take("a", "egress")).toBeUndefined();
+  for (let count = 0; count < 5; count += 1) {
+    pool.giveBack({ type: "network", network: await maker.makeNetwork("egress") }, "a");
+  }
+  const taken = Array.from({ length: 5 }, () => pool.take("b", "egress"));
+  expect(taken.map((one) => one?.type === "network" && one.network.policy)).toEqual([
+    ...["egress", "egress", "egress", "egress"],
+    false,
+  ]);
+  expect(pool.take("a", "internal")).toMatchObject({ network: { policy: "internal" } });
+  still();
+  await pool[Symbol.asyncDispose]();
 });

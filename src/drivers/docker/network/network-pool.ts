@@ -1,10 +1,10 @@
-import type { Log } from "../../../core/index.ts";
+import type { Log, NetworkPolicy } from "../../../core/index.ts";
 import { backoffMs, Scope, sleep } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 
-/** Networks without a container kept beside the sandboxes: a start that finds no sandbox saves a third with one. */
+/** Networks without a container kept of each policy: a start that finds no sandbox saves a third with one. */
 const BARE_NETWORKS_AHEAD = 4;
 /** Nothing is made until this long after the last start: making one takes the engine's time from a start. */
 const QUIET_MS = 250;
@@ -76,18 +76,28 @@ export class NetworkPool implements AsyncDisposable {
   }
 
   /** The best that is ready for an image: a sandbox that it has run in, a fresh one, a bare network; or nothing. Never waits. */
-  take(imageDigest: string): Taken | undefined {
-    const used = this.#used.findIndex((sandbox) => sandbox.usedBy === imageDigest);
-    const sandbox = used >= 0 ? this.#used.splice(used, 1)[0] : this.#fresh.shift();
+  take(imageDigest: string, policy: NetworkPolicy): Taken | undefined {
+    const sandbox = policy === this.#maker.defaultPolicy ? this.#takeSandbox(imageDigest) : undefined;
     if (sandbox !== undefined) return { type: "sandbox", sandbox };
-    const network = this.#bare.shift();
+    const bare = this.#bare.findIndex((network) => network.policy === policy);
+    const network = bare < 0 ? undefined : this.#bare.splice(bare, 1)[0];
     return network === undefined ? undefined : { type: "network", network };
+  }
+
+  /** Sandboxes are made of the default policy only. */
+  #takeSandbox(imageDigest: string): NetworkSandbox | undefined {
+    const used = this.#used.findIndex((sandbox) => sandbox.usedBy === imageDigest);
+    return used >= 0 ? this.#used.splice(used, 1)[0] : this.#fresh.shift();
+  }
+
+  #countBare(policy: NetworkPolicy): number {
+    return this.#bare.filter((network) => network.policy === policy).length;
   }
 
   /** Takes back what this image has run in, or removes it if there are enough. A bare network remembers nothing of its user. */
   giveBack(taken: Taken, imageDigest: string): void {
     const isOpen = !this.#scope.signal.aborted;
-    if (taken.type === "network" && isOpen && this.#bare.length < BARE_NETWORKS_AHEAD) {
+    if (taken.type === "network" && isOpen && this.#countBare(taken.network.policy) < BARE_NETWORKS_AHEAD) {
       this.#bare.push(taken.network);
       return;
     }
@@ -164,9 +174,10 @@ export class NetworkPool implements AsyncDisposable {
     const removal = this.#surplus.shift();
     if (removal !== undefined) return removal;
     if (this.ready < this.#options.ahead) return () => this.#refill();
-    if (this.#bare.length < BARE_NETWORKS_AHEAD) {
+    const { defaultPolicy } = this.#maker;
+    if (this.#countBare(defaultPolicy) < BARE_NETWORKS_AHEAD) {
       return async () => {
-        this.#bare.push(await this.#maker.makeNetwork());
+        this.#bare.push(await this.#maker.makeNetwork(defaultPolicy));
       };
     }
     return undefined;

@@ -1,4 +1,4 @@
-import type { Endpoint } from "../../../core/index.ts";
+import type { Endpoint, NetworkPolicy } from "../../../core/index.ts";
 import type { Subnet } from "./subnets.ts";
 
 /** A bridge network of ours with nothing in it yet. */
@@ -6,6 +6,8 @@ export interface TaskNetwork {
   readonly id: string;
   readonly name: string;
   readonly subnet: Subnet;
+  /** What who is in it may reach; its addresses say the same. */
+  readonly policy: NetworkPolicy;
 }
 
 /** A task network with a sleeping container in it, whose network a task joins at its start. */

@@ -10,7 +10,8 @@ export interface Subnet {
   readonly daemonAddress: string;
 }
 
-const SUBNET_BITS = 29;
+/** Of each task network. */
+export const SUBNET_BITS = 29;
 
 /**
  * Cuts a range into task networks. Synchronous, so that two makers at once never get the same; goes round the range before

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Range } from "../../../core/index.ts";
 import { isTaskLink } from "./names.ts";
 
 /** Two of the four addresses of a block can be used: the host's and the task's. */
@@ -23,8 +24,13 @@ export interface Block {
   readonly taskAddress: string;
 }
 
+/** Of each sandbox's network. */
+export const BLOCK_BITS = 30;
+
 /** Cuts a range of IPv4 addresses into blocks of four, one for each sandbox. Synchronous, so that two starts never get the same. */
 export class NetworkBlocks {
+  /** What is cut up: of a very wide range its first part. */
+  readonly whole: Range;
   /** The whole range, from its first address. */
   readonly range: string;
   readonly #base: number;
@@ -43,7 +49,8 @@ export class NetworkBlocks {
     if (parsed === undefined) throw new RangeError(`"${range}" is no range of IPv4 addresses`);
     this.range = `${format(parsed.base)}/${parsed.bits}`;
     this.#base = parsed.base;
-    this.#count = Math.min(MOST_BLOCKS, 2 ** (30 - parsed.bits));
+    this.#count = Math.min(MOST_BLOCKS, 2 ** (BLOCK_BITS - parsed.bits));
+    this.whole = { base: parsed.base, bits: BLOCK_BITS - Math.log2(this.#count) };
     this.#next = createHash("sha256").update(owner).digest().readUInt32BE(8) % this.#count;
   }
 
@@ -51,13 +58,15 @@ export class NetworkBlocks {
    * One that is neither taken nor in use on the host. Goes round the range, so that an address is not used again soon.
    *
    * @param routes all of the host's, as they are now.
+   * @param part from which part of the range.
    * @returns `undefined` when there is none.
    */
-  take(routes: readonly Route[]): Block | undefined {
+  take(routes: readonly Route[], part: Range = this.whole): Block | undefined {
     const inUse = routes.filter(({ link, bits }) => link !== NOWHERE && bits >= WIDEST_ROUTE_BITS);
     this.#foreign = inUse.filter(({ link }) => !isTaskLink(link));
-    for (let step = 0; step < this.#count; step += 1) {
-      const index = (this.#next + step) % this.#count;
+    const [from, count] = [(part.base - this.#base) / BLOCK_SIZE, 2 ** (BLOCK_BITS - part.bits)];
+    for (let step = 0; step < count; step += 1) {
+      const index = from + ((this.#next + step) % count);
       if (this.#taken.has(index) || inUse.some((route) => overlaps(route, this.#first(index)))) continue;
       this.#taken.add(index);
       this.#next = (index + 1) % this.#count;

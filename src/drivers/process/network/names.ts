@@ -14,6 +14,11 @@ export class NetworkNames {
     this.#short = createHash("sha256").update(owner).digest("hex").slice(0, 8);
   }
 
+  /** What the names of all host's ends begin with. */
+  get linkPrefix(): string {
+    return `h${this.#short}-`;
+  }
+
   namespace(index: number): string {
     return `hearth-${this.#short}-${index}`;
   }

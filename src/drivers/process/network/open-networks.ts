@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { ExecutorError } from "../../../core/index.ts";
+import type { Log, NetworkSettings } from "../../../core/index.ts";
+import { ExecutorError, policyRanges } from "../../../core/index.ts";
 import { withDeadline } from "../../../std/index.ts";
 import { findTool } from "../tools.ts";
+import { BLOCK_BITS, NetworkBlocks } from "./blocks.ts";
+import { ProcessRules } from "./process-rules.ts";
 import { TaskNetworks } from "./task-networks.ts";
 
 /** Where every task listens that has a network to itself, as in a container. */
@@ -23,8 +26,7 @@ export interface OpenedNetworks {
  * @throws {@link ExecutorError} CONFIG_INVALID when the range is none; the signal's reason.
  */
 export async function openNetworks(
-  owner: string,
-  range: string,
+  { owner, range, settings, stateDirectory, log }: OpenNetworksOptions,
   signal: AbortSignal,
 ): Promise<OpenedNetworks> {
   const [ip, nsenter] = [findTool("ip"), findTool("nsenter")];
@@ -32,29 +34,43 @@ export async function openNetworks(
   if (process.getuid?.() !== 0) return without("networks for tasks need root");
   if (ip === undefined || nsenter === undefined)
     return without("networks for tasks need ip (iproute2) and nsenter (util-linux)");
-  const networks = makeNetworks({ owner, range, ip, nsenter });
+  const blocks = cutBlocks(range, owner);
+  const { whole } = blocks;
+  const ranges = policyRanges(whole, BLOCK_BITS, settings.default);
+  const rules = await ProcessRules.open({ owner, whole, ranges, settings, stateDirectory, log });
+  const networks = new TaskNetworks({ owner, blocks, rules, ip, nsenter });
   try {
-    await tryOut(networks, signal);
+    await tryOut(networks, settings, signal);
     await networks.open();
     return { networks, remark: undefined };
   } catch (error) {
+    await rules[Symbol.asyncDispose]();
     signal.throwIfAborted();
     const { reason = "they cannot be made" } = ExecutorError.from(error).facts as { reason?: string };
     return without(`networks for tasks do not work here: ${reason}`);
   }
 }
 
-function makeNetworks(options: ConstructorParameters<typeof TaskNetworks>[0]): TaskNetworks {
+export interface OpenNetworksOptions {
+  readonly owner: string;
+  /** The range that the networks are cut from, such as `10.212.0.0/16`. */
+  readonly range: string;
+  readonly settings: NetworkSettings;
+  readonly stateDirectory: string;
+  readonly log: Log | undefined;
+}
+
+function cutBlocks(range: string, owner: string): NetworkBlocks {
   try {
-    return new TaskNetworks(options);
+    return new NetworkBlocks(range, owner);
   } catch (cause) {
-    const reason = `"${options.range}" is no range of IPv4 addresses between /8 and /30`;
+    const reason = `"${range}" is no range of IPv4 addresses between /8 and /30`;
     throw new ExecutorError("CONFIG_INVALID", { reason }, { cause });
   }
 }
 
-async function tryOut(networks: TaskNetworks, signal: AbortSignal): Promise<void> {
-  const network = await networks.make();
+async function tryOut(networks: TaskNetworks, settings: NetworkSettings, signal: AbortSignal): Promise<void> {
+  const network = await networks.make(settings.default);
   try {
     await withDeadline(
       {

@@ -1,10 +1,12 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { NetworkPolicy } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
-import type { Block } from "./blocks.ts";
-import { NetworkBlocks, parseRoutes } from "./blocks.ts";
+import type { Block, NetworkBlocks } from "./blocks.ts";
+import { parseRoutes } from "./blocks.ts";
 import type { Fence } from "./fence.ts";
 import { lowerFence, raiseFence } from "./fence.ts";
 import { NetworkNames, namespacePath } from "./names.ts";
+import type { ProcessRules } from "./process-rules.ts";
 import { runIp } from "./run-ip.ts";
 import { removeNetworks } from "./sweep-networks.ts";
 
@@ -15,6 +17,7 @@ const TRIES = 3;
 export interface TaskNetwork {
   /** Where the task is reached. */
   readonly address: string;
+  readonly policy: NetworkPolicy;
   /** Program and arguments that run what follows them in the network. */
   readonly entrance: readonly string[];
   /** Takes it apart. @throws {@link ExecutorError} ENGINE_FAILED; may be called again then. */
@@ -23,24 +26,25 @@ export interface TaskNetwork {
 
 export interface TaskNetworksOptions {
   readonly owner: string;
-  /** The range that the networks are cut from, such as `10.212.0.0/16`. */
-  readonly range: string;
+  readonly blocks: NetworkBlocks;
+  readonly rules: ProcessRules;
   readonly ip: string;
   readonly nsenter: string;
 }
 
-/** Makes networks for sandboxes: a network name space, and a cable from it to the host. There is no route to anywhere else. */
+/** Makes networks for sandboxes: a network name space, and a cable from it to the host. Beyond that there is a route only where the policy has a way out. */
 export class TaskNetworks {
   readonly #names: NetworkNames;
   readonly #blocks: NetworkBlocks;
   readonly #ip: string;
   readonly #nsenter: string;
   readonly #fence: Fence;
+  readonly rules: ProcessRules;
 
-  /** @throws RangeError when the range is none. */
-  constructor({ owner, range, ip, nsenter }: TaskNetworksOptions) {
+  constructor({ owner, blocks, rules, ip, nsenter }: TaskNetworksOptions) {
     this.#names = new NetworkNames(owner);
-    this.#blocks = new NetworkBlocks(range, owner);
+    this.#blocks = blocks;
+    this.rules = rules;
     this.#ip = ip;
     this.#nsenter = nsenter;
     this.#fence = { owner, range: this.#blocks.range };
@@ -53,6 +57,7 @@ export class TaskNetworks {
 
   /** Sandboxes that still run keep their networks. Never rejects. */
   async close(): Promise<void> {
+    await this.rules[Symbol.asyncDispose]();
     try {
       await lowerFence(this.#ip, this.#fence);
     } catch {
@@ -61,16 +66,19 @@ export class TaskNetworks {
   }
 
   /** After a rejection nothing is left. @throws {@link ExecutorError} ENGINE_FAILED. */
-  async make(): Promise<TaskNetwork> {
+  async make(policy: NetworkPolicy): Promise<TaskNetwork> {
     for (let attempt = 1; ; attempt += 1) {
-      const block = this.#blocks.take(parseRoutes(readFileSync("/proc/net/route", "latin1")));
+      const block = this.#blocks.take(
+        parseRoutes(readFileSync("/proc/net/route", "latin1")),
+        this.rules.ranges[policy],
+      );
       if (block === undefined)
         throw new ExecutorError("ENGINE_FAILED", {
           reason: "all addresses for networks of tasks are in use",
         });
       try {
-        await this.#makeAt(block);
-        return this.#network(block);
+        await this.#makeAt(block, this.rules.hasWayOut(policy));
+        return this.#network(block, policy);
       } catch (error) {
         await this.#remove(block.index);
         if (attempt < TRIES) continue;
@@ -90,7 +98,7 @@ export class TaskNetworks {
     return this.#blocks.isTask(address);
   }
 
-  async #makeAt({ index, hostAddress, taskAddress }: Block): Promise<void> {
+  async #makeAt({ index, hostAddress, taskAddress }: Block, hasWayOut: boolean): Promise<void> {
     const [namespace, link] = [this.#names.namespace(index), this.#names.link(index)];
     await runIp(
       this.#ip,
@@ -103,6 +111,8 @@ export class TaskNetworks {
         `link set ${link} up`,
       ],
     );
+    // What comes from the task is passed on or not by this alone, where there should be no rules.
+    writeFileSync(`/proc/sys/net/ipv4/conf/${link}/forwarding`, hasWayOut ? "1" : "0");
     await runIp(
       this.#ip,
       ["-n", namespace],
@@ -111,13 +121,15 @@ export class TaskNetworks {
         ...withoutIpv6("eth0"),
         `address add ${taskAddress}/30 dev eth0`,
         "link set eth0 up",
+        ...(hasWayOut ? [`route add default via ${hostAddress}`] : []),
       ],
     );
   }
 
-  #network({ index, taskAddress }: Block): TaskNetwork {
+  #network({ index, taskAddress }: Block, policy: NetworkPolicy): TaskNetwork {
     return {
       address: taskAddress,
+      policy,
       entrance: [this.#nsenter, `--net=${namespacePath(this.#names.namespace(index))}`, "--"],
       remove: () => this.#remove(index),
     };
