@@ -16,6 +16,8 @@ export interface PrivateEngineOptions {
   readonly iptables?: boolean;
   /** Containers survive the engine's stop. Default: off. */
   readonly liveRestore?: boolean;
+  /** Variables of the engine's own environment, besides this process's. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Runtimes besides runc, by the name that containers are given; read anew at each start, so a test may change it in between. */
   readonly runtimes?: Readonly<Record<string, EngineRuntime>>;
 }
@@ -103,7 +105,8 @@ class Dockerd implements PrivateEngine {
     const { runtimes = {} } = this.#options;
     await writeFile(join(this.#root, "daemon.json"), JSON.stringify({ runtimes }));
     const log = openSync(join(this.#root, "log"), "a");
-    const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log] });
+    const env = { ...process.env, ...this.#options.env };
+    const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log], env });
     this.#child = child;
     await poll(
       "the private engine answers",
