@@ -1,12 +1,10 @@
 import type {
-  ClassReport,
   DriverHealth,
   NetworkPolicy,
   PeerAddress,
   PolicyRanges,
   Range,
   SandboxDriver,
-  TaskSpec,
 } from "../../core/index.ts";
 import {
   contains,
@@ -22,14 +20,14 @@ import { boundedWork } from "./bounded-work.ts";
 import { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
-import { planIsolation } from "./container/plan-isolation.ts";
 import { seccompProfile } from "./container/seccomp.ts";
 import { startSandbox } from "./container/start-sandbox.ts";
 import type { Engine } from "./engine/engine.ts";
 import { openEngine } from "./engine/engine.ts";
 import { toExecutorError } from "./engine/engine-error.ts";
 import { ImageResolver } from "./image/resolve-image.ts";
-import { configuredClasses } from "./isolation/configured-class.ts";
+import { ClassBook } from "./isolation/class-book.ts";
+import { openProber } from "./isolation/prober.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { NetworkMaker } from "./network/make-network.ts";
 import { NetworkPool } from "./network/network-pool.ts";
@@ -74,6 +72,7 @@ export async function openDockerDriver(
     const world = await openWorld(engine, range, options, scope, signal);
     scope.spawn((within) => world.deaths.follow(within));
     world.pool.open();
+    world.classes.testUnless("usable");
     return toDriver(world, range, options, scope);
   } catch (thrown) {
     await scope[Symbol.asyncDispose]();
@@ -107,8 +106,10 @@ async function openWorld(
   await maker.refreshForeign();
   const ahead = options.networksAhead ?? DEFAULT_NETWORKS_AHEAD;
   const pool = scope.use(new NetworkPool(maker, { ahead, log, nowMs: systemClock.nowMs }));
+  let onRegained = (): void => undefined;
   const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => {
     pool.dropAll();
+    onRegained();
     // An engine that starts anew arranges the host's rules anew, and whoever restarted it perhaps more than that.
     scope.spawn(() => rules.check());
   });
@@ -117,9 +118,26 @@ async function openWorld(
     // A start that fails after the driver has let go tidies up with nobody to wait for it.
     if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
   };
-  const configured = configuredClasses({ runtimes: [] });
-  const classes = { plan: (task: TaskSpec) => Promise.resolve(planIsolation(task, configured)) };
-  return { classes, engine, owner, reach, seccomp, deaths, maker, pool, rules, log, known: new Set(), inBackground };
+  const known = new Set<string>();
+  const parts = { engine, owner, reach, seccomp, deaths, maker, pool, rules, log, known, inBackground };
+  const classes = openClasses(parts, options, scope);
+  onRegained = () => classes.forget();
+  return { ...parts, classes };
+}
+
+function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions, scope: Scope): ClassBook {
+  const { log, doors = (): Promise<readonly []> => Promise.resolve([]), runtimes = [] } = options;
+  return new ClassBook({
+    settings: { runtimes },
+    prober: openProber(parts, doors),
+    log,
+    nowMs: systemClock.nowMs,
+    spawn: (test) => {
+      if (scope.signal.aborted)
+        test(scope.signal).catch(() => undefined); // does nothing any more
+      else scope.spawn(test);
+    },
+  });
 }
 
 /** Sets the rules, and says once what is not enforced without them. */
@@ -171,14 +189,16 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
   });
   return {
     name: "docker",
-    capabilities: { isolation: ["container"], canFreeze: true, canAdopt: true },
+    get capabilities() {
+      return { isolation: world.classes.usable(), canFreeze: true, canAdopt: true };
+    },
     resolve: (image, resolveOptions, signal) => resolver.resolve(image, resolveOptions, signal),
     start: (spec, signal) => startSandbox(world, spec, signal),
     leftovers: (signal) => findLeftovers(world, signal),
     health: (signal) => health(world.engine, signal),
-    classes: () => UNPROVEN,
-    probe: () => Promise.resolve(UNPROVEN),
-    configure: () => undefined,
+    classes: () => world.classes.reports(),
+    probe: (signal, isolation) => world.classes.probe(signal, isolation),
+    configure: (settings) => world.classes.configure(settings),
     networks: () => world.rules.report(),
     isTaskAddress: ({ remoteAddress }: PeerAddress) => {
       const address = parseAddress(remoteAddress);
@@ -187,10 +207,6 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
-
-const UNPROVEN: readonly ClassReport[] = [
-  { isolation: "container", runtime: undefined, state: "unproven", reasons: [], sight: undefined },
-];
 
 async function health(engine: Engine, signal: AbortSignal): Promise<DriverHealth> {
   try {

@@ -1,4 +1,5 @@
-import type { Log, NetworkSettings } from "../../core/index.ts";
+import type { DriverSettings, Log, NetworkSettings } from "../../core/index.ts";
+import type { DoorAddress } from "./isolation/probe-targets.ts";
 
 /**
  * How the daemon reaches a task: by the address of its network sandbox (`direct`, on the host), as a member of each task
@@ -39,6 +40,10 @@ export interface DockerDriverOptions {
   readonly pullTimeoutMs?: number | undefined;
   /** A pull that shows no progress for this long has failed. Default: 2 minutes. */
   readonly pullStallMs?: number | undefined;
+  /** The engine's runtimes that may be named, and the class that each is for. Default: none. */
+  readonly runtimes?: DriverSettings["runtimes"] | undefined;
+  /** Resolves once the executor's own doors listen, with where: a test sandbox tries to reach them. Default: none. */
+  readonly doors?: (() => Promise<readonly DoorAddress[]>) | undefined;
   readonly log?: Log | undefined;
 }
 

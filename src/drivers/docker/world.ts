@@ -1,8 +1,8 @@
-import type { Log, TaskSpec } from "../../core/index.ts";
+import type { Log } from "../../core/index.ts";
 import type { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
-import type { IsolationPlan } from "./container/plan-isolation.ts";
 import type { Engine } from "./engine/engine.ts";
+import type { ClassBook } from "./isolation/class-book.ts";
 import type { NetworkMaker } from "./network/make-network.ts";
 import type { NetworkPool } from "./network/network-pool.ts";
 import type { NetworkRules } from "./network/network-rules.ts";
@@ -19,15 +19,9 @@ export interface World {
   readonly pool: NetworkPool;
   readonly rules: NetworkRules;
   readonly log: Log | undefined;
-  readonly classes: Classes;
+  readonly classes: ClassBook;
   /** Ids of the containers and networks that this life has made or taken over; they are no leftovers. */
   readonly known: Set<string>;
   /** Carries tidying to its end behind a caller's back; its failure is logged, and disposing the driver waits for it. */
   inBackground(work: () => Promise<void>): void;
-}
-
-/** Which classes there are, and what is behind them. */
-export interface Classes {
-  /** Where a task runs; waits for the class's probe. @throws {@link ExecutorError} as `planIsolation` does. */
-  plan(task: TaskSpec, signal: AbortSignal): Promise<IsolationPlan>;
 }

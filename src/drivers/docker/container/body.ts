@@ -1,4 +1,5 @@
 import type { SandboxSpec } from "../../../core/index.ts";
+import { PROBE_CPU_MILLIS, PROBE_MEMORY_BYTES } from "../../../std/index.ts";
 import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
 import type { DeviceRequest } from "./gpu-request.ts";
@@ -14,6 +15,8 @@ import type { IsolationPlan } from "./plan-isolation.ts";
 export interface ContainerBody {
   readonly Image: string;
   readonly Entrypoint?: readonly string[];
+  /** Only for the test sandbox; tasks run as their image says. */
+  readonly User?: typeof NOBODY;
   readonly Env: readonly string[];
   readonly Labels: Labels;
   /** What an engine that stops sends first. */
@@ -71,9 +74,11 @@ export type NetworkPlace =
       readonly dns: readonly string[];
     };
 
-const PIDS_LIMIT = 256;
+export const PIDS_LIMIT = 256;
 /** It uses a tenth of a megabyte; but the runtime's own first steps in a container are counted too, and died at 6 MB now and then. */
 const PAUSE_MEMORY_BYTES = 32 * 1_048_576;
+/** A user without rights, and that a setuid program would leave. */
+const NOBODY = "65534:65534";
 const OPEN_FILES_LIMIT = 1024;
 /** Two files, so that a rotation never empties the tail; 1 MiB in all. */
 const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
@@ -163,7 +168,42 @@ export function pauseBody(
   };
 }
 
-function runtimeOf({ runtime }: IsolationPlan): Pick<HostBody, "Runtime"> {
+/** The body of a test sandbox: what every task gets, for a program of ours that runs for a moment. */
+export function probeBody(
+  image: string,
+  labels: Labels,
+  place: NetworkPlace & { readonly type: "own" },
+  seccomp: string | undefined,
+  { command, runtime }: { readonly command: readonly string[]; readonly runtime: RuntimeName | undefined },
+): ContainerBody {
+  return {
+    Image: image,
+    Entrypoint: command,
+    User: NOBODY,
+    Env: [],
+    Labels: labels,
+    Healthcheck: { Test: ["NONE"] },
+    HostConfig: {
+      ...networkOf(place),
+      ...runtimeOf({ runtime }),
+      CapDrop: ["ALL"],
+      SecurityOpt: securityOptions(seccomp),
+      NanoCpus: PROBE_CPU_MILLIS * 1_000_000,
+      Memory: PROBE_MEMORY_BYTES,
+      MemorySwap: PROBE_MEMORY_BYTES,
+      PidsLimit: PIDS_LIMIT,
+      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
+      Init: false,
+      ReadonlyRootfs: true,
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: LOG_CONFIG,
+    },
+    ...endpointOf(place),
+  };
+}
+
+function runtimeOf({ runtime }: Pick<IsolationPlan, "runtime">): Pick<HostBody, "Runtime"> {
   return runtime === undefined ? {} : { Runtime: runtime };
 }
 

@@ -18,6 +18,8 @@ export interface ContainerFacts {
   /** The engine's own words about a start that failed. */
   readonly error: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** The runtime that it runs in; engines fill in their default. */
+  readonly runtime: string;
   /** `container:<id>` or a network's name. */
   readonly networkMode: string;
   /** IPv4 address per network name. */
@@ -235,6 +237,7 @@ function toFacts(info: Docker.ContainerInspectInfo): ContainerFacts {
     wasOutOfMemory: state.OOMKilled,
     error: state.Error,
     labels: info.Config.Labels,
+    runtime: info.HostConfig.Runtime ?? "",
     networkMode: info.HostConfig.NetworkMode ?? "",
     addresses,
     publishedPort: published === undefined ? undefined : Number(published),

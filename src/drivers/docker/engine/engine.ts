@@ -32,10 +32,18 @@ export interface Engine {
   readonly containers: ContainerClient;
   readonly images: ImageClient;
   readonly networks: NetworkClient;
+  /** What containers can be run in now. */
+  runtimes(signal?: AbortSignal): Promise<RuntimeList>;
   /** Asks for a sign of life within 2 s, whatever else is going on. */
   ping(signal?: AbortSignal): Promise<void>;
   /** The engine's events for what carries the label, one JSON object a line, until it is destroyed or the engine ends. */
   openEvents(label: string, signal: AbortSignal): Promise<Readable>;
+}
+
+export interface RuntimeList {
+  readonly names: readonly string[];
+  /** The one for containers that name none. */
+  readonly byDefault: string;
 }
 
 /**
@@ -77,9 +85,18 @@ export async function openEngine(
     containers: new ContainerClient(docker, caller),
     images: new ImageClient(docker, caller),
     networks: new NetworkClient(docker, caller),
+    runtimes: async (readSignal) => {
+      const read = async (): Promise<unknown> => await docker.info();
+      return readRuntimes(await caller.read("info", read, { signal: readSignal }));
+    },
     ping: (pingSignal) => caller.look((abortSignal) => ping(docker, abortSignal), pingSignal),
     openEvents: (label, eventSignal) => openEvents(docker, caller, label, eventSignal),
   };
+}
+
+function readRuntimes(info: unknown): RuntimeList {
+  const runtimes = isRecord(info) && isRecord(info["Runtimes"]) ? info["Runtimes"] : {};
+  return { names: Object.keys(runtimes).sort(), byDefault: readText(info, "DefaultRuntime") ?? "" };
 }
 
 /** The library takes options here; its types know a callback only. */

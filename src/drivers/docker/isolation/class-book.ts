@@ -1,0 +1,252 @@
+import type { ClassReport, DriverSettings, IsolationClass, Log, TaskSpec } from "../../../core/index.ts";
+import { ExecutorError, isolationRefusal, judgeClass } from "../../../core/index.ts";
+import { orAbort, PROBE_CPU_MILLIS, withDeadline } from "../../../std/index.ts";
+import type { IsolationPlan } from "../container/plan-isolation.ts";
+import { planIsolation } from "../container/plan-isolation.ts";
+import type { ConfiguredClass } from "./configured-class.ts";
+import { configuredClasses } from "./configured-class.ts";
+import type { ProbeOutcome, Prober, ProbeSink } from "./prober.ts";
+
+/** How long a start waits for the probe of its class: a few probes of 10 s each may be before it. */
+const PROOF_DEADLINE_MS = 30_000;
+
+export interface ClassBookOptions {
+  readonly settings: DriverSettings;
+  readonly prober: Prober;
+  readonly log: Log | undefined;
+  readonly nowMs: () => number;
+  /** Runs a test alongside, under a signal that aborts, or has, when the driver closes. */
+  spawn(test: (signal: AbortSignal) => Promise<void>): void;
+}
+
+/** One class: what stands behind it now, and what is known about it. Replaced, never changed, when its runtime changes. */
+interface Entry {
+  readonly configured: ConfiguredClass;
+  report: ClassReport;
+  /** The test under way or about to begin. */
+  testing: Promise<void> | undefined;
+  /** Why the last test could not be carried out. */
+  failure: ExecutorError | undefined;
+}
+
+/** Who is tested in one round, and whom to tell. */
+type Round = Map<Entry, () => void>;
+
+/**
+ * What this driver knows about its classes:
+ *
+ *     unproven ──(seen and judged)──► usable | unusable ──(configured anew, engine returned)──► unproven
+ *         └──(the test could not be carried out)──► unproven; the next start tries again
+ */
+export class ClassBook {
+  readonly #options: ClassBookOptions;
+  #entries: ReadonlyMap<IsolationClass, Entry>;
+  #hostKernel: string | undefined;
+  #tail: Promise<void> = Promise.resolve();
+  /** The round that has not begun yet, if one is to come. */
+  #next: Round | undefined;
+
+  constructor(options: ClassBookOptions) {
+    this.#options = options;
+    this.#entries = entriesOf(configuredClasses(options.settings), new Map());
+  }
+
+  reports(): readonly ClassReport[] {
+    return [...this.#entries.values()].map(({ report }) => report);
+  }
+
+  usable(): readonly IsolationClass[] {
+    return this.reports()
+      .filter(({ state }) => state === "usable")
+      .map(({ isolation }) => isolation);
+  }
+
+  /** Where a task runs. @throws {@link ExecutorError} as `planIsolation` does; ISOLATION_UNAVAILABLE; why the probe could not be run. */
+  async plan(task: TaskSpec, signal: AbortSignal): Promise<IsolationPlan> {
+    const configured = [...this.#entries.values()].map((entry) => entry.configured);
+    const plan = planIsolation(task, configured, this.reports());
+    await this.prove(plan.isolation, plan.runtime, signal);
+    return plan;
+  }
+
+  /**
+   * Resolves once a class is known to be usable, with that runtime behind it.
+   *
+   * @throws {@link ExecutorError} ISOLATION_UNAVAILABLE, or why its probe could not be carried out; the signal's reason.
+   */
+  async prove(isolation: IsolationClass, runtime: string | undefined, signal: AbortSignal): Promise<void> {
+    const entry = this.#entries.get(isolation);
+    if (entry === undefined) throw isolationRefusal(isolation, this.reports());
+    if (entry.report.state === "unproven") await this.#wait(entry, signal);
+    const now = this.#entries.get(isolation);
+    if (now === undefined || now.configured.runtime !== runtime || now.report.state === "unusable") {
+      throw isolationRefusal(isolation, this.reports());
+    }
+    // The settings changed while it was tested: the new entry has a test of its own.
+    if (now !== entry) await this.prove(isolation, runtime, signal);
+    else if (now.report.state === "unproven") throw now.failure ?? new ExecutorError("ENGINE_UNAVAILABLE");
+  }
+
+  /** Tests all classes, or one, and resolves with what is known then. */
+  async probe(signal: AbortSignal, isolation?: IsolationClass): Promise<readonly ClassReport[]> {
+    const wanted = [...this.#entries.values()].filter(
+      ({ configured }) => isolation === undefined || configured.isolation === isolation,
+    );
+    await orAbort(Promise.all(wanted.map((entry) => this.#test(entry))), signal);
+    return this.reports();
+  }
+
+  /** What has not changed keeps its report; what is not usable is looked at anew. */
+  configure(settings: DriverSettings): void {
+    this.#entries = entriesOf(configuredClasses(settings), this.#entries);
+    this.testUnless("usable");
+  }
+
+  /** The engine was away: it may have come back with other runtimes under the same names. */
+  forget(): void {
+    this.#hostKernel = undefined;
+    const classes = [...this.#entries.values()].map(({ configured }) => configured);
+    this.#entries = entriesOf(classes, new Map());
+    this.testUnless("usable");
+  }
+
+  /** Begins to test, in the background, every class whose state is another. */
+  testUnless(state: ClassReport["state"]): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.report.state !== state) this.#test(entry).catch(() => undefined); // never: a test does not reject
+    }
+  }
+
+  async #wait(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { isolation } = entry.configured;
+    const facts = { reason: `the probe of the class ${isolation} did not end in time` };
+    const deadline = { ms: PROOF_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", facts, parent: signal } as const;
+    await withDeadline(deadline, (within) => orAbort(this.#test(entry), within));
+  }
+
+  /** Callers at once share one test; classes that are asked for together share its network. */
+  #test(entry: Entry): Promise<void> {
+    if (entry.testing !== undefined) return entry.testing;
+    const round = this.#next ?? this.#newRound();
+    entry.testing = new Promise<void>((resolve) => round.set(entry, resolve));
+    return entry.testing;
+  }
+
+  #newRound(): Round {
+    const round: Round = new Map();
+    const before = this.#tail;
+    this.#next = round;
+    this.#tail = new Promise<void>((resolve) => {
+      this.#options.spawn(async (signal) => {
+        try {
+          await before;
+          this.#next = undefined;
+          if (!signal.aborted) await this.#testAll(round, signal);
+        } finally {
+          // Those that the driver's end has left without an answer.
+          for (const entry of [...round.keys()]) settle(round, entry);
+          resolve();
+        }
+      });
+    });
+    return round;
+  }
+
+  async #testAll(round: Round, signal: AbortSignal): Promise<void> {
+    const beganMs = this.#options.nowMs();
+    const entries = [...round.keys()];
+    const classes = entries.map(({ configured }) => configured);
+    const needsHostKernel =
+      this.#hostKernel === undefined && classes.some(({ runtime }) => runtime !== undefined);
+    const sink: ProbeSink = {
+      onHostKernel: (kernel) => {
+        this.#hostKernel = kernel;
+      },
+      onOutcome: (isolation, outcome) => {
+        const entry = entries.find(({ configured }) => configured.isolation === isolation);
+        if (entry === undefined) return;
+        this.#take(entry, outcome, Math.round(this.#options.nowMs() - beganMs));
+        settle(round, entry);
+      },
+    };
+    await this.#options.prober.test({ classes, needsHostKernel }, sink, signal);
+  }
+
+  #take(entry: Entry, outcome: ProbeOutcome, tookMs: number): void {
+    const before = entry.report;
+    entry.failure = outcome.type === "untold" ? outcome.error : undefined;
+    entry.report = { ...before, ...this.#judge(entry, outcome) };
+    this.#tell(before, entry.report, tookMs);
+  }
+
+  #judge(
+    { configured, report }: Entry,
+    outcome: ProbeOutcome,
+  ): Pick<ClassReport, "state" | "reasons" | "sight"> {
+    if (outcome.type === "failed") return { state: "unusable", reasons: [outcome.reason], sight: undefined };
+    if (outcome.type === "untold") {
+      const reasons = [`its probe could not be carried out: ${outcome.error.message}`];
+      // What is known from before is still the best that is known.
+      return report.state === "unproven" ? { ...report, reasons } : report;
+    }
+    const { isolation, limits } = configured;
+    return judgeClass({
+      isolation,
+      findings: outcome.findings,
+      hostKernel: this.#hostKernel,
+      cpuMillis: PROBE_CPU_MILLIS,
+      limits,
+      knownMissing: this.#options.prober.knownMissing,
+      isTurnedAway: true,
+      needsNoNewPrivileges: true,
+    });
+  }
+
+  #tell(
+    before: ClassReport,
+    { isolation, runtime, state, reasons, sight }: ClassReport,
+    tookMs: number,
+  ): void {
+    const { log } = this.#options;
+    const isNews = before.state !== state || before.reasons.join() !== reasons.join();
+    const facts = { isolation, runtime, state, reasons, kernel: sight?.kernel, tookMs };
+    if (state === "usable") log?.log(isNews ? "info" : "debug", "isolation.probed", facts);
+    else log?.log(isNews ? "warn" : "debug", "isolation.unusable", facts);
+  }
+}
+
+/** Tells whoever waits for it that there is something to read. */
+function settle(round: Round, entry: Entry): void {
+  const tell = round.get(entry);
+  if (tell === undefined) return;
+  round.delete(entry);
+  entry.testing = undefined;
+  tell();
+}
+
+/** Keeps an entry whose runtime and terms are the same. */
+function entriesOf(
+  classes: readonly ConfiguredClass[],
+  before: ReadonlyMap<IsolationClass, Entry>,
+): ReadonlyMap<IsolationClass, Entry> {
+  return new Map(
+    classes.map((configured) => {
+      const old = before.get(configured.isolation);
+      const isSame =
+        old !== undefined &&
+        old.configured.runtime === configured.runtime &&
+        old.configured.limits === configured.limits;
+      return [configured.isolation, isSame ? old : unproven(configured)];
+    }),
+  );
+}
+
+function unproven(configured: ConfiguredClass): Entry {
+  const { isolation, runtime } = configured;
+  return {
+    configured,
+    report: { isolation, runtime, state: "unproven", reasons: [], sight: undefined },
+    testing: undefined,
+    failure: undefined,
+  };
+}
