@@ -1,5 +1,7 @@
 export type { Admission, AdmitPolicy, AdmitView, Demand } from "./admission/admit.ts";
 export { admit } from "./admission/admit.ts";
+export type { ExpectedHolding } from "./admission/expect-room.ts";
+export { expectRoom } from "./admission/expect-room.ts";
 export type { Holding, PlanRoomOptions, Room, Supply } from "./admission/plan-room.ts";
 export { planRoom } from "./admission/plan-room.ts";
 export { assertNever } from "./assert-never.ts";
@@ -87,6 +89,7 @@ export type {
   Observer,
   SandboxChange,
   StartStory,
+  Tracer,
 } from "./ports/observer.ts";
 export { CALL_ENDS, ENGINE_VERBS, joinObservers, NO_OBSERVER } from "./ports/observer.ts";
 export type {
