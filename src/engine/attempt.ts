@@ -15,7 +15,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
-import { ExecutorError } from "../core/index.ts";
+import { ExecutorError, outcomeOf } from "../core/index.ts";
 import type { CallOptions, CallSink, Placement } from "./executor.ts";
 import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
@@ -320,7 +320,8 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   }
 
   #settle(end: CallEnd): void {
-    const isHeard = end === "answered" && this.#sink !== undefined;
+    // Only a success opens a session; the caller of any other answer is told of none.
+    const isHeard = end === "answered" && this.#sink !== undefined && outcomeOf(this.#status).isSuccess;
     this.#state = "done";
     this.#sink = undefined;
     this.#end = end;

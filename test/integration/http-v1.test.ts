@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Route } from "../../src/contract/v1/route.ts";
 import { ROUTES } from "../../src/contract/v1/routes.ts";
 import { ExecutorError } from "../../src/core/index.ts";
-import { fakeSandbox } from "../support/fake-executor.ts";
+import { fakeSandbox, fakeSession } from "../support/fake-executor.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
 test("a raw call passes input, type, status and answer through as they are", async () => {
@@ -29,6 +29,7 @@ test("a raw call passes input, type, status and answer through as they are", asy
     image: "a/b:1",
     isolation: "default",
     sgx: false,
+    network: "default",
     resources: { cpuMillis: 500, memoryBytes: 268_435_456, gpuCount: 0, gpuMemoryBytes: 0 },
   });
   expect(door.executor.calls[0]?.request.contentType).toBe("application/x-thing");
@@ -326,6 +327,7 @@ test("every JSON answer of a looking route fits the schema that describes it", a
       reason: "no room",
     },
   ];
+  door.executor.sessionList = [fakeSession("known")];
   const started = await fetch(`${door.url}/v1/calls?image=a`, {
     method: "POST",
     headers: { prefer: "respond-async" },
@@ -335,7 +337,10 @@ test("every JSON answer of a looking route fits the schema that describes it", a
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     const schema = route.answers[200]?.content?.["application/json"];
     if (route.method !== "GET" || schema === undefined) continue;
-    const path = route.path.replace("{runId}", id).replace("{sandboxId}", "a");
+    const path = route.path
+      .replace("{runId}", id)
+      .replace("{sandboxId}", "a")
+      .replace("{sessionId}", "known");
     const answer = await fetch(`${door.url}${path}`, { headers: { accept: "application/json" } });
     const body: unknown = await answer.json();
     expect(schema.safeParse(body).error?.issues, name).toBeUndefined();

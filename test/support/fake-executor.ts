@@ -328,3 +328,18 @@ export function fakeSandbox(id: string, more: Partial<SandboxView> = {}): Sandbo
     ...more,
   };
 }
+
+/** A session as the executor tells of it. */
+export function fakeSession(sessionId: string | undefined, more: Partial<SessionView> = {}): SessionView {
+  const { taskKey: key, task, sandboxId } = fakeSandbox("a");
+  return {
+    sessionId: sessionId === undefined ? undefined : asId<"session">(sessionId),
+    sandboxId,
+    taskKey: key,
+    task,
+    calls: 0,
+    ageMs: 12.5,
+    expiresInMs: 1000.4,
+    ...more,
+  };
+}

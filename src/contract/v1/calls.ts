@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { problem } from "./problem.ts";
 import { named } from "./registry.ts";
+import { sessionId, sessionWish } from "./sessions.ts";
 import {
   count,
   cpu,
@@ -24,33 +25,68 @@ const inQuery = (schema: z.ZodType<number>) =>
     .transform(Number)
     .pipe(schema as z.ZodType<number, number>);
 
+const sgx = z.stringbool().describe("Run with the SGX device and the AESM socket.");
+
+const NEEDS_IMAGE = { path: ["image"], message: "must be given, except in a session" };
+
+/** A session knows its own task. */
+function namesItsTask({
+  image: name,
+  session,
+}: {
+  readonly image?: string | undefined;
+  readonly session?: string | undefined;
+}): boolean {
+  return name !== undefined || (session !== undefined && session !== "new");
+}
+
 /** What a call is for, as query parameters: the body is the task's input and nothing else. A misspelt one is refused: it may be a floor. */
-export const callQuery = z.strictObject({
-  image,
+const taskQuery = {
   cpu: inQuery(cpu).optional(),
   mem: inQuery(mem).optional(),
   gpus: inQuery(gpus).optional(),
   gpuMemory: inQuery(gpuMemory).optional(),
   isolation: isolationWish.default("default"),
-  sgx: z.stringbool().default(false).describe("Run with the SGX device and the AESM socket."),
-  path: taskPath.optional(),
+};
+
+export const callQuery = z
+  .strictObject({
+    image: image.optional(),
+    ...taskQuery,
+    sgx: sgx.default(false),
+    session: sessionWish.optional(),
+    path: taskPath.optional(),
+    queueTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for room at most this long."),
+    runTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for the answer at most this long."),
+  })
+  .refine(namesItsTask, NEEDS_IMAGE);
+export type CallQuery = z.output<typeof callQuery>;
+
+/** Whose evidence is wanted: a task, in the words of a call. */
+export const attestQuery = z.strictObject({
+  image,
+  ...taskQuery,
+  sgx: sgx.default(true).describe("`false`: a task that only acts like one, in a plain sandbox; to try things out."),
+  path: taskPath.optional().describe("The path of the evidence at the task's server. Default `/ra`."),
   queueTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for room at most this long."),
   runTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for the answer at most this long."),
 });
-export type CallQuery = z.output<typeof callQuery>;
 
 /** The same as one JSON body, for callers that cannot send raw input. */
 export const newRun = named(
   "NewRun",
   "A call to be run without waiting for its answer.",
   z.strictObject({
-    image,
+    image: image.optional(),
     cpu: cpu.optional(),
     mem: mem.optional(),
     gpus: gpus.optional(),
     gpuMemory: gpuMemory.optional(),
     isolation: isolationWish.default("default"),
     sgx: z.boolean().default(false),
+    session: sessionId
+      .optional()
+      .describe("Run on this session's server and on no other; the task may then be left out."),
     path: taskPath.optional(),
     queueTimeoutMs: timeoutMs.optional(),
     runTimeoutMs: timeoutMs.optional(),
@@ -63,7 +99,7 @@ export const newRun = named(
       .max(256)
       .regex(/^[\x21-\x7e][\x20-\x7e]*$/)
       .default("application/json"),
-  }),
+  }).refine(namesItsTask, NEEDS_IMAGE),
 );
 
 export const placement = named(

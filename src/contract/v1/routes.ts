@@ -3,11 +3,13 @@ import { callRoutes } from "./routes/calls.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { aboutRoutes, hostRoutes } from "./routes/host.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { sessionRoutes } from "./routes/sessions.ts";
 
 /** Every route under `/v1`, and the description of them. */
 export const ROUTES = {
   ...callRoutes,
   ...sandboxRoutes,
+  ...sessionRoutes,
   ...hostRoutes,
   ...eventRoutes,
   ...aboutRoutes,

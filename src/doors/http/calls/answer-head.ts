@@ -1,6 +1,6 @@
 import type { AnswerHead } from "../../../core/index.ts";
 import { ExecutorError, outcomeOf } from "../../../core/index.ts";
-import type { Placement } from "../../../engine/executor.ts";
+import type { Placement, SessionView } from "../../../engine/executor.ts";
 
 /** What of a task's headers reaches the caller: what describes its body, and nothing that speaks for this host. */
 const ALLOWED = new Set([
@@ -50,5 +50,14 @@ export function placementHeaders(placement: Placement | undefined): AnswerHeader
     "Hearth-Waited-Ms": Math.round(placement.waitedMs),
     "Hearth-Isolation": placement.isolation,
     "Hearth-Image-Digest": placement.imageDigest,
+  };
+}
+
+/** Tells the caller of the session that its call has opened. */
+export function sessionHeaders(session: SessionView | undefined): AnswerHeaders {
+  if (session?.sessionId === undefined) return {};
+  return {
+    "Hearth-Session": session.sessionId,
+    "Hearth-Session-Expires-Ms": Math.round(session.expiresInMs),
   };
 }

@@ -1,15 +1,17 @@
 import type { AnswerHead, Exchange } from "../../../core/index.ts";
-import type { CallSink, Placement } from "../../../engine/executor.ts";
+import { outcomeOf } from "../../../core/index.ts";
+import type { CallSink, Placement, SessionView } from "../../../engine/executor.ts";
 import { lingerThenClose } from "../answer/linger.ts";
 import { sendProblem } from "../answer/send-problem.ts";
 import type { RequestContext } from "../request-context.ts";
-import { answerHeaders } from "./answer-head.ts";
+import { answerHeaders, sessionHeaders } from "./answer-head.ts";
 
 /** Passes a task's answer on as it comes: its status, what describes its body, and its bytes; a slow caller slows the task. */
 export class StreamedAnswer implements CallSink {
   readonly #context: RequestContext;
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
+  #session: SessionView | undefined;
   #isPaused = false;
   #isOver = false;
 
@@ -29,6 +31,10 @@ export class StreamedAnswer implements CallSink {
     this.#context.onGone(() => this.#cancel());
   }
 
+  onSession(session: SessionView): void {
+    this.#session = session;
+  }
+
   onPlaced(placement: Placement): void {
     this.#placement = placement;
   }
@@ -37,7 +43,9 @@ export class StreamedAnswer implements CallSink {
     const { response } = this.#context;
     if (this.#isOver || response.destroyed) return;
     try {
-      response.writeHead(head.status, answerHeaders(head, this.#placement));
+      // Only a call that succeeds has opened one.
+      const session = outcomeOf(head.status).isSuccess ? sessionHeaders(this.#session) : {};
+      response.writeHead(head.status, { ...answerHeaders(head, this.#placement), ...session });
       response.flushHeaders();
     } catch (error) {
       this.#cancel();

@@ -1,8 +1,10 @@
 import type { CallQuery } from "../../../contract/v1/calls.ts";
 import type { BodySource, CallRequest, TaskSpec } from "../../../core/index.ts";
-import { DEFAULT_RESOURCES, ExecutorError, MEBIBYTE } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
 import type { CallOptions } from "../../../engine/executor.ts";
 import type { RequestContext } from "../request-context.ts";
+import { EVIDENCE_PATH, inputPath, isAttestation } from "./task-request.ts";
+import { toSessionWish } from "./to-task.ts";
 
 /** One call in the executor's words. */
 export interface Call {
@@ -14,39 +16,38 @@ export interface Call {
 /** Request headers that the task may see; all else is between the caller and us. */
 const PASSED_ON = ["accept", "accept-language", "traceparent", "tracestate"] as const;
 
+/** Who asks for evidence without a session calls again without one, and must meet the same server. */
+const HOLD = { type: "hold" } as const;
+const NO_BODY = Buffer.alloc(0);
+
 const PRINTABLE = /^[\x20-\x7e]*$/;
 
-/** A `/v1` call; what it leaves out has the contract's defaults. */
+/** What of a wish is about the call and not about its task. */
+type CallWish = Pick<CallQuery, "session" | "path" | "queueTimeoutMs" | "runTimeoutMs">;
+
+/** A `/v1` call of a task; what it leaves out has the contract's defaults. */
 export function toCall(
-  wish: CallQuery,
+  wish: CallWish,
+  task: TaskSpec,
   context: RequestContext,
   body: Uint8Array | BodySource,
   contentType: string | undefined,
 ): Call {
+  const isEvidence = wish.path === undefined && isAttestation(task, body);
+  const session = toSessionWish(wish) ?? (isEvidence ? HOLD : undefined);
   return {
-    task: {
-      image: wish.image,
-      isolation: wish.isolation,
-      sgx: wish.sgx,
-      network: "default",
-      resources: {
-        cpuMillis: wish.cpu === undefined ? DEFAULT_RESOURCES.cpuMillis : Math.round(wish.cpu * 1000),
-        memoryBytes: wish.mem === undefined ? DEFAULT_RESOURCES.memoryBytes : wish.mem * MEBIBYTE,
-        gpuCount: wish.gpus ?? 0,
-        gpuMemoryBytes: (wish.gpus ?? 0) === 0 ? 0 : (wish.gpuMemory ?? 0) * MEBIBYTE,
-      },
-    },
+    task,
     request: {
-      method: "POST",
-      // A task that serves SGX takes its input there (`contracts/meca.md` section 4).
-      path: wish.path ?? (wish.sgx ? "/run" : "/"),
-      contentType: checkedType(contentType),
+      method: isEvidence ? "GET" : "POST",
+      path: wish.path ?? (isEvidence ? EVIDENCE_PATH : inputPath(task)),
+      contentType: isEvidence ? "" : checkedType(contentType),
       headers: passedOn(context),
-      body,
+      body: isEvidence ? NO_BODY : body,
     },
     options: {
       door: "http",
       runId: context.runId,
+      ...(session === undefined ? {} : { session }),
       ...(wish.queueTimeoutMs === undefined ? {} : { queueTimeoutMs: wish.queueTimeoutMs }),
       ...(wish.runTimeoutMs === undefined ? {} : { runTimeoutMs: wish.runTimeoutMs }),
     },

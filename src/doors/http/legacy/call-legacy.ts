@@ -20,6 +20,7 @@ import {
 import type { CallSink, Executor, Placement } from "../../../engine/executor.ts";
 import { takeTurns } from "../../../std/index.ts";
 import { ByteBudget } from "../body/byte-budget.ts";
+import { EVIDENCE_PATH, inputPath, isAttestation } from "../calls/task-request.ts";
 import { nextRunId } from "../run-id.ts";
 import { AnswerCollector } from "./collect-answer.ts";
 import { JSON_TYPE, type LegacyAnswer, type LegacyBody } from "./legacy-answer.ts";
@@ -48,7 +49,6 @@ export interface LegacyExchange {
   cancel(): void;
 }
 
-const REMOTE_ATTESTATION = "SGXRAREQUEST";
 const NOTHING_TO_RELEASE = (): void => undefined;
 
 /** Opens the contract's `POST /` over an executor; it holds nothing that would have to be closed. */
@@ -74,7 +74,7 @@ class LegacyCall implements CallSink, LegacyExchange {
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
   /** Read by the executor when the call is cancelled. */
-  readonly #options: { readonly door: "http"; readonly runId: RunId; onCancel?: "close" };
+  readonly #options: { readonly door: "http"; readonly runId: RunId; onCancel?: "close"; session?: typeof HOLD };
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
   #isSuccess = false;
@@ -103,7 +103,10 @@ class LegacyCall implements CallSink, LegacyExchange {
     } else if (parsed.type === "refused") this.onError(parsed.error);
     else {
       const { task, input } = parsed;
-      this.#exchange = this.#executor.call(task, toRequest(task, input), this.#options, this);
+      const isEvidence = isAttestation(task, input);
+      if (isEvidence) this.#options.session = HOLD;
+      const request = toRequest(task, input, isEvidence);
+      this.#exchange = this.#executor.call(task, request, this.#options, this);
     }
   }
 
@@ -191,21 +194,20 @@ class LegacyCall implements CallSink, LegacyExchange {
 }
 
 /** What goes to the task: the input as it came (`contracts/meca.md` section 4, SGX tasks included). */
-function toRequest(task: TaskSpec, input: Buffer): CallRequest {
-  const isAttestation =
-    task.sgx && input.length === REMOTE_ATTESTATION.length && input.equals(ATTESTATION_BYTES);
+function toRequest(task: TaskSpec, input: Buffer, isEvidence: boolean): CallRequest {
   return {
-    method: isAttestation ? "GET" : "POST",
-    path: isAttestation ? "/ra" : task.sgx ? "/run" : "/",
-    contentType: isAttestation ? "" : "application/json",
+    method: isEvidence ? "GET" : "POST",
+    path: isEvidence ? EVIDENCE_PATH : inputPath(task),
+    contentType: isEvidence ? "" : "application/json",
     headers: NO_HEADERS,
-    body: isAttestation ? NO_BODY : input,
+    body: isEvidence ? NO_BODY : input,
   };
 }
 
-const ATTESTATION_BYTES = Buffer.from(REMOTE_ATTESTATION);
 const NO_HEADERS: CallRequest["headers"] = [];
 const NO_BODY = Buffer.alloc(0);
+/** These clients know no sessions, and send what follows an attestation as a call of its own. */
+const HOLD = { type: "hold" } as const;
 
 function badRequest(message: string, runId: RunId): LegacyAnswer {
   return {

@@ -1,6 +1,7 @@
 import type { CallQuery, Run } from "../../../contract/v1/calls.ts";
 import { idempotencyKey } from "../../../contract/v1/calls.ts";
 import { SSE_TYPE } from "../../../contract/v1/route.ts";
+import { ExecutorError } from "../../../core/index.ts";
 import { sendJson } from "../answer/send-json.ts";
 import { bodySource } from "../body/body-source.ts";
 import { contentLength } from "../body/content-length.ts";
@@ -8,6 +9,7 @@ import { check } from "../body/parse-json.ts";
 import { readBody } from "../body/read-body.ts";
 import { StreamedAnswer } from "../calls/stream-answer.ts";
 import { toCall } from "../calls/to-call.ts";
+import { toTask } from "../calls/to-task.ts";
 import type { DoorParts } from "../parts.ts";
 import type { RequestContext } from "../request-context.ts";
 import { replay } from "../runs/replay.ts";
@@ -50,9 +52,15 @@ export function sendStarted(
 async function passThrough(parts: DoorParts, context: RequestContext, query: CallQuery): Promise<void> {
   const { request } = context;
   const length = contentLength(request);
-  const isShort = length !== undefined && length <= READ_AHEAD_BYTES;
+  const asked = toTask(query, parts.executor);
+  // The input of an SGX task may be a word that is no input.
+  const isShort = length === undefined ? asked.sgx : length <= READ_AHEAD_BYTES;
   const body = isShort ? await readBody(parts, context) : bodySource(parts, context);
-  const { task, request: outgoing, options } = toCall(query, context, body, request.headers["content-type"]);
+  const {
+    task,
+    request: outgoing,
+    options,
+  } = toCall(query, asked, context, body, request.headers["content-type"]);
   // Servers of event streams listen for their client's end; other calls end as the setting says.
   const onCancel = request.headers.accept?.includes(SSE_TYPE) === true ? { onCancel: "close" as const } : {};
   const sink = new StreamedAnswer(context);
@@ -78,8 +86,13 @@ async function startRecorded(
   key: string | undefined,
   tap?: StreamedAnswer,
 ): Promise<Started> {
+  if (query.session === "new") {
+    const reason = "a recorded call may outlive its caller, so it opens no session; it may run in one";
+    throw new ExecutorError("INPUT_INVALID", { field: "session", reason });
+  }
+  const task = toTask(query, parts.executor);
   const body = await readBody(parts, context);
-  const recorded = toCall(query, context, body, context.request.headers["content-type"]);
+  const recorded = toCall(query, task, context, body, context.request.headers["content-type"]);
   return await parts.runs.start({ runId: context.runId, call: recorded, body, key, tap });
 }
 

@@ -19,6 +19,7 @@ export function showSandbox(view: SandboxView): Sandbox {
     slotsUsed: view.slotsUsed,
     slots: view.slots,
     calls: view.calls,
+    sessions: view.sessions,
     ageMs: view.ageMs,
     ...(view.idleMs === undefined ? {} : { idleMs: view.idleMs }),
     ...(view.phases === undefined ? {} : { phases: view.phases }),

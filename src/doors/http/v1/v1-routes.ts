@@ -8,6 +8,7 @@ import { readBody } from "../body/read-body.ts";
 import type { DoorParts } from "../parts.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { RouteEntry } from "../route-entry.ts";
+import { attest } from "./attest.ts";
 import { call } from "./call.ts";
 import { getConfig, patchConfig } from "./config.ts";
 import { drain, pause, unpause } from "./control.ts";
@@ -19,6 +20,7 @@ import { openapi } from "./openapi.ts";
 import { listTasks, prefetch } from "./prefetch.ts";
 import { cancelRun, followRun, getAnswer, getRun, listRuns } from "./runs.ts";
 import { evictSandbox, getSandbox, listSandboxes, listWaiting } from "./sandboxes.ts";
+import { endSession, getSession, listSessions } from "./sessions.ts";
 import { startRun } from "./start-run.ts";
 
 const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
@@ -36,6 +38,10 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   listWaiting,
   prefetch,
   listTasks,
+  attest,
+  listSessions,
+  getSession,
+  endSession,
   getHost,
   getStats,
   getConfig,

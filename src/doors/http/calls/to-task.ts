@@ -1,0 +1,52 @@
+import type { CallQuery } from "../../../contract/v1/calls.ts";
+import type { SessionId, TaskSpec } from "../../../core/index.ts";
+import { asId, DEFAULT_RESOURCES, MEBIBYTE, withSgx } from "../../../core/index.ts";
+import type { Executor, SessionWish } from "../../../engine/executor.ts";
+
+/** What of a wish says which task is meant. */
+export type TaskWish = Pick<
+  CallQuery,
+  "image" | "cpu" | "mem" | "gpus" | "gpuMemory" | "isolation" | "sgx" | "session"
+>;
+
+/**
+ * The task that a call is for. In a session that is the session's own: what the wish leaves out is taken from it, and the
+ * executor refuses what it says otherwise.
+ *
+ * @throws {@link ExecutorError} SESSION_NOT_FOUND, SESSION_ENDED.
+ */
+export function toTask(wish: TaskWish, executor: Executor): TaskSpec {
+  const joined = joinedSession(wish);
+  const base = joined === undefined ? undefined : executor.session(joined).task;
+  const given = base?.resources ?? DEFAULT_RESOURCES;
+  const gpuCount = wish.gpus ?? given.gpuCount;
+  const gpuMemoryBytes = wish.gpuMemory === undefined ? given.gpuMemoryBytes : wish.gpuMemory * MEBIBYTE;
+  return {
+    image: wish.image ?? base?.image ?? "",
+    ...words(wish, base),
+    network: base?.network ?? "default",
+    resources: {
+      cpuMillis: wish.cpu === undefined ? given.cpuMillis : Math.round(wish.cpu * 1000),
+      memoryBytes: wish.mem === undefined ? given.memoryBytes : wish.mem * MEBIBYTE,
+      gpuCount,
+      gpuMemoryBytes: gpuCount === 0 ? 0 : gpuMemoryBytes,
+    },
+  };
+}
+
+/** What the executor has to know of a call's session. */
+export function toSessionWish({ session }: Pick<TaskWish, "session">): SessionWish | undefined {
+  if (session === undefined) return undefined;
+  return session === NEW ? { type: "open" } : { type: "join", sessionId: asId<"session">(session) };
+}
+
+const NEW = "new";
+
+function joinedSession({ session }: TaskWish): SessionId | undefined {
+  return session === undefined || session === NEW ? undefined : asId<"session">(session);
+}
+
+function words(wish: TaskWish, base: TaskSpec | undefined): Pick<TaskSpec, "isolation" | "sgx"> {
+  const isSaid = wish.sgx || wish.isolation !== "default";
+  return base !== undefined && !isSaid ? { isolation: base.isolation, sgx: base.sgx } : withSgx(wish);
+}
