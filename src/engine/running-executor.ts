@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type {
   CallRequest,
   ClassReport,
@@ -106,6 +107,8 @@ export class RunningExecutor implements Executor, AttemptHost {
     const observer = given.observer ?? NO_OBSERVER;
     const parts = { ...given, driver: observeDriver(given.driver, observer, given.clock) };
     this.observer = observer;
+    // Every live sandbox listens to it.
+    setMaxListeners(0, this.#ending.signal);
     this.#parts = parts;
     this.#settings = parts.settings;
     this.#books = new Books(parts.settings);

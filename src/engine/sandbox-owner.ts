@@ -278,7 +278,7 @@ export class SandboxOwner {
   }
 
   async #watch(sandbox: Sandbox): Promise<void> {
-    const end = await Promise.race([sandbox.ended, aborted(this.#context.ending)]);
+    const end = await endUnless(sandbox.ended, this.#context.ending);
     // The executor lets go of a sandbox that it leaves to its next life.
     if (end === undefined) return;
     this.#end = end;
@@ -344,10 +344,16 @@ export class SandboxOwner {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<undefined> {
+/** Why a sandbox ended; `undefined` once the signal aborts. Leaves nothing on the signal, which outlives every sandbox. */
+function endUnless(ended: Promise<SandboxEnd>, signal: AbortSignal): Promise<SandboxEnd | undefined> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    const onAbort = (): void => resolve(undefined);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    void ended.then((end) => {
+      signal.removeEventListener("abort", onAbort);
+      resolve(end);
+    });
   });
 }
 
