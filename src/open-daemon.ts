@@ -18,6 +18,7 @@ import { openRunStore } from "./drivers/records/open-run-store.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
 import type { Executor } from "./engine/executor.ts";
 import { startExecutor } from "./engine/start-executor.ts";
+import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { showDaemon } from "./open-monitor.ts";
 import type { Scope } from "./std/index.ts";
@@ -63,7 +64,11 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const { settings, notes } = toSettings(config, host.capacity);
   log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
   const identity = { ownerId: state.ownerId, instanceId: randomBytes(6).toString("hex") };
-  const driver = scope.use(await openDriver(config, identity, log, scope.signal));
+  let onDoorsOpen: (doors: DoorAddresses) => void = () => undefined;
+  const doors = new Promise<DoorAddresses>((resolve) => {
+    onDoorsOpen = resolve;
+  });
+  const driver = scope.use(await openDriver(config, identity, log, scope.signal, () => doors));
   log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
   const access = {
     hostNames: config.http.allowed_hosts,
@@ -111,6 +116,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     executor,
   );
   scope.use(door);
+  onDoorsOpen([door, monitor]);
   const { version } = options;
   const shown = { executor, driver, gpus: parts.gpus, counters, door, ownerId: state.ownerId, version };
   showDaemon(monitor, shown, loaded, scope);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
+import { runtimesOf } from "./config/index.ts";
 import type { Log, NetworkSettings, SandboxDriver } from "./core/index.ts";
 import { ExecutorError, parseAllowEntry } from "./core/index.ts";
 import type { EngineTls } from "./drivers/docker/index.ts";
@@ -14,6 +15,11 @@ export interface DriverIdentity {
   readonly instanceId: string;
 }
 
+/** Where the executor's own doors listen. */
+export type DoorAddresses = readonly { readonly host: string; readonly port: number }[];
+/** Resolves once they do: a driver's test sandboxes try to reach them. */
+export type ListeningDoors = () => Promise<DoorAddresses>;
+
 /**
  * Opens the driver that the configuration names. `auto` takes Docker where an engine answers and processes where none does;
  * an engine that answers and cannot be used is an error, because falling back would quietly weaken every task's isolation.
@@ -25,10 +31,11 @@ export async function openDriver(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
+  doors?: ListeningDoors,
 ): Promise<SandboxDriver> {
   if (config.driver === "process") return await openProcesses(config, identity, log, signal);
   try {
-    return await openDocker(config, identity, log, signal);
+    return await openDocker(config, identity, log, signal, doors);
   } catch (error) {
     signal.throwIfAborted();
     const isAbsent = error instanceof ExecutorError && error.code === "ENGINE_UNAVAILABLE";
@@ -43,6 +50,7 @@ async function openDocker(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
+  doors: ListeningDoors | undefined,
 ): Promise<SandboxDriver> {
   const { docker, tasks } = config;
   const [{ openDockerDriver }, { withDeadline }] = await Promise.all([
@@ -69,6 +77,8 @@ async function openDocker(
           registryConfigPath: docker.registry_config,
           pullTimeoutMs: tasks.pull_timeout_s * 1000,
           pullStallMs: docker.pull_stall_s * 1000,
+          runtimes: runtimesOf(config),
+          doors,
           log,
         },
         bounded,

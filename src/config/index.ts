@@ -20,5 +20,5 @@ export { TOKEN_SCOPES } from "./schema-sections.ts";
 export type { Row } from "./table.ts";
 export { TABLE } from "./table.ts";
 export type { Clamped } from "./to-settings.ts";
-export { toSettings } from "./to-settings.ts";
+export { runtimesOf, toSettings } from "./to-settings.ts";
 export type { AccessToken } from "./tokens.ts";

@@ -62,7 +62,10 @@ export function toSettings(config: Config, host: HostCapacity): Clamped {
  * What the engine's runtimes are for. `microVM_runtime` is the contract's own key and stronger than a row for that class; a row
  * with its name says whether its limits may be missing.
  */
-function runtimesOf({ microVM_runtime: name, runtimes }: Config): readonly RuntimeSetting[] {
+export function runtimesOf({
+  microVM_runtime: name,
+  runtimes,
+}: Pick<Config, "microVM_runtime" | "runtimes">): readonly RuntimeSetting[] {
   if (name === "") return runtimes;
   const limits = runtimes.find((row) => row.name === name && row.isolation === "microVM")?.limits;
   const microVm: RuntimeSetting = { name, isolation: "microVM", limits: limits ?? "required" };

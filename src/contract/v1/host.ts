@@ -3,7 +3,38 @@ import { DOOR_NAMES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { count, isolation, resources } from "./shared.ts";
 
+const limitKind = z.enum(["cpu", "memory", "pids"]);
+
 export const executorState = z.enum(["running", "pausing", "paused", "draining"]);
+
+export const classReport = named(
+  "ClassReport",
+  "One isolation class as this host has it, and what a test sandbox in it showed.",
+  z.object({
+    isolation,
+    runtime: z
+      .string()
+      .optional()
+      .describe("The engine's runtime behind it; absent for the engine's own default."),
+    state: z
+      .enum(["usable", "unusable", "unproven"])
+      .describe("`unproven`: its probe has not ended; calls that need it wait for that."),
+    reasons: z
+      .array(z.string())
+      .describe("Why it is unusable, or what is missing in it though it is usable."),
+    sight: z
+      .object({
+        kernel: z.string().describe("Release and version as programs in it read them."),
+        hasOwnKernel: z.boolean().describe("Whether that is another kernel than the host's."),
+        enforced: z.array(limitKind).describe("Limits that were tried and held."),
+        ignored: z.array(limitKind).describe("Limits that were tried and did not hold."),
+        hasNoNewPrivileges: z.boolean().describe("Whether a setuid program gains nothing."),
+        reachesExecutor: z.boolean().describe("Whether the executor's own doors can be reached from inside."),
+      })
+      .optional()
+      .describe("What its probe saw; absent until one came far enough."),
+  }),
+);
 
 export const host = named(
   "Host",
@@ -12,7 +43,10 @@ export const host = named(
     version: z.string(),
     state: executorState,
     driver: z.string(),
-    isolation: z.array(isolation).describe("The classes on offer; the first is what `default` means."),
+    isolation: z.array(isolation).describe("The classes that are usable now, each proven by its probe."),
+    classes: z
+      .array(classReport)
+      .describe("Every class that is built in or configured; the first is what `default` means."),
     canFreeze: z.boolean(),
     canAdopt: z.boolean().describe("Whether warm sandboxes outlive the daemon."),
     cpuMillis: count.describe("All CPU of the host, in thousandths of a core."),

@@ -1,5 +1,6 @@
 import type { Host } from "../../../contract/v1/host.ts";
 import type { DoorParts } from "../parts.ts";
+import { showClass } from "./show-class.ts";
 
 /** This host as the API shows it. */
 export function showHost({ executor, options }: Pick<DoorParts, "executor" | "options">): Host {
@@ -10,6 +11,7 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     state: view.state,
     driver: view.driver,
     isolation: [...capabilities.isolation],
+    classes: view.classes.map(showClass),
     canFreeze: capabilities.canFreeze,
     canAdopt: capabilities.canAdopt,
     cpuMillis: host.cpuMillis,
