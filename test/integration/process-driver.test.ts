@@ -61,10 +61,13 @@ const attempt = (code: string): string =>
   `try { ${code}; return "done"; } catch (error) { return error.code ?? error.message; }`;
 
 describe("what a task sees", () => {
-  test("its environment is PATH, HOME, LANG and PORT, and what its task.json adds", async () => {
+  test("its environment is PATH, HOME, LANG, PORT and its cards, and what its task.json adds", async () => {
     const sandbox = await start(tells);
     const environment = (await inside(sandbox, "return process.env")) as Record<string, string>;
-    expect(Object.keys(environment).sort()).toEqual(["FLAVOUR", "HOME", "LANG", "PATH", "PORT"]);
+    const cards = ["CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"];
+    expect(Object.keys(environment).sort()).toEqual(
+      [...cards, "FLAVOUR", "HOME", "LANG", "PATH", "PORT"].sort(),
+    );
     expect(environment).toMatchObject({ FLAVOUR: "mild", PORT: String(sandbox.endpoint.port) });
   });
 

@@ -32,6 +32,8 @@ export interface BubblewrapOptions {
   readonly scratchBytes: number;
   /** Further folders of the host that tasks may read, at the same place. */
   readonly readOnlyPaths: readonly string[];
+  /** Device files of the host that the task may use, besides those that every program has. */
+  readonly devices: readonly string[];
   /** A list of name servers in place of the host's. */
   readonly resolvConf?: string | undefined;
   /** Whether the program inside changes to a uid of its own, for which it must keep three capabilities until then. */
@@ -57,6 +59,7 @@ export function bubblewrapArguments(options: BubblewrapOptions): readonly string
     ...["--ro-bind-try", options.resolvConf ?? "/etc/resolv.conf", "/etc/resolv.conf"],
     ...["--perms", "0644", "--ro-bind-data", String(PASSWD_FD), "/etc/passwd"],
     ...[...ownNodePieces(), ...options.readOnlyPaths].flatMap(readOnly),
+    ...options.devices.flatMap((path) => ["--dev-bind-try", path, path]),
     ...["--ro-bind", options.folder, TASK_PLACE],
     ...["--remount-ro", "/", "--chdir", TASK_PLACE],
   ];

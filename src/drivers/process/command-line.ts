@@ -28,6 +28,8 @@ export interface CommandWish {
   readonly uid: number | undefined;
   readonly scratchBytes: number;
   readonly readOnlyPaths: readonly string[];
+  /** Device files of the host that the task may use; without bubblewrap it sees all of them anyway. */
+  readonly devices: readonly string[];
   /** A list of name servers that the task sees in place of the host's. */
   readonly resolvConf?: string | undefined;
 }

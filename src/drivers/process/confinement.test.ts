@@ -24,6 +24,7 @@ const wish = (command: readonly string[], environment: Readonly<Record<string, s
   uid: 2_000_000_007,
   scratchBytes: 1024,
   readOnlyPaths: [],
+  devices: [],
 });
 
 describe("the command line", () => {

@@ -84,6 +84,7 @@ async function tryOut(
     uid,
     scratchBytes: 4096,
     readOnlyPaths: [],
+    devices: [],
   });
   try {
     return await withDeadline(

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { ClassReport, Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
 import { DEFAULT_NETWORK_SETTINGS, ExecutorError } from "../../core/index.ts";
+import type { CardNodes } from "./cards.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
 import { findConfinement } from "./confinement.ts";
@@ -35,6 +36,8 @@ export interface ProcessDriverOptions {
   /** What tasks may reach. Default: nothing but answers to the daemon, and `egress` for who asks. */
   readonly network?: NetworkSettings;
   readonly log?: Log | undefined;
+  /** The device files of the cards that a sandbox is given. Default: none, so that a task in bubblewrap sees no card. */
+  readonly cardNodes?: CardNodes;
   /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
   readonly avoid?: readonly ConfinementPart[];
   /** Ways that must be to be had: opening is refused where one is not. */
@@ -73,6 +76,7 @@ export async function openProcessDriver(
     taskDirectories: options.taskDirectories.map((directory) => resolve(directory)),
     readOnlyPaths,
     scratchBytes,
+    cardNodes: options.cardNodes ?? (() => []),
     records: new SandboxRecords(join(stateDirectory, "sandboxes"), owner),
     homes: join(stateDirectory, "homes", owner),
     ports: new PortLeases(),

@@ -2,6 +2,7 @@ import { chownSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { SandboxSpec } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
+import { cardEnvironment } from "./cards.ts";
 import type { Cgroup } from "./cgroup/cgroup.ts";
 import { commandLine } from "./command-line.ts";
 import type { LaunchedTask } from "./launch.ts";
@@ -97,7 +98,7 @@ async function spawnAt(
 ): Promise<SpawnedTask> {
   const { port, network, uid, home, cgroup } = held;
   const launchedAtMs = performance.now();
-  const launched = await launchIn(held, world, found);
+  const launched = await launchIn(held, world, spec, found);
   const startTicks = factsOf(launched.leader)?.startTicks;
   const processes = new TaskProcesses({
     leader: launched.leader,
@@ -124,17 +125,26 @@ async function spawnAt(
 function launchIn(
   { port, network, uid, home, cgroup }: Held,
   world: ProcessWorld,
+  { gpuIds }: SandboxSpec,
   { folder, task }: FoundTask,
 ): Promise<LaunchedTask> {
   const argv = commandLine(world.confinement, {
     folder,
     command: task.command,
-    environment: { ...task.env, PATH: taskPath(), HOME: home, LANG: "C.UTF-8", PORT: String(port) },
+    environment: {
+      ...task.env,
+      PATH: taskPath(),
+      HOME: home,
+      LANG: "C.UTF-8",
+      PORT: String(port),
+      ...cardEnvironment(gpuIds),
+    },
     entrance: network?.entrance ?? [],
     joinFiles: cgroup?.joinFiles ?? [],
     uid,
     scratchBytes: world.scratchBytes,
     readOnlyPaths: world.readOnlyPaths,
+    devices: world.cardNodes(gpuIds),
     resolvConf: network?.policy === "egress" ? world.networks?.rules.resolvConf : undefined,
   });
   const usesBubblewrap = world.confinement.bubblewrap !== undefined;

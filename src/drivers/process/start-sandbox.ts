@@ -1,6 +1,7 @@
 import type { Sandbox, SandboxSpec } from "../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
+import { refuseMissingCards } from "./cards.ts";
 import type { TaskExit } from "./launch.ts";
 import { processSandbox } from "./process-sandbox.ts";
 import { ExitedEarly, OnLoopbackOnly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
@@ -25,6 +26,7 @@ export async function startSandbox(
 ): Promise<Sandbox> {
   signal.throwIfAborted();
   refuseWhatIsNotHere(spec);
+  refuseMissingCards(spec);
   refuseNetwork(world, spec);
   const createdAtMs = performance.now();
   const deadline = { ms: spec.startTimeoutMs, code: "START_TIMEOUT", parent: signal } as const;
@@ -55,8 +57,6 @@ function refuseWhatIsNotHere({ task }: SandboxSpec): void {
   }
   if (task.sgx)
     throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the process driver does not offer SGX" });
-  if (task.resources.gpuCount > 0)
-    throw new ExecutorError("GPU_UNAVAILABLE", { reason: "the process driver does not hand out GPUs" });
 }
 
 /** Refuses before anything is made; on the host's network only who asks for nothing in particular gets in. */

@@ -1,4 +1,5 @@
 import type { SandboxId } from "../../core/index.ts";
+import type { CardNodes } from "./cards.ts";
 import type { CgroupRoot } from "./cgroup/cgroup.ts";
 import type { Confinement } from "./confinement.ts";
 import type { FolderDigests } from "./folder-digest.ts";
@@ -14,6 +15,7 @@ export interface ProcessWorld {
   readonly taskDirectories: readonly string[];
   readonly readOnlyPaths: readonly string[];
   readonly scratchBytes: number;
+  readonly cardNodes: CardNodes;
   readonly confinement: Confinement;
   readonly cgroups: CgroupRoot | undefined;
   readonly uids: TaskUids | undefined;
