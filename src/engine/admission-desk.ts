@@ -1,4 +1,17 @@
-import type { Amounts, Books, Clock, Demand, Holding, Rack, SandboxId, Settings } from "../core/index.ts";
+import type {
+  Admission,
+  Amounts,
+  Books,
+  Clock,
+  Demand,
+  DoorName,
+  Holding,
+  Rack,
+  Room,
+  SandboxId,
+  Settings,
+  Supply,
+} from "../core/index.ts";
 import {
   admit,
   afterLeaving,
@@ -33,6 +46,12 @@ export interface Application {
   /** Books what the demand needs, on these cards, all or nothing; called until it says `true`, and never again. */
   book(gpuIds: readonly string[]): boolean;
 }
+
+/** What would become of a demand. */
+export type Foresight =
+  | { readonly type: "grant"; readonly room: Room }
+  /** Behind that many others; `supply` is what there is for all of them. */
+  | { readonly type: "wait"; readonly ahead: number; readonly supply: Supply };
 
 interface Entry extends Application {
   readonly granted: () => void;
@@ -150,19 +169,38 @@ export class AdmissionDesk {
     this.#waiting.push(entry);
   }
 
+  /** What would become of one more demand now; nothing is changed by asking. */
+  foresee(demand: Demand): Foresight {
+    const waiting = this.#waiting.map((entry) => entry.demand);
+    const admission = this.#admit([...waiting, demand]);
+    if (admission.type === "grant" && admission.demand === demand) {
+      return { type: "grant", room: admission.room };
+    }
+    return { type: "wait", ahead: waiting.length, supply: this.#supply() };
+  }
+
+  #admit(demands: readonly Demand[]): Admission {
+    const { evictionOrder, passOverMs, shares } = this.#settings();
+    const view = {
+      demands,
+      ...this.#supply(),
+      holdings: this.#sandboxes.holdings(),
+      heldByDoor: (door: DoorName) => this.#books.heldByDoor(door),
+      nowMs: this.#clock.nowMs(),
+    };
+    return admit(view, { order: evictionOrder, passOverMs, shares });
+  }
+
+  /** What can be given out once everybody on the way out has gone, less what is promised already. */
+  #supply(): Supply {
+    return {
+      free: minus(this.#coming(), this.#promised()),
+      rack: this.#rackBut(undefined, this.#rackToCome()),
+    };
+  }
+
   #admitOne(): boolean {
-    const settings = this.#settings();
-    const admission = admit(
-      {
-        demands: this.#waiting.map((entry) => entry.demand),
-        free: minus(this.#coming(), this.#promised()),
-        rack: this.#rackBut(undefined, this.#rackToCome()),
-        holdings: this.#sandboxes.holdings(),
-        heldByDoor: (door) => this.#books.heldByDoor(door),
-        nowMs: this.#clock.nowMs(),
-      },
-      { order: settings.evictionOrder, passOverMs: settings.passOverMs, shares: settings.shares },
-    );
+    const admission = this.#admit(this.#waiting.map((entry) => entry.demand));
     if (admission.type !== "grant") {
       this.#hold(admission.type === "hold" ? admission.sandboxIds : []);
       return false;

@@ -9,6 +9,15 @@ import type { StartInProgress } from "./start-sandbox.ts";
 import { hostHasMemory, startSandbox } from "./start-sandbox.ts";
 import { thawSandbox } from "./thaw-sandbox.ts";
 
+/** What one more caller of a task would meet. */
+export type LineOutlook =
+  | { readonly type: "slot"; readonly owner: SandboxOwner }
+  /** A sandbox on its way will have a slot, or the task may have no more of them. */
+  | { readonly type: "wait" }
+  | { readonly type: "thaw"; readonly owner: SandboxOwner }
+  | { readonly type: "start" }
+  | { readonly type: "refused"; readonly error: ExecutorError };
+
 /**
  * Everything of one task: its callers in their order, its sandboxes, and the starts and wakings under way for it. Callers share
  * them: a new sandbox is only asked for when those that serve, and those on their way, have no slot for the next caller.
@@ -100,10 +109,19 @@ export class TaskLine {
     if (this.#waiting.length === 0) return;
     this.#serve();
     while (this.#waitingForAny() > this.#slotsComing()) {
-      const frozen = this.#owners.find((owner) => owner.state.type === "frozen" && !this.#thaws.has(owner));
+      const frozen = this.#frozen();
       if (frozen !== undefined) this.#thaw(frozen);
       else if (!this.#start()) return;
     }
+  }
+
+  /** What one more caller would meet; the same steps as `supply` takes, and nothing is changed by asking. */
+  foresee(): LineOutlook {
+    const owner = this.pick();
+    if (owner !== undefined) return { type: "slot", owner };
+    if (this.#waitingForAny() < this.#slotsComing()) return { type: "wait" };
+    const frozen = this.#frozen();
+    return frozen === undefined ? this.#startOutlook() : { type: "thaw", owner: frozen };
   }
 
   /** Refuses everybody who waits, and stops wanting more. */
@@ -157,15 +175,8 @@ export class TaskLine {
     if (phases.includes("starting")) return "its sandbox starts";
     if (phases.includes("resolving")) return "its image is looked up or pulled";
     if (this.#isThawing()) return "its sandbox wakes";
-    if (phases.includes("admitting") && !hostHasMemory(this.#context.host, this.task.resources)) {
-      return "the host itself has too little free memory now";
-    }
-    const { books } = this.#context;
-    const gpus = gpuWaitReason(this.task, books.rack, this.#context.gpuOffer());
-    if (phases.includes("admitting") && gpus !== undefined) return gpus;
-    if (phases.includes("admitting") || this.#thaws.size > 0) {
-      return "other tasks hold the CPU or memory that it needs";
-    }
+    if (phases.includes("admitting")) return roomReason(this.#context, this.task);
+    if (this.#thaws.size > 0) return "other tasks hold the CPU that it needs";
     return "all slots of its sandboxes are taken";
   }
 
@@ -223,24 +234,36 @@ export class TaskLine {
     return owner.calls === 0 ? "cold" : "warm";
   }
 
-  /** @returns whether a start was begun; not when the task has all the sandboxes that it may have. */
+  #frozen(): SandboxOwner | undefined {
+    return this.#owners.find((owner) => owner.state.type === "frozen" && !this.#thaws.has(owner));
+  }
+
+  /** @returns whether a start was begun. */
   #start(): boolean {
+    const outlook = this.#startOutlook();
+    if (outlook.type === "refused") this.#refuseUnbound(outlook.error);
+    if (outlook.type !== "start") return false;
+    this.#starts.add(startSandbox(this.#context, this));
+    return true;
+  }
+
+  /** Whether the task may have one more sandbox now. */
+  #startOutlook(): Exclude<LineOutlook, { readonly owner: SandboxOwner }> {
     const serving = this.#owners.filter((owner) => owner.isForAll).length;
     const admitting = [...this.#starts].filter((start) => start.phase !== "starting").length;
     // Its callers attest one server and then send it what only that one can read.
     const most = this.task.sgx ? 1 : this.#context.settings().sandboxesPerTask;
-    if (serving + admitting >= most) return false;
+    if (serving + admitting >= most) return { type: "wait" };
     const leftMs = backoffLeftMs(this.#failures, this.#context.clock.nowMs());
-    if (leftMs > 0) {
-      if (serving + admitting > 0) return false;
-      const retryAfterMs = Math.ceil(leftMs);
-      const failures = this.#failures?.count;
-      const reason = this.#lastFailure?.message;
-      this.#refuseUnbound(new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }));
-      return false;
-    }
-    this.#starts.add(startSandbox(this.#context, this));
-    return true;
+    if (leftMs <= 0) return { type: "start" };
+    if (serving + admitting > 0) return { type: "wait" };
+    const retryAfterMs = Math.ceil(leftMs);
+    const failures = this.#failures?.count;
+    const reason = this.#lastFailure?.message;
+    return {
+      type: "refused",
+      error: new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }),
+    };
   }
 
   #thaw(owner: SandboxOwner): void {
@@ -280,6 +303,12 @@ export class TaskLine {
     for (const start of [...this.#starts]) start.giveUpRoom(reason);
     for (const controller of [...this.#thaws.values()]) controller.abort(reason);
   }
+}
+
+/** Why a task's start waits for room, as a sentence. */
+export function roomReason({ host, books, gpuOffer }: EngineContext, task: TaskSpec): string {
+  if (!hostHasMemory(host, task.resources)) return "the host itself has too little free memory now";
+  return gpuWaitReason(task, books.rack, gpuOffer()) ?? "other tasks hold the CPU or memory that it needs";
 }
 
 /** A task that has not been tried for this long per failure, up to ten, starts with a clean slate. */
