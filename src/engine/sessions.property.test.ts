@@ -94,7 +94,8 @@ test("M22: under eviction pressure and faults no call of a session ever meets an
           calls.push(call);
           bound.push({ call, to });
         } else if (one.type === "plain") calls.push(record(executor, task(one.image)));
-        else if (one.type === "answer") channels.calls[one.which % Math.max(1, channels.calls.length)]?.answer();
+        else if (one.type === "answer")
+          channels.calls[one.which % Math.max(1, channels.calls.length)]?.answer();
         else if (one.type === "cancel") {
           const call = calls[one.which % Math.max(1, calls.length)];
           if (call === undefined || call.ends > 0) return;

@@ -73,7 +73,9 @@ test("M22: neither need, idle time nor a new content takes a sandbox from its se
   await parts.clock.advance(A_MOMENT_MS);
   expect(bound.placement?.sandboxId).toBe(sandboxId);
   parts.channels.calls[0]?.answer();
-  await expect(executor.evict(sandboxId, { isForced: false })).rejects.toMatchObject({ code: "SANDBOX_BUSY" });
+  await expect(executor.evict(sandboxId, { isForced: false })).rejects.toMatchObject({
+    code: "SANDBOX_BUSY",
+  });
   // A caller without a session gets the new content, once there is room for it.
   const plain = record(executor, task("a"));
   await parts.clock.advance(A_MOMENT_MS);

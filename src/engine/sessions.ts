@@ -208,7 +208,9 @@ export class Sessions {
   }
 
   #all(): readonly Session[] {
-    return this.#open.size + this.#holds.size === 0 ? NONE : [...this.#open.values(), ...this.#holds.values()];
+    return this.#open.size + this.#holds.size === 0
+      ? NONE
+      : [...this.#open.values(), ...this.#holds.values()];
   }
 
   /** Whoever has a session's id may use it, so a log has none. */

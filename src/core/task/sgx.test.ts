@@ -27,11 +27,14 @@ test("every word for SGX gives the same task and the same key, and never that of
   }
 });
 
-test.each(["process", "gvisor", "microVM"] as const)("SGX together with %s is refused, naming both", (isolation) => {
-  const refusal = sgxConflict(task({ isolation, sgx: true }));
-  expect(refusal).toMatchObject({ code: "SGX_UNAVAILABLE", facts: { isolation } });
-  expect(refusal?.message).toContain(isolation);
-});
+test.each(["process", "gvisor", "microVM"] as const)(
+  "SGX together with %s is refused, naming both",
+  (isolation) => {
+    const refusal = sgxConflict(task({ isolation, sgx: true }));
+    expect(refusal).toMatchObject({ code: "SGX_UNAVAILABLE", facts: { isolation } });
+    expect(refusal?.message).toContain(isolation);
+  },
+);
 
 test("SGX together with GPUs is refused, naming both; either alone is not", () => {
   const refusal = sgxConflict(task({ isolation: "default", sgx: true }, 2));
