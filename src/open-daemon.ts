@@ -25,6 +25,7 @@ import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { EngineCounters } from "./telemetry/metrics/index.ts";
+import { openTraces } from "./telemetry/traces/index.ts";
 
 /** 192 bits: whoever has a session's id may use it. */
 const SESSION_ID_BYTES = 24;
@@ -81,6 +82,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const wheel = new TimerWheel();
   const feed = new EventFeed({ life: identity.instanceId, nowMs: Date.now });
   const counters = new EngineCounters();
+  const traces = await openTraces(process.env, options.version);
+  if (traces !== undefined) scope.use(traces);
   const parts = {
     driver,
     openChannel: openCallChannel({ wheel }),
@@ -89,7 +92,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     clock: systemClock,
     log,
     settings,
-    observer: joinObservers([counters, feed.observer]),
+    observer: joinObservers([counters, feed.observer, ...(traces === undefined ? [] : [traces.observer])]),
+    ...(traces === undefined ? {} : { tracer: traces.tracer }),
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
     newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
@@ -105,6 +109,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
       limits: toHttpLimits(config.http),
       ...access,
       records,
+      isTraced: traces !== undefined,
       feed,
       describeConfig: () => live.describe(),
       applyConfig: (patch) => Promise.resolve(live.change(patch)),

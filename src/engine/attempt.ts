@@ -14,6 +14,7 @@ import type {
   StartStory,
   TaskKey,
   TaskSpec,
+  Tracer,
 } from "../core/index.ts";
 import { ExecutorError, outcomeOf } from "../core/index.ts";
 import type { CallOptions, CallSink, Placement } from "./executor.ts";
@@ -41,6 +42,8 @@ export interface AttemptHost {
   ended(attempt: Attempt): void;
   track(work: Promise<void>): void;
   readonly observer: Observer;
+  /** `undefined` where calls are not traced. */
+  readonly tracer: Tracer | undefined;
 }
 
 const NO_GPU_IDS: readonly string[] = [];
@@ -52,6 +55,7 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   readonly request: CallRequest;
   readonly options: CallOptions;
   readonly startedAtMs: number;
+  readonly trace: CallTrace | undefined;
   /** To a session, for a call that has to do with one. */
   tie: SessionTie | undefined;
   /** From when its wait for room or a slot is counted; progress of its start sets it anew. */
@@ -84,10 +88,11 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   constructor(host: AttemptHost, line: TaskLine, request: CallRequest, options: CallOptions, sink: CallSink) {
     this.#host = host;
     this.#line = line;
-    this.request = this.#prepared(outgoing(request, options));
+    this.startedAtMs = host.nowMs();
+    this.trace = host.tracer?.begin(request.headers, this.startedAtMs);
+    this.request = this.#prepared(outgoing(request, this.trace));
     this.options = options;
     this.#sink = sink;
-    this.startedAtMs = host.nowMs();
     this.waitingSinceMs = this.startedAtMs;
   }
 
@@ -101,10 +106,6 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
 
   get runId(): RunId | undefined {
     return this.options.runId;
-  }
-
-  get trace(): CallTrace | undefined {
-    return this.options.trace;
   }
 
   get task(): TaskSpec {

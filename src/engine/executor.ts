@@ -1,7 +1,6 @@
 import type {
   AnswerSink,
   CallRequest,
-  CallTrace,
   ClassReport,
   DoorName,
   DriverCapabilities,
@@ -81,8 +80,6 @@ export interface CallOptions {
   readonly door: DoorName;
   /** What the door calls this call to its caller. */
   readonly runId?: RunId;
-  /** The call's place in its caller's trace; the task is told of it. */
-  readonly trace?: CallTrace;
   /** Shorter than the setting if given; milliseconds. */
   readonly queueTimeoutMs?: number;
   /** Shorter than the setting if given; milliseconds. */

@@ -1,8 +1,7 @@
-import type { BodySource, CallRequest } from "../core/index.ts";
-import type { CallOptions } from "./executor.ts";
+import type { BodySource, CallRequest, CallTrace } from "../core/index.ts";
 
 /** What goes to the task of what the caller sent: the same, with our place in its trace if there is one. */
-export function outgoing(request: CallRequest, { trace }: CallOptions): CallRequest {
+export function outgoing(request: CallRequest, trace: CallTrace | undefined): CallRequest {
   if (trace === undefined) return request;
   const headers = request.headers.filter(([name]) => !/^trace(?:parent|state)$/i.test(name));
   headers.push(["traceparent", trace.traceparent]);

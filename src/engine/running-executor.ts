@@ -21,6 +21,7 @@ import type {
   Settings,
   TaskKey,
   TaskSpec,
+  Tracer,
 } from "../core/index.ts";
 import { Books, ExecutorError, NO_OBSERVER, taskKey } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
@@ -71,6 +72,8 @@ export interface ExecutorParts {
   readonly log: Log;
   /** Hears what happens. Left out: nobody does. */
   readonly observer?: Observer;
+  /** Left out: calls are not traced. */
+  readonly tracer?: Tracer;
   /** Whether calls tell what they used of their sandbox. Default: no. */
   readonly measuresUse?: boolean;
   readonly settings: Settings;
@@ -84,6 +87,7 @@ export interface ExecutorParts {
 /** The executor: the owner of the books, of every task's line and of every call that runs. */
 export class RunningExecutor implements Executor, AttemptHost {
   readonly observer: Observer;
+  readonly tracer: Tracer | undefined;
   readonly #parts: ExecutorParts;
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
@@ -109,6 +113,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.observer = observer;
     // Every live sandbox listens to it.
     setMaxListeners(0, this.#ending.signal);
+    this.tracer = given.tracer;
     this.#parts = parts;
     this.#settings = parts.settings;
     this.#books = new Books(parts.settings);

@@ -4,6 +4,7 @@ import type { LifeState, StopCause } from "../sandbox/life.ts";
 import type { DoorName } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
+import type { CallRequest } from "./channel.ts";
 import type { StartPhases } from "./driver.ts";
 import type { RunPlacement } from "./records.ts";
 import type { SandboxUse } from "./sandbox-use.ts";
@@ -33,6 +34,12 @@ export interface CallTrace {
   readonly traceparent: string;
   /** As the caller sent it. */
   readonly tracestate: string | undefined;
+}
+
+/** Follows calls over the hosts that they pass. */
+export interface Tracer {
+  /** A call was accepted. Its end is told to the observer that belongs to this tracer, with what comes back here. */
+  begin(headers: CallRequest["headers"], acceptedAtMs: number): CallTrace;
 }
 
 /**

@@ -40,6 +40,8 @@ export interface HttpDoorOptions {
   isTaskAddress(peer: PeerAddress): boolean;
   /** Where calls are recorded that asked for it. The caller disposes it, after the executor. */
   readonly records: RunStore;
+  /** Whether the executor traces calls, and so has to hear of every caller's trace. */
+  readonly isTraced?: boolean;
   /** What happens on this host: the observer of the executor that the door is opened for. */
   readonly feed: EventFeed;
   /** The settings in force, secrets masked. */

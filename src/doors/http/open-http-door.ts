@@ -58,7 +58,8 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
     httpServer: server,
     legacy,
     wheel: options.wheel,
-    isOn: () => !guard.wantsToken && !state.isClosing,
+    // It looks at no header that it does not need, so it would lose a caller's trace.
+    isOn: () => !guard.wantsToken && !state.isClosing && options.isTraced !== true,
     isPlainPeer: (socket) => guard.isPlainPeer(socket),
     isPlainHost: (host) => guard.isKnownHost(host),
     limits: {

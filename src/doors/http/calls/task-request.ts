@@ -9,7 +9,10 @@ export const EVIDENCE_PATH = "/ra";
 /** Whether an input asks for remote attestation instead of being one. */
 export function isAttestation(task: TaskSpec, input: CallRequest["body"]): boolean {
   return (
-    task.sgx && input instanceof Uint8Array && input.length === ATTESTATION.length && ATTESTATION.equals(input)
+    task.sgx &&
+    input instanceof Uint8Array &&
+    input.length === ATTESTATION.length &&
+    ATTESTATION.equals(input)
   );
 }
 

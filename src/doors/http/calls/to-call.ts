@@ -14,7 +14,7 @@ export interface Call {
 }
 
 /** Request headers that the task may see; all else is between the caller and us. */
-const PASSED_ON = ["accept", "accept-language", "traceparent", "tracestate"] as const;
+const PASSED_ON = ["accept", "accept-language"] as const;
 
 /** Who asks for evidence without a session calls again without one, and must meet the same server. */
 const HOLD = { type: "hold" } as const;
@@ -62,11 +62,19 @@ function checkedType(contentType: string | undefined): string {
   return contentType;
 }
 
-function passedOn({ request, runId }: RequestContext): [string, string][] {
-  const headers: [string, string][] = [["Hearth-Run-Id", runId]];
-  for (const name of PASSED_ON) {
+function passedOn(context: RequestContext): [string, string][] {
+  const { runId } = context;
+  return [["Hearth-Run-Id", runId], ...headersOf(context, PASSED_ON), ...traceHeaders(context)];
+}
+
+/** The caller's place in its trace. */
+export function traceHeaders(context: RequestContext): [string, string][] {
+  return headersOf(context, ["traceparent", "tracestate"]);
+}
+
+function headersOf({ request }: RequestContext, names: readonly string[]): [string, string][] {
+  return names.flatMap((name): [string, string][] => {
     const value = request.headers[name];
-    if (typeof value === "string" && PRINTABLE.test(value)) headers.push([name, value]);
-  }
-  return headers;
+    return typeof value === "string" && PRINTABLE.test(value) ? [[name, value]] : [];
+  });
 }

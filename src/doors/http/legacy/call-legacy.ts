@@ -40,8 +40,14 @@ export interface LegacyCaller {
    *
    * @param body of the request; it must stay as it is until the answer.
    * @param runId what the answer's `Hearth-Run-Id` says; a new one by default.
+   * @param headers for the task; none by default.
    */
-  call(body: Buffer, onAnswer: (answer: LegacyAnswer) => void, runId?: RunId): LegacyExchange;
+  call(
+    body: Buffer,
+    onAnswer: (answer: LegacyAnswer) => void,
+    runId?: RunId,
+    headers?: CallRequest["headers"],
+  ): LegacyExchange;
 }
 
 export interface LegacyExchange {
@@ -57,9 +63,9 @@ export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
   const reader = new ExecutionRequestReader();
   const budget = new ByteBudget(options.answersLimitBytes);
   return {
-    call(body, onAnswer, runId = nextRunId()) {
+    call(body, onAnswer, runId = nextRunId(), headers = NO_HEADERS) {
       const collector = new AnswerCollector(options.answerLimitBytes, budget);
-      const call = new LegacyCall(executor, runId, collector, onAnswer);
+      const call = new LegacyCall(executor, runId, collector, onAnswer, headers);
       if (body.length > LARGE_REQUEST_BYTES) call.beginInSteps(readLargeRequest(body));
       else call.begin(reader.parse(body));
       return call;
@@ -73,8 +79,14 @@ class LegacyCall implements CallSink, LegacyExchange {
   readonly #runId: RunId;
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
+  readonly #headers: CallRequest["headers"];
   /** Read by the executor when the call is cancelled. */
-  readonly #options: { readonly door: "http"; readonly runId: RunId; onCancel?: "close"; session?: typeof HOLD };
+  readonly #options: {
+    readonly door: "http";
+    readonly runId: RunId;
+    onCancel?: "close";
+    session?: typeof HOLD;
+  };
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
   #isSuccess = false;
@@ -88,7 +100,9 @@ class LegacyCall implements CallSink, LegacyExchange {
     runId: RunId,
     collector: AnswerCollector,
     onAnswer: (answer: LegacyAnswer) => void,
+    headers: CallRequest["headers"],
   ) {
+    this.#headers = headers;
     this.#executor = executor;
     this.#runId = runId;
     this.#options = { door: "http", runId };
@@ -105,7 +119,7 @@ class LegacyCall implements CallSink, LegacyExchange {
       const { task, input } = parsed;
       const isEvidence = isAttestation(task, input);
       if (isEvidence) this.#options.session = HOLD;
-      const request = toRequest(task, input, isEvidence);
+      const request = toRequest(task, input, isEvidence, this.#headers);
       this.#exchange = this.#executor.call(task, request, this.#options, this);
     }
   }
@@ -194,12 +208,17 @@ class LegacyCall implements CallSink, LegacyExchange {
 }
 
 /** What goes to the task: the input as it came (`contracts/meca.md` section 4, SGX tasks included). */
-function toRequest(task: TaskSpec, input: Buffer, isEvidence: boolean): CallRequest {
+function toRequest(
+  task: TaskSpec,
+  input: Buffer,
+  isEvidence: boolean,
+  headers: CallRequest["headers"],
+): CallRequest {
   return {
     method: isEvidence ? "GET" : "POST",
     path: isEvidence ? EVIDENCE_PATH : inputPath(task),
     contentType: isEvidence ? "" : "application/json",
-    headers: NO_HEADERS,
+    headers,
     body: isEvidence ? NO_BODY : input,
   };
 }

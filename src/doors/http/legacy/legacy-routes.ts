@@ -1,5 +1,6 @@
 import type { Scope } from "../../../contract/v1/route.ts";
 import { readBody } from "../body/read-body.ts";
+import { traceHeaders } from "../calls/to-call.ts";
 import type { DoorParts } from "../parts.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { RouteEntry } from "../route-entry.ts";
@@ -25,7 +26,8 @@ export function legacyRoutes(parts: DoorParts, legacy: LegacyCaller): RouteEntry
     answer: (context) => answer(parts, context),
   });
   const call: Answer = async (_, context) => {
-    answerLegacyCall(legacy, await readBody(parts, context), context.response);
+    const headers = parts.options.isTraced === true ? traceHeaders(context) : undefined;
+    answerLegacyCall(legacy, await readBody(parts, context), context.response, headers);
   };
   return [
     route("POST", "/", ["run"], call),
