@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
 import type { HostMonitor, PeerAddress, Settings } from "./core/index.ts";
-import { asId, imagePolicy, joinObservers, NO_GPUS } from "./core/index.ts";
+import { asId, imagePolicy, joinObservers } from "./core/index.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
 import { Guard } from "./doors/http/guards/guard.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
@@ -20,6 +20,7 @@ import type { Executor } from "./engine/executor.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
+import { openGpus } from "./open-gpus.ts";
 import { showDaemon } from "./open-monitor.ts";
 import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
@@ -69,7 +70,10 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const doors = new Promise<DoorAddresses>((resolve) => {
     onDoorsOpen = resolve;
   });
-  const driver = scope.use(await openDriver(config, identity, log, scope.signal, () => doors));
+  // Before the driver, so that the cards have been read by the time that calls come.
+  const gpus = scope.use(openGpus(config, log));
+  const links = { doors: () => doors, cardNodes: (ids: readonly string[]) => gpus.nodesOf(ids) };
+  const driver = scope.use(await openDriver(config, identity, log, scope.signal, links));
   log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
   const access = {
     hostNames: config.http.allowed_hosts,
@@ -88,7 +92,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     driver,
     openChannel: openCallChannel({ wheel }),
     host,
-    gpus: NO_GPUS,
+    gpus,
     clock: systemClock,
     log,
     settings,
@@ -123,7 +127,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   scope.use(door);
   onDoorsOpen([door, monitor]);
   const { version } = options;
-  const shown = { executor, driver, gpus: parts.gpus, counters, door, ownerId: state.ownerId, version };
+  const shown = { executor, driver, gpus, counters, door, ownerId: state.ownerId, version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name };
 }

@@ -20,6 +20,13 @@ export type DoorAddresses = readonly { readonly host: string; readonly port: num
 /** Resolves once they do: a driver's test sandboxes try to reach them. */
 export type ListeningDoors = () => Promise<DoorAddresses>;
 
+/** What a driver is told of the other parts. */
+export interface DriverLinks {
+  readonly doors?: ListeningDoors;
+  /** The device files of cards, by UUID. */
+  readonly cardNodes?: (gpuIds: readonly string[]) => readonly string[];
+}
+
 /**
  * Opens the driver that the configuration names. `auto` takes Docker where an engine answers and processes where none does;
  * an engine that answers and cannot be used is an error, because falling back would quietly weaken every task's isolation.
@@ -31,17 +38,17 @@ export async function openDriver(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
-  doors?: ListeningDoors,
+  links: DriverLinks = {},
 ): Promise<SandboxDriver> {
-  if (config.driver === "process") return await openProcesses(config, identity, log, signal);
+  if (config.driver === "process") return await openProcesses(config, identity, log, signal, links);
   try {
-    return await openDocker(config, identity, log, signal, doors);
+    return await openDocker(config, identity, log, signal, links);
   } catch (error) {
     signal.throwIfAborted();
     const isAbsent = error instanceof ExecutorError && error.code === "ENGINE_UNAVAILABLE";
     if (config.driver === "docker" || !isAbsent) throw error;
     log.log("info", "driver.missed", { driver: "docker", host: config.docker.host, reason: error.message });
-    return await openProcesses(config, identity, log, signal);
+    return await openProcesses(config, identity, log, signal, links);
   }
 }
 
@@ -50,7 +57,7 @@ async function openDocker(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
-  doors: ListeningDoors | undefined,
+  { doors }: DriverLinks,
 ): Promise<SandboxDriver> {
   const { docker, tasks } = config;
   const [{ openDockerDriver }, { withDeadline }] = await Promise.all([
@@ -91,6 +98,7 @@ async function openProcesses(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
+  { cardNodes }: DriverLinks,
 ): Promise<SandboxDriver> {
   const { openProcessDriver } = await import("./drivers/process/index.ts");
   const driver = await openProcessDriver(
@@ -103,6 +111,7 @@ async function openProcesses(
       log,
       avoid: partsToAvoid(config),
       requires: config.process.bubblewrap === "on" ? ["bubblewrap"] : [],
+      ...(cardNodes === undefined ? {} : { cardNodes }),
     },
     signal,
   );
