@@ -156,6 +156,7 @@ const OTHER = {
   id: "aaaaccccbbbbddddeeeeffffgg",
   label: "x\u001b[31m",
   image: "other:latest",
+  resources: { ...SANDBOX.resources, gpuCount: 2, gpuMemoryBytes: 4_294_967_296 },
   idleMs: 10,
 };
 
@@ -314,8 +315,9 @@ describe("lists", () => {
     const at = await startDaemon(routes);
     const table = await hearth(["ps", "-H", at]);
     expect(table.out).toContain(
-      "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  1/4    9      1 min 1 s  -",
+      "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  -         1/4    9      1 min 1 s  -",
     );
+    expect(table.out).toMatch(/other:latest .* 128 MB {2}2 x 4 GB {2}1\/4/);
     expect(table.out).toContain("big    2      10 ms  no room");
     expect(table.out).not.toContain("\u001b");
     expect((await hearth(["ps", "-q", "-H", at])).out).toBe(`${SANDBOX.id}\n${OTHER.id}\n`);
@@ -423,6 +425,31 @@ describe("config", () => {
 });
 
 describe("the rest", () => {
+  test("stats lists the host's cards with what is on each, and says why there are none", async () => {
+    const amounts = { cpuMillis: 4000, memoryBytes: 1_073_741_824, gpuCount: 2 };
+    const gpu = {
+      ...{ id: "GPU-a", index: 0, model: "Test 24G", memoryBytes: 25_769_803_776 },
+      ...{ memoryUsedBytes: 2_576_980_378, computePercent: 42, isHealthy: true, isBusyOutside: false },
+      holders: [{ sandboxId: "s", memoryBytes: 0 }],
+    };
+    const host = {
+      ...{ version: "1", state: "running", driver: "docker", isolation: ["container"] },
+      ...{ cpuMillis: 8000, memoryBytes: 1_073_741_824, cpuPercent: 1, memoryPercent: 2 },
+      ...{ capacity: amounts, reserved: { ...amounts, gpuCount: 1 }, running: 0, waiting: 0, sandboxes: 1 },
+    };
+    const free = { ...gpu, id: "GPU-b", index: 1, holders: [] };
+    const busy = { ...free, id: "GPU-c", index: 2, isBusyOutside: true };
+    const sick = { ...free, id: "GPU-d", index: 3, isHealthy: false, reason: "XID 79" };
+    const at = await startDaemon({
+      "GET /v1/host": json({ ...host, gpus: [gpu, free, busy, sick] }),
+      "GET /v1/stats": json({}),
+    });
+    const { out } = await hearth(["stats", "-H", at]);
+    expect(out).toMatch(/^GPUs +2 +1$/m);
+    expect(out).toMatch(/^0 +Test 24G +24 GB +10 % +42 % +1 task +GPU-a$/m);
+    for (const state of ["free", "in use from outside", "unusable: XID 79"]) expect(out).toContain(state);
+  });
+
   test("pause says how many calls still run", async () => {
     const at = await startDaemon({
       "POST /v1/pause": json({ state: "pausing", running: 2 }),

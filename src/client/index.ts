@@ -2,7 +2,7 @@ export type { Problem } from "../contract/problem.ts";
 export type { Placement, Progress, Run, RunList } from "../contract/v1/calls.ts";
 export type { Config, ConfigChanged, ConfigEntry, ConfigPatch } from "../contract/v1/config.ts";
 export type { Access, EngineHealth, HostEvent, Live, LiveSandbox } from "../contract/v1/events.ts";
-export type { Controlled, Host, Stats } from "../contract/v1/host.ts";
+export type { Controlled, Gpu, Host, Stats } from "../contract/v1/host.ts";
 export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
 export type {
   LogChunk,

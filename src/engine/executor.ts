@@ -150,6 +150,8 @@ export interface ExecutorView {
   readonly gpuModel: string;
   /** The cards that tasks may be given, in the host's order. */
   readonly gpus: readonly GpuView[];
+  /** Why there are none, or why they cannot be read; `undefined` when all is well or GPUs are off. */
+  readonly gpuTrouble: string | undefined;
   readonly running: number;
   readonly waiting: number;
   readonly sandboxes: number;

@@ -74,8 +74,8 @@ export class GpuCards implements Disposable {
 
   get offer(): GpuOffer {
     const { source, trouble } = this.#options.monitor;
-    const isEnabled = this.#options.settings().hasGpu;
-    return { isEnabled, isKnown: !isEnabled || source !== "none" || trouble !== undefined, trouble };
+    if (!this.#options.settings().hasGpu) return { isEnabled: false, isKnown: true, trouble: undefined };
+    return { isEnabled: true, isKnown: source !== "none" || trouble !== undefined, trouble };
   }
 
   /** Models of all cards, each once; empty if there are none. */

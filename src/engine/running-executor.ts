@@ -206,6 +206,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       },
       gpuModel: this.#gpus.model,
       gpus: this.#gpus.view(),
+      gpuTrouble: this.#gpus.offer.trouble,
       running: this.#running.size,
       waiting: this.#lines.waitingCount(),
       sandboxes: this.#lines.owners().length,

@@ -172,6 +172,7 @@ export class FakeExecutor implements Executor {
       reservedByDoor: { http: this.reserved, stream: NO_RESOURCES, indexify: NO_RESOURCES },
       gpuModel: "",
       gpus: this.gpus,
+      gpuTrouble: undefined,
       running: this.running,
       waiting: this.waits.length,
       sandboxes: this.list.length,

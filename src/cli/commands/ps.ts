@@ -25,7 +25,7 @@ export const ps: Command = {
   },
 };
 
-const HEADS = ["ID", "TASK", "STATE", "CLASS", "CPU", "MEM", "SLOTS", "CALLS", "AGE", "IDLE"];
+const HEADS = ["ID", "TASK", "STATE", "CLASS", "CPU", "MEM", "GPUS", "SLOTS", "CALLS", "AGE", "IDLE"];
 
 function rowOf(sandbox: Sandbox): string[] {
   const { id, image, tier, isolation, resources, slotsUsed, slots, calls, ageMs, idleMs } = sandbox;
@@ -36,11 +36,17 @@ function rowOf(sandbox: Sandbox): string[] {
     isolation ?? "-",
     formatCores(resources.cpuMillis),
     formatBytes(resources.memoryBytes),
+    gpusOf(resources),
     `${slotsUsed}/${slots}`,
     String(calls),
     formatDuration(ageMs),
     idleMs === undefined ? "-" : formatDuration(idleMs),
   ];
+}
+
+function gpusOf({ gpuCount, gpuMemoryBytes }: Sandbox["resources"]): string {
+  if (gpuCount === 0) return "-";
+  return gpuMemoryBytes === 0 ? String(gpuCount) : `${gpuCount} x ${formatBytes(gpuMemoryBytes)}`;
 }
 
 function waitingRow({ image, callers, waitedMs, reason }: WaitingCall): string[] {

@@ -1,7 +1,8 @@
-import type { Host } from "../../client/index.ts";
+import type { Gpu, Host } from "../../client/index.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
-import { formatBytes, formatCores, printJson, printTable } from "../print.ts";
+import type { Io } from "../io.ts";
+import { formatBytes, formatCores, printJson, printTable, visible } from "../print.ts";
 
 export const stats: Command = {
   name: "stats",
@@ -17,20 +18,13 @@ export const stats: Command = {
           `${host.running} calls run, ${host.waiting} wait, ${host.sandboxes} warm tasks\n\n`,
       );
       await printTable(io, ["", "HOST", "IN USE", "FOR TASKS", "RESERVED"], rowsOf(host));
+      await printGpus(io, host);
     }
     return EXIT.done.code;
   },
 };
 
-function rowsOf({
-  cpuMillis,
-  memoryBytes,
-  cpuPercent,
-  memoryPercent,
-  capacity,
-  reserved,
-  gpuModel,
-}: Host): string[][] {
+function rowsOf({ cpuMillis, memoryBytes, cpuPercent, memoryPercent, capacity, reserved }: Host): string[][] {
   const rows = [
     [
       "CPU cores",
@@ -48,7 +42,35 @@ function rowsOf({
     ],
   ];
   if (capacity.gpuCount > 0) {
-    rows.push([gpuModel || "GPUs", "", "", String(capacity.gpuCount), String(reserved.gpuCount)]);
+    rows.push(["GPUs", "", "", String(capacity.gpuCount), String(reserved.gpuCount)]);
   }
   return rows;
+}
+
+async function printGpus(io: Io, { gpus, gpuTrouble }: Host): Promise<void> {
+  if (gpus.length > 0) {
+    await io.out("\n");
+    await printTable(io, ["GPU", "MODEL", "MEMORY", "USED", "COMPUTES", "STATE", "UUID"], gpus.map(gpuRow));
+  }
+  if (gpuTrouble !== undefined) await io.out(`\nGPUs: ${visible(gpuTrouble)}\n`);
+}
+
+function gpuRow(gpu: Gpu): string[] {
+  const { id, index, model, memoryBytes, memoryUsedBytes, computePercent } = gpu;
+  const used = memoryBytes === 0 ? 0 : (memoryUsedBytes / memoryBytes) * 100;
+  return [
+    String(index),
+    model,
+    formatBytes(memoryBytes),
+    `${used.toFixed(0)} %`,
+    `${computePercent.toFixed(0)} %`,
+    gpuState(gpu),
+    id,
+  ];
+}
+
+function gpuState({ isHealthy, reason, isBusyOutside, holders }: Gpu): string {
+  if (!isHealthy) return `unusable: ${reason ?? "unknown"}`;
+  if (holders.length > 0) return holders.length === 1 ? "1 task" : `${holders.length} tasks`;
+  return isBusyOutside ? "in use from outside" : "free";
 }

@@ -36,6 +36,29 @@ export const classReport = named(
   }),
 );
 
+export const gpu = named(
+  "Gpu",
+  "One card that tasks may be given, as it was last read.",
+  z.object({
+    id: z.string().describe("Its UUID."),
+    index: count.describe("Its place in the host's own order."),
+    model: z.string(),
+    memoryBytes: count,
+    memoryUsedBytes: count.describe("By everything on the host."),
+    computePercent: z.number().describe("How much it computed in the last sample, 0 to 100."),
+    isHealthy: z.boolean().describe("If not, no task is given it."),
+    reason: z.string().optional().describe("Why it is not healthy."),
+    isBusyOutside: z.boolean().describe("No task here holds it, and it is in use all the same."),
+    holders: z.array(
+      z.object({
+        sandboxId: z.string(),
+        memoryBytes: count.describe("What it booked of the card; 0 is the whole of it."),
+      }),
+    ),
+  }),
+);
+export type Gpu = z.infer<typeof gpu>;
+
 export const host = named(
   "Host",
   "This host, what its tasks may use, and what they hold.",
@@ -59,7 +82,9 @@ export const host = named(
     reservedByDoor: z
       .record(z.enum(DOOR_NAMES), resources)
       .describe("The same by the door whose calls first needed it."),
-    gpuModel: z.string(),
+    gpuModel: z.string().describe("The models of all cards, each once."),
+    gpus: z.array(gpu),
+    gpuTrouble: z.string().optional().describe("Why there are no cards, or why they cannot be read."),
     running: count.describe("Calls that run."),
     waiting: count.describe("Calls that wait."),
     sandboxes: count,

@@ -1,4 +1,5 @@
-import type { Host } from "../../../contract/v1/host.ts";
+import type { Gpu, Host } from "../../../contract/v1/host.ts";
+import type { GpuView } from "../../../engine/gpu-cards.ts";
 import type { DoorParts } from "../parts.ts";
 import { showClass } from "./show-class.ts";
 
@@ -23,8 +24,19 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     reserved: view.reserved,
     reservedByDoor: view.reservedByDoor,
     gpuModel: view.gpuModel,
+    gpus: view.gpus.map(showGpu),
+    ...(view.gpuTrouble === undefined ? {} : { gpuTrouble: view.gpuTrouble }),
     running: view.running,
     waiting: view.waiting,
     sandboxes: view.sandboxes,
+  };
+}
+
+function showGpu({ health, holders, ...card }: GpuView): Gpu {
+  return {
+    ...card,
+    isHealthy: health.isHealthy,
+    ...(health.isHealthy ? {} : { reason: health.reason }),
+    holders: holders.map((holder) => ({ ...holder })),
   };
 }
