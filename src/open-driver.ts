@@ -84,6 +84,11 @@ async function openDocker(
           registryConfigPath: docker.registry_config,
           pullTimeoutMs: tasks.pull_timeout_s * 1000,
           pullStallMs: docker.pull_stall_s * 1000,
+          sgx: {
+            isEnabled: config.sgx.enable,
+            device: config.sgx.sgx_device,
+            aesmFolder: config.sgx.aesmd_path,
+          },
           runtimes: runtimesOf(config),
           doors,
           log,

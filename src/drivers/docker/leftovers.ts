@@ -185,6 +185,8 @@ async function proveClass(
   seen: string,
   signal: AbortSignal,
 ): Promise<void> {
+  // Sessions end with the daemon that keeps them, and the operator may have changed what such a task is given.
+  if (isolation === "sgx") throw notWhole("an enclave's server is not taken over");
   if (isolation === "container" && runtime === undefined) return;
   if (seen !== runtime)
     throw notWhole(`it runs in ${seen}, and was made to run in ${runtime ?? "the default"}`);

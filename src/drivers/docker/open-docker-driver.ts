@@ -22,6 +22,7 @@ import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
 import { seccompProfile } from "./container/seccomp.ts";
 import { startSandbox } from "./container/start-sandbox.ts";
+import { engineSocket } from "./engine/connection.ts";
 import type { Engine } from "./engine/engine.ts";
 import { openEngine } from "./engine/engine.ts";
 import { toExecutorError } from "./engine/engine-error.ts";
@@ -43,6 +44,7 @@ import {
   DEFAULT_PULL_STALL_MS,
   DEFAULT_PULL_TIMEOUT_MS,
 } from "./options.ts";
+import { SgxHost } from "./sgx/sgx-host.ts";
 import type { World } from "./world.ts";
 
 /** How long closing waits for tidying that is under way. */
@@ -130,6 +132,7 @@ function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions
   return new ClassBook({
     settings: { runtimes },
     prober: openProber(parts, doors),
+    sgx: openSgx(parts, options),
     log,
     nowMs: systemClock.nowMs,
     spawn: (test) => {
@@ -137,6 +140,14 @@ function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions
         test(scope.signal).catch(() => undefined); // does nothing any more
       else scope.spawn(test);
     },
+  });
+}
+
+function openSgx({ engine, reach }: Omit<World, "classes">, options: DockerDriverOptions): SgxHost {
+  return new SgxHost({
+    settings: options.sgx ?? { isEnabled: false, device: "", aesmFolder: "" },
+    seesHost: engine.isLocal && reach.type !== "member",
+    engineSocket: engineSocket(options),
   });
 }
 

@@ -1,5 +1,6 @@
 import type { DriverSettings, Log, NetworkSettings } from "../../core/index.ts";
 import type { DoorAddress } from "./isolation/probe-targets.ts";
+import type { SgxSettings } from "./sgx/sgx-host.ts";
 
 /**
  * How the daemon reaches a task: by the address of its network sandbox (`direct`, on the host), as a member of each task
@@ -42,6 +43,8 @@ export interface DockerDriverOptions {
   readonly pullStallMs?: number | undefined;
   /** The engine's runtimes that may be named, and the class that each is for. Default: none. */
   readonly runtimes?: DriverSettings["runtimes"] | undefined;
+  /** What the host has for SGX tasks. Default: nothing, and they are refused. */
+  readonly sgx?: SgxSettings | undefined;
   /** Resolves once the executor's own doors listen, with where: a test sandbox tries to reach them. Default: none. */
   readonly doors?: (() => Promise<readonly DoorAddress[]>) | undefined;
   readonly log?: Log | undefined;

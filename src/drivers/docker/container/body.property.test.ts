@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { asId, type SandboxSpec, taskKey } from "../../../core/index.ts";
 import { configuredClasses } from "../isolation/configured-class.ts";
+import type { SgxParts } from "../sgx/sgx-parts.ts";
 import type { NetworkPlace } from "./body.ts";
 import { pauseBody, taskBody } from "./body.ts";
 import { planIsolation } from "./plan-isolation.ts";
@@ -23,7 +24,7 @@ const HOST = [
   ..."NetworkMode CapDrop SecurityOpt NanoCpus Memory MemorySwap PidsLimit Ulimits Init ReadonlyRootfs".split(
     " ",
   ),
-  ..."RestartPolicy AutoRemove LogConfig PortBindings Runtime DeviceRequests".split(" "),
+  ..."RestartPolicy AutoRemove LogConfig PortBindings Runtime DeviceRequests Devices Mounts Dns".split(" "),
 ];
 
 const anything = fc.string({ unit: "binary", maxLength: 40 });
@@ -87,15 +88,18 @@ const classes = configuredClasses({
 function bookable({ task: wanted }: SandboxSpec): SandboxSpec["task"] {
   return {
     ...wanted,
-    sgx: false,
+    sgx: wanted.sgx && (wanted.isolation === "default" || wanted.isolation === "container"),
     resources: { ...wanted.resources, cpuMillis: 100, memoryBytes: 2 ** 24, gpuCount: 0 },
   };
 }
 
+/** The operator's own words; nothing that a task says is in them. */
+const SGX = { device: "/dev/sgx_enclave", aesmFolder: "/run/aesm" } as SgxParts;
+
 test("no input yields a mount, a device, a privilege, a capability or a foreign namespace", () => {
   fc.assert(
     fc.property(spec, owner, place, fc.option(anything, { nil: undefined }), (wanted, by, at, seccomp) => {
-      const plan = planIsolation(bookable(wanted), classes);
+      const plan = planIsolation(bookable(wanted), classes, [], () => SGX);
       const body = taskBody(wanted, by, at, { plan, nowMs: 0, seccomp, hasInit: true });
       expect(body.HostConfig.Runtime).toBe(RUNTIMES[wanted.task.isolation]);
       expect(TOP).toEqual(expect.arrayContaining(Object.keys(body)));
@@ -111,6 +115,16 @@ test("no input yields a mount, a device, a privilege, a capability or a foreign 
       expect(body.Env).toEqual(["PORT=8080", `NVIDIA_VISIBLE_DEVICES=${gpuIds.join(",") || "void"}`]);
       const request = { Driver: "nvidia", DeviceIDs: gpuIds, Capabilities: [["gpu"]] };
       expect(host.DeviceRequests).toEqual(gpuIds.length === 0 ? undefined : [request]);
+      expect(host.Dns).toEqual(at.type === "own" && at.dns.length > 0 ? at.dns : undefined);
+      // Nothing of the host but the operator's own device and folder, and these for nobody but SGX tasks.
+      const isSgx = bookable(wanted).sgx;
+      expect(host.Devices).toEqual(
+        isSgx
+          ? [{ PathOnHost: SGX.device, PathInContainer: "/dev/sgx/enclave", CgroupPermissions: "mrw" }]
+          : undefined,
+      );
+      const mount = { Type: "bind", Source: SGX.aesmFolder, Target: "/var/run/aesmd", ReadOnly: true };
+      expect(host.Mounts).toEqual(isSgx ? [mount] : undefined);
       for (const bindings of Object.values(host.PortBindings ?? {})) {
         for (const binding of bindings) expect(binding).toEqual({ HostIp: "127.0.0.1", HostPort: "" });
       }

@@ -2,6 +2,8 @@ import type { SandboxSpec } from "../../../core/index.ts";
 import { PROBE_CPU_MILLIS, PROBE_MEMORY_BYTES } from "../../../std/index.ts";
 import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
+import type { AesmMount, SgxDevice } from "../sgx/sgx-parts.ts";
+import { sgxRequest } from "../sgx/sgx-parts.ts";
 import type { DeviceRequest } from "./gpu-request.ts";
 import { deviceRequests, visibleDevices } from "./gpu-request.ts";
 import type { Labels, Owner } from "./labels.ts";
@@ -9,8 +11,8 @@ import { baseLabels, sandboxLabels } from "./labels.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
 
 /**
- * All that a container of ours may be made of. The type is closed: there is no field for a mount, a device, a capability, a
- * foreign namespace or a privilege, so no input can ask for one.
+ * All that a container of ours may be made of. The type is closed: there is no field for a capability, a foreign namespace or a
+ * privilege, so no input can ask for one; and one device and one mount, both SGX's, both by the operator's own paths.
  */
 export interface ContainerBody {
   readonly Image: string;
@@ -39,6 +41,8 @@ interface HostBody {
   readonly Runtime?: RuntimeName;
   /** The cards that the books have given it. */
   readonly DeviceRequests?: readonly DeviceRequest[];
+  readonly Devices?: readonly [SgxDevice];
+  readonly Mounts?: readonly [AesmMount];
   readonly Dns?: readonly string[];
   readonly CapDrop: readonly ["ALL"];
   readonly SecurityOpt: readonly string[];
@@ -114,6 +118,7 @@ export function taskBody(
       ...networkOf(place),
       ...runtimeOf(options.plan),
       ...deviceRequests(spec.gpuIds),
+      ...sgxRequest(options.plan.sgx),
       CapDrop: ["ALL"],
       SecurityOpt: securityOptions(options.seccomp),
       NanoCpus: cpuMillis * 1_000_000,

@@ -1,6 +1,7 @@
 import type { ClassReport, IsolationClass, TaskSpec } from "../../../core/index.ts";
-import { ExecutorError, isolationRefusal, MEBIBYTE } from "../../../core/index.ts";
+import { ExecutorError, isolationRefusal, MEBIBYTE, sgxConflict, withSgx } from "../../../core/index.ts";
 import type { ConfiguredClass, RuntimeName } from "../isolation/configured-class.ts";
+import type { SgxParts } from "../sgx/sgx-parts.ts";
 import { MIN_CPU_MILLIS, MIN_MEMORY_BYTES } from "./body.ts";
 import { refuseCardsIn } from "./gpu-request.ts";
 
@@ -10,6 +11,8 @@ export interface IsolationPlan {
   readonly isolation: IsolationClass;
   /** `undefined`: the engine's own default. */
   readonly runtime: RuntimeName | undefined;
+  /** What it is given for SGX; `undefined` for every task that did not ask for it. */
+  readonly sgx?: SgxParts;
 }
 
 /**
@@ -17,18 +20,22 @@ export interface IsolationPlan {
  * its probe to say.
  *
  * @param reports why what is not there is not there, for the error.
+ * @param sgxParts what the host gives SGX tasks; throws what is missing.
  * @throws {@link ExecutorError} SGX_UNAVAILABLE, GPU_UNAVAILABLE, ISOLATION_UNAVAILABLE; INPUT_INVALID that names `mem` or
  * `cpu` below what engines accept.
  */
 export function planIsolation(
-  { isolation, sgx, resources }: TaskSpec,
+  task: TaskSpec,
   classes: readonly ConfiguredClass[],
   reports: readonly ClassReport[] = [],
+  sgxParts: () => SgxParts = noSgx,
 ): IsolationPlan {
-  if (sgx || isolation === "sgx") {
-    throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the docker driver does not offer SGX" });
-  }
-  // A process class is a floor that a container is above.
+  const { isolation, sgx } = withSgx(task);
+  const { resources } = task;
+  const conflict = sgxConflict({ ...task, isolation, sgx });
+  if (conflict !== undefined) throw conflict;
+  const parts = sgx ? sgxParts() : undefined;
+  // A process class is a floor that a container is above; an enclave runs in a container.
   const wanted = isolation === "default" || isolation === "process" ? "container" : isolation;
   const found = classes.find((one) => one.isolation === wanted);
   if (found === undefined) throw isolationRefusal(wanted, reports);
@@ -42,5 +49,10 @@ export function planIsolation(
     const reason = `cpu must be at least ${MIN_CPU_MILLIS / 1000} for a container`;
     throw new ExecutorError("INPUT_INVALID", { field: "cpu", reason });
   }
+  if (parts !== undefined) return { isolation: "sgx", runtime: found.runtime, sgx: parts };
   return { isolation: found.isolation, runtime: found.runtime };
+}
+
+function noSgx(): never {
+  throw new ExecutorError("SGX_UNAVAILABLE", { reason: "sgx.enable is off" });
 }

@@ -100,6 +100,24 @@ test.each([
   );
 });
 
+test("M21: an engine whose host lacks the device or the folder is told apart from a task at fault", () => {
+  const wanted = { ...SPEC, task: { ...TASK, sgx: true } };
+  for (const [verb, status, reason] of [
+    [
+      "start",
+      500,
+      'error gathering device information while adding custom device "/dev/sgx_enclave": no such file or directory',
+    ],
+    ["create", 400, 'invalid mount config for type "bind": bind source path does not exist: /var/run/aesmd'],
+  ] as const) {
+    const said = new EngineError(verb, status, reason, undefined);
+    const failure = startFailure(wanted, said, SCENE);
+    expect(failure).toMatchObject({ code: "SGX_UNAVAILABLE" });
+    expect(failure.message).toContain(reason);
+    expect(startFailure(SPEC, said, SCENE).code).not.toBe("SGX_UNAVAILABLE");
+  }
+});
+
 test("a class below a container's is a floor that a container is above", () => {
   const plan = planIsolation({ ...TASK, isolation: "process" }, configuredClasses({ runtimes: [] }));
   expect(plan.isolation).toBe("container");

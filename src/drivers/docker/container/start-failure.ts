@@ -1,6 +1,7 @@
 import type { SandboxEnd, SandboxSpec } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+import { sgxRefused } from "../sgx/sgx-parts.ts";
 import { cardsRefused } from "./gpu-request.ts";
 
 /** The container ended before its server accepted. Never leaves the driver: `startFailure` says what it means. */
@@ -60,6 +61,9 @@ function refusal(spec: SandboxSpec, thrown: EngineError): ExecutorError {
   if (noCards !== undefined) {
     return new ExecutorError("GPU_UNAVAILABLE", { image, reason: noCards }, { cause: thrown });
   }
+  const noSgx = sgxRefused(spec.task.sgx, reason);
+  if (noSgx !== undefined)
+    return new ExecutorError("SGX_UNAVAILABLE", { image, reason: noSgx }, { cause: thrown });
   if (KILLED_FOR_MEMORY.test(reason)) {
     const mb = Math.round(spec.task.resources.memoryBytes / MEBIBYTE);
     const why = `its memory of ${mb} MB is too little for a container to start in`;

@@ -33,6 +33,13 @@ export function engineHost(options: Pick<DockerDriverOptions, "host" | "socketPa
   return options.host ?? options.socketPath ?? DEFAULT_ENGINE_HOST;
 }
 
+/** The file of the engine's socket; `undefined` where it has none. */
+export function engineSocket(
+  options: Pick<DockerDriverOptions, "host" | "socketPath" | "tls">,
+): string | undefined {
+  return parseEngineHost(engineHost(options), options.tls !== undefined).socketPath;
+}
+
 /** @throws {@link ExecutorError} CONFIG_INVALID for anything that is no `unix://`, `tcp://`, `http://` or `https://` address. */
 export function parseEngineHost(host: string, isTls: boolean): Connection {
   if (host.startsWith("/")) return atSocket(host);

@@ -3,6 +3,7 @@ import { ExecutorError, isolationRefusal, judgeClass } from "../../../core/index
 import { orAbort, PROBE_CPU_MILLIS, withDeadline } from "../../../std/index.ts";
 import type { IsolationPlan } from "../container/plan-isolation.ts";
 import { planIsolation } from "../container/plan-isolation.ts";
+import type { SgxHost } from "../sgx/sgx-host.ts";
 import type { ConfiguredClass } from "./configured-class.ts";
 import { configuredClasses } from "./configured-class.ts";
 import type { ProbeOutcome, Prober, ProbeSink } from "./prober.ts";
@@ -13,6 +14,7 @@ const PROOF_DEADLINE_MS = 30_000;
 export interface ClassBookOptions {
   readonly settings: DriverSettings;
   readonly prober: Prober;
+  readonly sgx: SgxHost;
   readonly log: Log | undefined;
   readonly nowMs: () => number;
   /** Runs a test alongside, under a signal that aborts, or has, when the driver closes. */
@@ -52,7 +54,9 @@ export class ClassBook {
   }
 
   reports(): readonly ClassReport[] {
-    return [...this.#entries.values()].map(({ report }) => report);
+    const reports = [...this.#entries.values()].map(({ report }) => report);
+    const container = reports.find(({ isolation }) => isolation === "container");
+    return [...reports, this.#options.sgx.report(container)];
   }
 
   usable(): readonly IsolationClass[] {
@@ -64,8 +68,9 @@ export class ClassBook {
   /** Where a task runs. @throws {@link ExecutorError} as `planIsolation` does; ISOLATION_UNAVAILABLE; why the probe could not be run. */
   async plan(task: TaskSpec, signal: AbortSignal): Promise<IsolationPlan> {
     const configured = [...this.#entries.values()].map((entry) => entry.configured);
-    const plan = planIsolation(task, configured, this.reports());
-    await this.prove(plan.isolation, plan.runtime, signal);
+    const plan = planIsolation(task, configured, this.reports(), () => this.#options.sgx.parts());
+    // What an enclave adds has no probe: its container has.
+    await this.prove(plan.sgx === undefined ? plan.isolation : "container", plan.runtime, signal);
     return plan;
   }
 
