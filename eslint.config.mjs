@@ -30,11 +30,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ["src/core/tsconfig.json", "src/tsconfig.json", "test/tsconfig.json"],
+        project: ["src/core/tsconfig.json", "src/tsconfig.json", "web/tsconfig.json", "test/tsconfig.json"],
         tsconfigRootDir: import.meta.dirname,
       },
     },

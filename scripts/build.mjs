@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with `part-*.mjs` beside it), `dist/gpu-reader.mjs` (a program that
- * the daemon starts), `dist/client.mjs` (the typed client), and the client's declarations. Needs no install script to have run.
+ * the daemon starts), `dist/client.mjs` (the typed client), the client's declarations, and the dashboard (`dist/dashboard`). Needs no install script to have run.
  *
  * `dist/.stamp` carries the time at which the build began: sources newer than it mean that a build is due.
  *
@@ -21,6 +21,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { analyzeMetafile, build } from "esbuild";
+import { buildDashboard } from "./build/dashboard.mjs";
 import { slimDependencies } from "./build/slim-dependencies.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -57,13 +58,14 @@ if (existsSync(join(root, "src/client/index.ts"))) {
   await bundle("src/client/index.ts", "client", { platform: "neutral", target: "es2022", splitting: false });
   if (!flags.has("--no-types")) declareClient();
 }
+const page = await buildDashboard(root);
 removeStaleChunks(daemon);
 writeFileSync(join(dist, ".stamp"), `${startedAt.toISOString()}\n`);
 utimesSync(join(dist, ".stamp"), startedAt, startedAt);
 if (flags.has("--analyze")) process.stdout.write(await analyzeMetafile(daemon.metafile));
 const size = Object.values(daemon.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 console.error(
-  `built dist/hearth.mjs (${(size / 1e6).toFixed(1)} MB) in ${Date.now() - startedAt.getTime()} ms`,
+  `built dist/hearth.mjs (${(size / 1e6).toFixed(1)} MB) and the dashboard (${(page.bytes / 1000).toFixed(1)} kB) in ${Date.now() - startedAt.getTime()} ms`,
 );
 
 /** Bundles one entry; chunks are written before the entry that names them, which appears by rename. */

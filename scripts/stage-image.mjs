@@ -23,6 +23,7 @@ const bundle = readdirSync(join(root, "dist")).filter((name) =>
 );
 for (const path of [
   ...bundle.map((name) => join("dist", name)),
+  "dist/dashboard",
   "examples",
   "LICENSE",
   "NOTICE",

@@ -1,7 +1,9 @@
 /** What shows the daemon to those who watch: the metrics, and the door that serves them. */
+import { fileURLToPath } from "node:url";
 import type { Loaded } from "./config/index.ts";
 import type { GpuMonitor, SandboxDriver } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
+import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openDiskSpace } from "./drivers/host/disk-space.ts";
@@ -11,6 +13,11 @@ import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
 import type { EngineCounters } from "./telemetry/metrics/index.ts";
 import { openMetrics } from "./telemetry/metrics/index.ts";
+
+/** Beside the bundle, as it is shipped; sources that run without having been built have no page. */
+const DASHBOARD = fileURLToPath(new URL("dashboard/", import.meta.url));
+/** What of the HTTP door the dashboard uses; the rest of it is not to be reached over this port. */
+const API = /^\/(?:v1\/|openapi\.json(?:\?|$))/;
 
 /** What is shown: every part that has something to tell. */
 export interface ShownParts {
@@ -57,5 +64,12 @@ export function showDaemon(
     },
     doors: () => [{ name: "http", isOpen: door.isOpen }],
     wallMs: () => systemClock.wallMs(),
+  });
+  const dashboard = openDashboard(DASHBOARD);
+  monitor.serveOthers((request, response) => {
+    if (dashboard.answer(request, response)) return true;
+    if (!API.test(request.url ?? "")) return false;
+    door.answerMonitor(request, response);
+    return true;
   });
 }

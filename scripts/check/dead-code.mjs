@@ -13,13 +13,13 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Where execution or another package begins; everything they export is wanted. */
 const isEntry = (path) =>
-  /^(src\/(main|client\/index)\.ts|scripts\/.*|test\/.*|[^/]+\.config\.(ts|mjs)|.*\.test\.ts|.*\.d\.ts)$/.test(
+  /^(src\/(main|client\/index)\.ts|web\/main\.tsx|scripts\/.*|test\/.*|[^/]+\.config\.(ts|mjs)|.*\.test\.ts|.*\.d\.ts)$/.test(
     path,
   );
 
 const modules = new Map();
-for (const path of ["src", "test", "scripts"].flatMap((folder) =>
-  filesUnder(join(root, folder), /\.(ts|mjs)$/),
+for (const path of ["src", "web", "test", "scripts"].flatMap((folder) =>
+  filesUnder(join(root, folder), /\.(tsx?|mjs)$/),
 )) {
   modules.set(path, read(path));
 }

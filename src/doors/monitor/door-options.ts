@@ -38,5 +38,9 @@ export interface MonitorParts {
   wallMs(): number;
 }
 
-/** Answers what is none of this door's own paths: the dashboard and its data. It has guards of its own. */
-export type OtherPages = (request: IncomingMessage, response: ServerResponse) => void;
+/**
+ * Answers what is none of this door's own paths: the dashboard and its data. Asked once the guard has let the request in.
+ *
+ * @returns whether the path is one of its own; otherwise nothing was done.
+ */
+export type OtherPages = (request: IncomingMessage, response: ServerResponse) => boolean;

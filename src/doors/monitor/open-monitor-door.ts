@@ -94,12 +94,9 @@ async function answer(
 ): Promise<void> {
   const [path = "", query = ""] = (request.url ?? "").split("?", 2);
   const route = MONITOR_ROUTES.get(path);
-  if (route === undefined && state.pages !== undefined) {
-    state.pages(request, response);
-    return;
-  }
   try {
     state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? []);
+    if (route === undefined && state.pages?.(request, response) === true) return;
     if (route === undefined) throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("allow", "GET, HEAD");

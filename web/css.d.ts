@@ -1,0 +1,2 @@
+/** A style sheet: the build takes it up, the code gets nothing of it. */
+declare module "*.css" {}

@@ -1,0 +1,27 @@
+import type { ComponentChildren, JSX } from "preact";
+
+export interface CardProps {
+  readonly title: string;
+  /** One sentence: what is shown here. */
+  readonly about: string;
+  /** A figure or two beside the title. */
+  readonly aside?: ComponentChildren;
+  readonly children: ComponentChildren;
+}
+
+export function Card({ title, about, aside, children }: CardProps): JSX.Element {
+  return (
+    <section class="card" aria-label={title}>
+      <header>
+        <h2 title={about}>{title}</h2>
+        {aside !== undefined && <span class="aside">{aside}</span>}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** What a card says while there is nothing to show. */
+export function Empty({ children }: { readonly children: ComponentChildren }): JSX.Element {
+  return <p class="empty">{children}</p>;
+}

@@ -1,0 +1,78 @@
+import type { JSX } from "preact";
+import type { HostEvent } from "../../src/client/index.ts";
+import { clock } from "../format.ts";
+import { events } from "../state/live.ts";
+import { Card, Empty } from "./card.tsx";
+
+const SHOWN = 14;
+
+/** What happened lately besides calls and starts, which have places of their own. */
+export function Happened(): JSX.Element {
+  const lines = events.value
+    .map((event) => ({ id: event.id, at: event.at, text: lineOf(event) }))
+    .filter(({ text }) => text !== "")
+    .slice(-SHOWN)
+    .reverse();
+  return (
+    <Card title="What happened" about="Changes of sandboxes, settings and states, the newest first.">
+      {lines.length === 0 ? (
+        <Empty>Nothing has happened yet.</Empty>
+      ) : (
+        <ol class="happened">
+          {lines.map(({ id, at, text }) => (
+            <li key={id}>
+              <time>{clock(at)}</time> <span>{text}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Card>
+  );
+}
+
+const ENDS: Readonly<Record<string, string>> = {
+  idle: "it was idle for its time",
+  evicted: "its room was needed",
+  outdated: "its image has moved",
+  asked: "an operator asked",
+  paused: "the executor paused",
+  drained: "the daemon stops",
+  overdue: "a call ran out of time",
+  cancelled: "a call on it was cancelled",
+  died: "its code ended by itself",
+  failed: "it never became ready, or would not freeze or wake",
+};
+
+function lineOf(event: HostEvent): string {
+  switch (event.type) {
+    case "sandbox":
+      return sandboxLine(event);
+    case "waiting":
+      return event.callers === 0 ? "" : `${event.image} waits: ${event.reason}`;
+    case "executor":
+      return `The executor is ${event.state}`;
+    case "config":
+      return `Settings: ${event.changed.map(({ key, after }) => `${key} is now ${String(after)}`).join(", ")}`;
+    case "engine":
+      return event.isHealthy ? "The engine answers again" : `The engine does not answer: ${event.detail}`;
+    case "offer":
+      return "What this host offers has changed";
+    case "gap":
+      return event.reason === "restarted"
+        ? "The daemon was started anew"
+        : "Some events were lost on the way";
+    case "start":
+    case "calls":
+    case "callFailed":
+    case "callsFailed":
+      return "";
+  }
+}
+
+function sandboxLine({ image, to, cause, from }: Extract<HostEvent, { type: "sandbox" }>): string {
+  if (to === "gone") return `${image} is gone${cause === undefined ? "" : `: ${ENDS[cause] ?? cause}`}`;
+  if (to === "frozen") return `${image} was frozen: idle, its cores were wanted`;
+  if (to === "hot" && from === "thawing") return `${image} was woken`;
+  if (to === "hot" && from === undefined) return `${image} was taken over from an earlier life`;
+  return to === "hot" && from === "starting" ? `${image} is ready` : "";
+}

@@ -1,0 +1,39 @@
+import { effect, signal } from "@preact/signals";
+import type { Run } from "../../src/client/index.ts";
+import { daemon } from "./daemon.ts";
+import { history } from "./history.ts";
+import { link } from "./live.ts";
+
+const EVERY_MS = 3000;
+const SHOWN = 30;
+
+/** The last runs; `undefined` until they are known. */
+export const runs = signal<readonly Run[] | undefined>(undefined);
+
+/** Asks anew when calls have ended, at most every few seconds; nothing is asked while nothing happens. */
+export function startRuns(): void {
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  let isDue = true;
+  let isAsking = false;
+  effect(() => {
+    const { figures } = history.value;
+    if (link.value.type !== "open") return;
+    if ((figures.answered.at(-1) ?? 0) + (figures.failed.at(-1) ?? 0) > 0) isDue = true;
+    if (!isDue || isAsking || performance.now() - askedAtMs < EVERY_MS) return;
+    isDue = false;
+    isAsking = true;
+    askedAtMs = performance.now();
+    daemon()
+      .runs({ limit: SHOWN })
+      .then((list) => {
+        runs.value = list.runs;
+      })
+      .catch(() => {
+        // Shown as it last was; the link's own state says what is wrong.
+        isDue = true;
+      })
+      .finally(() => {
+        isAsking = false;
+      });
+  });
+}
