@@ -127,7 +127,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   scope.use(door);
   onDoorsOpen([door, monitor]);
   const { version } = options;
-  const shown = { executor, driver, gpus, counters, door, ownerId: state.ownerId, version };
+  const shown = { executor, gpus, counters, door, ownerId: state.ownerId, version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name };
 }

@@ -1,7 +1,7 @@
 /** What shows the daemon to those who watch: the metrics, and the door that serves them. */
 import { fileURLToPath } from "node:url";
 import type { Loaded } from "./config/index.ts";
-import type { GpuMonitor, SandboxDriver } from "./core/index.ts";
+import type { GpuMonitor } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
@@ -22,7 +22,6 @@ const API = /^\/(?:v1\/|openapi\.json(?:\?|$))/;
 /** What is shown: every part that has something to tell. */
 export interface ShownParts {
   readonly executor: Executor;
-  readonly driver: SandboxDriver;
   readonly gpus: GpuMonitor;
   readonly counters: EngineCounters;
   readonly door: HttpDoor;
@@ -33,7 +32,7 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, driver, gpus, counters, door, ownerId, version }: ShownParts,
+  { executor, gpus, counters, door, ownerId, version }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -45,7 +44,6 @@ export function showDaemon(
       version,
       executor: () => executor.view(),
       sandboxes: () => executor.sandboxes(),
-      classes: () => driver.classes(),
       gpus: () => gpus.readings(),
       disk: openDiskSpace(config.state_dir, nowMs),
       pressure: () => pressure.read(),

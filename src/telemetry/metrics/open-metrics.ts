@@ -109,9 +109,7 @@ function executorReaders(sources: MetricSources): Pick<Readers, OfExecutor> {
     hearth_reserved_gpus: () => byDoor(sources, ({ gpuCount }) => gpuCount),
     hearth_engine_up: () => single(sources.isEngineUp() ? 1 : 0),
     hearth_isolation_usable: () => {
-      const usable = new Set(
-        sources.classes().flatMap(({ isolation, state }) => (state === "usable" ? [isolation] : [])),
-      );
+      const usable = new Set(view().capabilities.isolation);
       return ISOLATION_CLASSES.map((isolation) => ({
         value: usable.has(isolation) ? 1 : 0,
         labels: { isolation },

@@ -1,6 +1,6 @@
 import type {
-  ClassReport,
   DoorName,
+  DriverCapabilities,
   GpuReading,
   HostCapacity,
   HostUsage,
@@ -13,6 +13,7 @@ import type {
 export interface ExecutorFigures {
   readonly state: ObservedState;
   readonly driver: string;
+  readonly capabilities: DriverCapabilities;
   readonly host: HostCapacity;
   readonly usage: HostUsage;
   readonly capacity: Resources;
@@ -45,7 +46,6 @@ export interface MetricSources {
     /** `undefined` before it is known. */
     readonly isolation: IsolationClass | undefined;
   }[];
-  classes(): readonly ClassReport[];
   gpus(): readonly GpuReading[];
   /** `undefined` where it is not known. */
   disk(): DiskSpace | undefined;
