@@ -109,10 +109,7 @@ export function secret(about: About) {
 export function list(
   value: readonly string[],
   about: About,
-  shape: { readonly isRight: (entry: string) => boolean; readonly expects: string } = {
-    isRight: () => true,
-    expects: "a list of texts",
-  },
+  shape: ListShape = { isRight: () => true, expects: "a list of texts" },
 ) {
   const entry = z
     .string()
@@ -121,10 +118,21 @@ export function list(
     .regex(/^\P{Cc}*$/u)
     .refine(shape.isRight);
   return z
-    .array(entry)
+    .array(shape.takesNumbers === true ? z.preprocess(numberAsText, entry) : entry)
     .max(1000)
     .default([...value])
     .register(leaves, { kind: "list", expects: shape.expects, ...about });
+}
+
+interface ListShape {
+  readonly isRight: (entry: string) => boolean;
+  readonly expects: string;
+  /** Whether an entry may be written as a number, which is what YAML makes of `[0, 1]`. */
+  readonly takesNumbers?: boolean;
+}
+
+function numberAsText(value: unknown): unknown {
+  return typeof value === "number" ? String(value) : value;
 }
 
 /** A list of small objects; only a file can hold it. */

@@ -70,6 +70,14 @@ describe("the contract's file", () => {
     expect(load("has_gpu: off\n").config.has_gpu).toBe(false);
   });
 
+  test("cards may be named by index, as a number, or by UUID; nothing else names one", () => {
+    expect(load("gpus: {only: [0, '2', GPU-8f0c-1]}\n").config.gpus.only).toEqual(["0", "2", "GPU-8f0c-1"]);
+    expect(load("", { env: { HEARTH_GPUS_ONLY: "1,3" } }).config.gpus.only).toEqual(["1", "3"]);
+    for (const wrong of ["-1", "1.5", "all", "MIG-1", "true"]) {
+      expect(faults(`gpus: {only: [${wrong}]}\n`)).toHaveLength(1);
+    }
+  });
+
   test("its type names the driver unless driver does", () => {
     expect(load("type: docker\n").config.driver).toBe("docker");
     expect(load("type: docker\ndriver: process\n").config.driver).toBe("process");

@@ -186,10 +186,19 @@ export const docker = section("The docker driver.", {
 });
 
 export const gpus = section("GPUs, where `has_gpu` turns them on (docs/gpus.md).", {
-  only: list([], {
-    defaultText: "all cards that the driver shows",
-    about: "Indices or UUIDs of the cards that tasks may be given; no other one is ever touched.",
-  }),
+  only: list(
+    [],
+    {
+      defaultText: "all cards that the driver shows",
+      about: "Indices or UUIDs of the cards that tasks may be given; no other one is ever touched.",
+    },
+    {
+      isRight: (entry) => /^(\d{1,3}|GPU-[0-9a-f-]{1,64})$/i.test(entry),
+      expects:
+        "a list of indices or UUIDs of cards, such as 0, 2 or GPU-8f0c1c1e-0000-1111-2222-333344445555",
+      takesNumbers: true,
+    },
+  ),
   busy_percent: number({
     default: 10,
     max: 100,
