@@ -103,7 +103,7 @@ async function openProcesses(
   identity: DriverIdentity,
   log: Log,
   signal: AbortSignal,
-  { cardNodes }: DriverLinks,
+  { cardNodes, doors }: DriverLinks,
 ): Promise<SandboxDriver> {
   const { openProcessDriver } = await import("./drivers/process/index.ts");
   const driver = await openProcessDriver(
@@ -114,6 +114,7 @@ async function openProcesses(
       networkRange: config.process.network_range,
       network: networkSettings(config),
       log,
+      doors,
       avoid: partsToAvoid(config),
       requires: config.process.bubblewrap === "on" ? ["bubblewrap"] : [],
       ...(cardNodes === undefined ? {} : { cardNodes }),

@@ -31,8 +31,11 @@ export function judgeClass(judging: Judging): Judgement {
   if (findings.kernel === undefined)
     return unusable("its test sandbox ended before it said anything", undefined);
   const sight = sightOf(judging, findings.kernel);
-  const faults = [...kernelFaults(judging, sight), ...privilegeFaults(judging, sight)];
+  const faults = kernelFaults(judging, sight);
   const remarks: string[] = [];
+  if (!sight.hasNoNewPrivileges) {
+    (judging.needsNoNewPrivileges ? faults : remarks).push("a setuid program in it gains rights");
+  }
   if (findings.diedAt !== undefined && !isLimitStage(findings.diedAt)) {
     faults.push(`its test sandbox died at the test of ${findings.diedAt}`);
   }
@@ -40,6 +43,8 @@ export function judgeClass(judging: Judging): Judgement {
   if (sight.reachesExecutor) {
     const reason = "a task in it reaches the executor's own doors";
     if (judging.isTurnedAway) remarks.push(`${reason}, which turn it away`);
+    // What `process` is without users and networks of its own was told when the driver was opened.
+    else if (judging.isolation === "process") remarks.push(`${reason}, which take it for a local caller`);
     else faults.push(reason);
   }
   const state = faults.length === 0 ? "usable" : "unusable";
@@ -50,9 +55,11 @@ function unusable(reason: string, sight: ProbeSight | undefined): Judgement {
   return { state: "unusable", reasons: [reason], sight };
 }
 
-function sightOf({ findings, hostKernel, cpuMillis }: Judging, kernel: string): ProbeSight {
+function sightOf({ findings, hostKernel, cpuMillis, knownMissing }: Judging, kernel: string): ProbeSight {
+  const cpu = cpuHeld(findings, cpuMillis);
   const held: Readonly<Record<LimitKind, boolean | undefined>> = {
-    cpu: cpuHeld(findings, cpuMillis),
+    // A busy host stops processes for as long as a limit does.
+    cpu: cpu === true && knownMissing.includes("cpu") ? undefined : cpu,
     memory: stageHeld(findings, "memory", findings.memory && findings.memory.how !== 0),
     pids: stageHeld(findings, "pids", findings.pids && findings.pids.errno !== 0),
   };
@@ -112,21 +119,19 @@ function kernelFaults({ isolation, hostKernel }: Judging, { hasOwnKernel }: Prob
   return hasOwnKernel ? [] : ["tasks in it run on the host's kernel: it is no stronger than a container"];
 }
 
-function privilegeFaults({ needsNoNewPrivileges }: Judging, { hasNoNewPrivileges }: ProbeSight): string[] {
-  return needsNoNewPrivileges && !hasNoNewPrivileges ? ["a setuid program in it gains rights"] : [];
-}
-
 function limitsOf(
   { limits, knownMissing }: Judging,
   { ignored }: ProbeSight,
   faults: string[],
   remarks: string[],
 ): void {
-  const isKnown = (kind: LimitKind): boolean => limits === "optional" || knownMissing.includes(kind);
-  const silent = ignored.filter((kind) => !isKnown(kind));
-  const known = ignored.filter(isKnown);
-  if (silent.length > 0) faults.push(`its limits do not hold: ${nameAll(silent)}`);
-  if (known.length > 0) remarks.push(`its limits do not hold, which is agreed to: ${nameAll(known)}`);
+  const known = ignored.filter((kind) => knownMissing.includes(kind));
+  const silent = ignored.filter((kind) => !knownMissing.includes(kind));
+  if (known.length > 0) remarks.push(`this host has no limits for it on ${nameAll(known)}`);
+  if (silent.length === 0) return;
+  const reason = `its limits do not hold: ${nameAll(silent)}`;
+  if (limits === "optional") remarks.push(`${reason}, which the configuration agrees to`);
+  else faults.push(reason);
 }
 
 function nameAll(kinds: readonly LimitKind[]): string {

@@ -19,7 +19,7 @@ export async function findLeftovers(world: ProcessWorld): Promise<readonly Lefto
   const leftovers: Leftover[] = [];
   for (const name of names) {
     const sandboxId = asId<"sandbox">(name);
-    if (world.live.has(sandboxId)) continue;
+    if (world.live.has(sandboxId) || world.probing.has(name)) continue;
     const processes = processesOf(world, sandboxId, records.get(name));
     if (processes.list().length > 0) leftovers.push(leftover(world, sandboxId, processes));
     else await removeTraces(world, sandboxId, processes);

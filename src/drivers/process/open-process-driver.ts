@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { ClassReport, Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
+import type { Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
 import { DEFAULT_NETWORK_SETTINGS, ExecutorError } from "../../core/index.ts";
+import { Scope } from "../../std/index.ts";
 import type { CardNodes } from "./cards.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
@@ -11,6 +12,8 @@ import { findLeftovers } from "./leftovers.ts";
 import type { OpenedNetworks } from "./network/index.ts";
 import { openNetworks } from "./network/index.ts";
 import { PortLeases } from "./ports.ts";
+import type { DoorAddress } from "./probe-process.ts";
+import { ProcessClass } from "./process-class.ts";
 import type { FoundParts, ProcessReach } from "./reach.ts";
 import { describeReach } from "./reach.ts";
 import { SandboxRecords } from "./record.ts";
@@ -36,6 +39,8 @@ export interface ProcessDriverOptions {
   /** What tasks may reach. Default: nothing but answers to the daemon, and `egress` for who asks. */
   readonly network?: NetworkSettings;
   readonly log?: Log | undefined;
+  /** Resolves once the executor's own doors listen, with where: a test process tries to reach them. Default: none. */
+  readonly doors?: (() => Promise<readonly DoorAddress[]>) | undefined;
   /** The device files of the cards that a sandbox is given. Default: none, so that a task in bubblewrap sees no card. */
   readonly cardNodes?: CardNodes;
   /** Ways of confining tasks that are not to be used, for hosts where one misbehaves. Each costs isolation, and a warning. */
@@ -82,9 +87,13 @@ export async function openProcessDriver(
     ports: new PortLeases(),
     digests: new FolderDigests(),
     live: new Map(),
+    probing: new Set(),
+    probes: join(stateDirectory, "probes", owner),
     warnings: parts.reach.warnings,
   };
-  return processDriver(world, parts.reach);
+  // What a killed life left; it only ever holds what is made anew.
+  rmSync(world.probes, { recursive: true, force: true });
+  return processDriver(world, parts.reach, options);
 }
 
 interface Parts extends FoundParts {
@@ -134,23 +143,38 @@ const NO_NETWORKS: NetworkReport = {
   reasons: ["tasks are on the host's network: nothing is kept from them, and no policy can be asked for"],
 };
 
-const UNPROVEN: readonly ClassReport[] = [
-  { isolation: "process", runtime: undefined, state: "unproven", reasons: [], sight: undefined },
-];
-
-function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver {
+function processDriver(
+  world: ProcessWorld,
+  reach: ProcessReach,
+  { log, doors = (): Promise<readonly []> => Promise.resolve([]) }: ProcessDriverOptions,
+): ProcessDriver {
+  const scope = new Scope();
+  const isolation = new ProcessClass(world, {
+    reach,
+    log,
+    doors,
+    spawn: (test) => {
+      if (scope.signal.aborted)
+        test(scope.signal).catch(() => undefined); // does nothing any more
+      else scope.spawn(test);
+    },
+  });
+  isolation.begin();
   const peers = new TaskPeers(world.uids, world.networks);
   return {
     name: "process",
     reach,
-    capabilities: { isolation: ["process"], canFreeze: true, canAdopt: false },
+    get capabilities() {
+      const isUsable = isolation.reports().some(({ state }) => state === "usable");
+      return { isolation: isUsable ? (["process"] as const) : [], canFreeze: true, canAdopt: false };
+    },
     async resolve(image, _options, signal) {
       signal.throwIfAborted();
       const { folder } = await findTaskFolder(world.taskDirectories, image);
       const { digest } = await world.digests.digest(folder, signal);
       return { digest, wasPulled: false };
     },
-    start: (spec, signal) => startSandbox(world, spec, signal),
+    start: (spec, signal) => startSandbox(world, isolation, spec, signal),
     async leftovers(signal) {
       signal.throwIfAborted();
       return await findLeftovers(world);
@@ -159,12 +183,13 @@ function processDriver(world: ProcessWorld, reach: ProcessReach): ProcessDriver 
       signal.throwIfAborted();
       return { isHealthy: true, detail: reach.detail };
     },
-    classes: () => UNPROVEN,
-    probe: () => Promise.resolve(UNPROVEN),
+    classes: () => isolation.reports(),
+    probe: (signal) => isolation.probe(signal),
     configure: () => undefined,
     networks: () => world.networks?.rules.report() ?? NO_NETWORKS,
     isTaskAddress: (peer) => peers.isTask(peer),
     async [Symbol.asyncDispose]() {
+      await scope[Symbol.asyncDispose]();
       for (const running of world.live.values()) running.unref();
       world.cgroups?.close();
       await world.networks?.close();

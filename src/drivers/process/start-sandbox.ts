@@ -3,6 +3,7 @@ import { ExecutorError, MEBIBYTE } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import { refuseMissingCards } from "./cards.ts";
 import type { TaskExit } from "./launch.ts";
+import type { ProcessClass } from "./process-class.ts";
 import { processSandbox } from "./process-sandbox.ts";
 import { ExitedEarly, OnLoopbackOnly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
 import { READY_MARK, watchForMark } from "./ready-mark.ts";
@@ -21,6 +22,7 @@ const TAIL_BYTES = 4096;
 /** Starts one sandbox; see `SandboxDriver.start` for what it promises. */
 export async function startSandbox(
   world: ProcessWorld,
+  isolation: ProcessClass,
   spec: SandboxSpec,
   signal: AbortSignal,
 ): Promise<Sandbox> {
@@ -28,6 +30,7 @@ export async function startSandbox(
   refuseWhatIsNotHere(spec);
   refuseMissingCards(spec);
   refuseNetwork(world, spec);
+  await isolation.prove(signal);
   const createdAtMs = performance.now();
   const deadline = { ms: spec.startTimeoutMs, code: "START_TIMEOUT", parent: signal } as const;
   return await withDeadline(deadline, async (limited) => {

@@ -28,6 +28,10 @@ export interface ProcessWorld {
   readonly digests: FolderDigests;
   /** Sandboxes of this life, from launch to their last trace. */
   readonly live: Map<SandboxId, RunningTask>;
+  /** Names of test processes that run or are being made; they are nobody's leftovers. */
+  readonly probing: Set<string>;
+  /** Where these get their folders. */
+  readonly probes: string;
   /** What every sandbox's warnings begin with: what this host cannot do for it. */
   readonly warnings: readonly string[];
 }

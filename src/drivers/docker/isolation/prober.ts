@@ -81,7 +81,7 @@ class Test {
   }
 
   async run(doors: () => Promise<readonly DoorAddress[]>, signal: AbortSignal): Promise<void> {
-    const { engine, pool, maker, inBackground } = this.#world;
+    const { engine, pool, maker } = this.#world;
     // Making spare networks meanwhile would take the engine's time from what starts wait for.
     const letPoolWork = pool.holdStill();
     let network: TaskNetwork | undefined;
@@ -91,7 +91,7 @@ class Test {
       this.#sortOut(await engine.runtimes(signal));
       if (this.#untold.size === 0) return;
       const open = await orAbort(doors(), signal);
-      network = await maker.makeNetwork(maker.defaultPolicy);
+      network = pool.takeBare(maker.defaultPolicy) ?? (await maker.makeNetwork(maker.defaultPolicy));
       const targets = probeTargets(open, network.subnet, engine.isLocal);
       await this.#lookAtAll({ architecture, network, targets }, letPoolWork, signal);
     } catch (thrown) {
@@ -100,8 +100,7 @@ class Test {
       for (const one of [...this.#untold]) this.#tell(one, { type: "untold", error });
     } finally {
       letPoolWork();
-      const made = network;
-      if (made !== undefined) inBackground(() => maker.removeNetwork(made));
+      if (network !== undefined) pool.giveBack({ type: "network", network }, "");
     }
   }
 

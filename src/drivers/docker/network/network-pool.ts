@@ -79,9 +79,14 @@ export class NetworkPool implements AsyncDisposable {
   take(imageDigest: string, policy: NetworkPolicy): Taken | undefined {
     const sandbox = policy === this.#maker.defaultPolicy ? this.#takeSandbox(imageDigest) : undefined;
     if (sandbox !== undefined) return { type: "sandbox", sandbox };
-    const bare = this.#bare.findIndex((network) => network.policy === policy);
-    const network = bare < 0 ? undefined : this.#bare.splice(bare, 1)[0];
+    const network = this.takeBare(policy);
     return network === undefined ? undefined : { type: "network", network };
+  }
+
+  /** A network with nothing in it, if there is one. Never waits. */
+  takeBare(policy: NetworkPolicy): TaskNetwork | undefined {
+    const at = this.#bare.findIndex((network) => network.policy === policy);
+    return at < 0 ? undefined : this.#bare.splice(at, 1)[0];
   }
 
   /** Sandboxes are made of the default policy only. */
