@@ -14,6 +14,8 @@ export interface CallSpan {
 const CALL = "hearth.call";
 const QUEUE = "hearth.queue";
 const START = "hearth.start";
+/** A call that finds its slot at once takes some microseconds to do so; that is no wait. */
+const LEAST_WAIT_MS = 1;
 
 /**
  * Where the time of a call went: the wait for its slot and, where it waited for a start, the steps of that; then its task. A
@@ -23,7 +25,7 @@ export function spansOf(call: CallStory): readonly CallSpan[] {
   const { acceptedAtMs, placement, placedAtMs, endedAtMs = acceptedAtMs } = call;
   const waitedUntilMs = placedAtMs ?? endedAtMs;
   const spans: CallSpan[] = [];
-  if (placement?.start !== "warm" || waitedUntilMs > acceptedAtMs)
+  if (placement?.start !== "warm" || waitedUntilMs - acceptedAtMs >= LEAST_WAIT_MS)
     spans.push(inside(QUEUE, CALL, acceptedAtMs, waitedUntilMs));
   if (placement?.start === "cold" && call.start !== undefined) spans.push(...startSpans(call.start));
   if (placedAtMs !== undefined) {

@@ -1,5 +1,6 @@
 // Does what its input says: `sleep N` answers after N seconds, `hold FILE` once there is such a file in its folder, `ok BASE64`
-// and `bad BASE64` answer those bytes with status 200 and 500, and everything else is echoed.
+// and `bad BASE64` answer those bytes with status 200 and 500, `headers` answers the request's own as JSON, and everything
+// else is echoed.
 import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 
@@ -18,7 +19,9 @@ createServer((request, reply) => {
   const chunks = [];
   request.on("data", (chunk) => chunks.push(chunk));
   request.on("end", async () => {
-    const { status = 200, body } = await answerTo(Buffer.concat(chunks).toString());
+    const input = Buffer.concat(chunks).toString();
+    const { status = 200, body } =
+      input === "headers" ? { body: JSON.stringify(request.headers) } : await answerTo(input);
     reply.writeHead(status, { "content-type": "application/octet-stream" }).end(body);
   });
 }).listen(Number(process.env.PORT), "0.0.0.0", () => console.log("meca-init-done"));

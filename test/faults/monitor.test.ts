@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { scrape } from "../support/exposition.ts";
+import { freshName } from "../support/fresh-name.ts";
+import { poll } from "../support/poll.ts";
+import type { PrivateEngine } from "../support/private-engine.ts";
+import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
+import type { Daemon } from "../support/start-daemon.ts";
+import { startDaemon } from "../support/start-daemon.ts";
+
+const reason = whyNoEngine();
+/** What the row allows between the engine's change and ours. */
+const ALLOWED_MS = 10_000;
+
+const RANGE = "10.231.64.0/18";
+
+describe.skipIf(reason !== undefined)(reason ?? "the monitor door while the engine comes and goes", () => {
+  let engine: PrivateEngine;
+  beforeAll(async () => {
+    engine = await openPrivateEngine();
+  }, 120_000);
+  afterAll(async () => {
+    await engine[Symbol.asyncDispose]();
+  });
+
+  const start = (waits: boolean): Promise<Daemon> =>
+    startDaemon({
+      waits,
+      config: `driver: docker\ndocker: {network_range: ${RANGE}, owner: ${freshName("monitor")}, networks_ahead: 0}\n`,
+      env: { DOCKER_HOST: `unix://${engine.socketPath}` },
+    });
+
+  const ask = async (daemon: Daemon, path: string): Promise<{ status: number; text: string }> => {
+    const answer = await fetch(`${daemon.monitorUrl}${path}`, { signal: AbortSignal.timeout(5_000) });
+    return { status: answer.status, text: await answer.text() };
+  };
+  /** Until the path answers that status; the row's ten seconds at most. */
+  const until = (daemon: Daemon, path: string, status: number): Promise<void> =>
+    poll(
+      `${path} answers ${status}`,
+      async () => {
+        const answer = await ask(daemon, path).catch((error: unknown) => ({
+          status: 0,
+          text: String(error),
+        }));
+        return answer.status === status || JSON.stringify(answer);
+      },
+      ALLOWED_MS,
+    );
+
+  test("X2: the start is told as 503 while it goes on, and as 200 once calls are taken", async () => {
+    engine.signal("SIGSTOP");
+    await using daemon = await start(false);
+    try {
+      await until(daemon, "/monitoring/startup", 503);
+      expect(await ask(daemon, "/monitoring/startup")).toEqual({ status: 503, text: '{"status":"nok"}' });
+      expect((await ask(daemon, "/monitoring/health")).text).toBe(
+        '{"status":"nok","message":"executor: it has not started yet","checker":"GenericHealthChecker"}',
+      );
+      expect((await ask(daemon, "/readyz")).status).toBe(503);
+      expect((await ask(daemon, "/livez")).status).toBe(200);
+      expect((await ask(daemon, "/metrics")).status).toBe(503);
+      expect((await ask(daemon, "/state/reported")).text).toBe("No state reported so far");
+    } finally {
+      engine.signal("SIGCONT");
+    }
+    await until(daemon, "/monitoring/startup", 200);
+    await until(daemon, "/monitoring/health", 200);
+  }, 60_000);
+
+  test("X2: with the engine stopped the start stays 200 and health says why not; both are well again by themselves", async () => {
+    await using daemon = await start(true);
+    await until(daemon, "/monitoring/health", 200);
+    expect((await scrape(daemon.monitorUrl)).value("hearth_engine_up")).toBe(1);
+
+    await engine.stop();
+    await until(daemon, "/monitoring/health", 503);
+    const ill = JSON.parse((await ask(daemon, "/monitoring/health")).text) as Record<string, string>;
+    expect(Object.keys(ill)).toEqual(["status", "message", "checker"]);
+    expect([ill["status"], ill["message"]]).toEqual(["nok", expect.stringMatching(/^engine: \S.{10,}/)]);
+    expect(await ask(daemon, "/monitoring/startup")).toEqual({ status: 200, text: '{"status":"ok"}' });
+    expect((await ask(daemon, "/livez")).status).toBe(200);
+    const stopped = await scrape(daemon.monitorUrl);
+    expect(stopped.value("hearth_engine_up")).toBe(0);
+    expect(stopped.value("hearth_engine_errors_total", { verb: "health" })).toBeGreaterThan(0);
+
+    await engine.start();
+    await until(daemon, "/monitoring/health", 200);
+    expect((await ask(daemon, "/healthz?verbose")).text).toContain("[+]engine ok");
+  }, 90_000);
+});
