@@ -76,6 +76,19 @@ module.exports = {
       to: { dependencyTypes: ["core"] },
     },
     {
+      name: "one-registry",
+      comment: "all metrics are rows of one table, in one registry; a second one would show half of them",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/telemetry/metrics/registry\\.ts$" },
+      to: { path: "node_modules/prom-client(/|$)" },
+    },
+    {
+      name: "one-registry-is-opened-once",
+      severity: "error",
+      from: { path: "^src/", pathNot: ["^src/telemetry/metrics/", "^src/open-monitor\\.ts$"] },
+      to: { path: "^src/telemetry/metrics/(open-metrics|registry)\\.ts$" },
+    },
+    {
       name: "no-circular",
       comment: "a cycle of types alone is erased; one of values decides by chance which file runs first",
       severity: "error",

@@ -19,6 +19,7 @@ wrk              wrk
 shellcheck       shellcheck
 systemd-analyze  systemd
 python3          python3-minimal
+promtool         prometheus
 setpriv          util-linux
 top              procps
 '

@@ -12,7 +12,7 @@ import type { Executor } from "./engine/executor.ts";
 import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
 import type { EngineCounters } from "./telemetry/metrics/index.ts";
-import { openMetrics } from "./telemetry/metrics/index.ts";
+import { openMetrics } from "./telemetry/metrics/open-metrics.ts";
 
 /** Beside the bundle, as it is shipped; sources that run without having been built have no page. */
 const DASHBOARD = fileURLToPath(new URL("dashboard/", import.meta.url));

@@ -36,6 +36,11 @@ const FILES: Readonly<Record<string, { readonly text: string; readonly breaks: r
     breaks: ["no-circular"],
   },
   "src/std/two.ts": { text: 'import { one } from "./one.ts"; export const two = one;', breaks: [] },
+  "src/telemetry/metrics/registry.ts": { text: 'import "prom-client"; export const r = 1;', breaks: [] },
+  "src/telemetry/more.ts": {
+    text: 'import "prom-client"; import "./metrics/registry.ts";',
+    breaks: ["one-registry", "one-registry-is-opened-once"],
+  },
   "src/telemetry/dev.ts": { text: 'import "vitest";', breaks: ["nothing-undeclared"] },
   "src/main.ts": { text: 'import "./engine/e.ts"; import "./drivers/docker/d.ts";', breaks: [] },
 };
@@ -58,6 +63,13 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rm(folder, { recursive: true });
+});
+
+test("X12: a second registry of metrics does not pass", () => {
+  const broken = violations
+    .filter(({ from }) => from === "src/telemetry/more.ts")
+    .map(({ rule }) => rule.name);
+  expect(broken.sort()).toEqual(["one-registry", "one-registry-is-opened-once"]);
 });
 
 test.each(Object.entries(FILES))("%s breaks exactly the rules that it should", (path, { breaks }) => {

@@ -1,0 +1,119 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { parse } from "yaml";
+import type { MetricRow } from "../../src/telemetry/metrics/index.ts";
+import { METRICS } from "../../src/telemetry/metrics/index.ts";
+
+const path = (name: string): string => fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));
+const read = (name: string): string => readFileSync(path(name), "utf8");
+const hasPromtool = spawnSync("promtool", ["--version"]).error === undefined;
+if (!hasPromtool && process.env["CI"] !== undefined) throw new Error("promtool is missing");
+
+/** Names as they are scraped: a histogram has three. */
+const SCRAPED = new Map(
+  Object.entries<MetricRow>(METRICS).flatMap(([name, row]): [string, MetricRow][] =>
+    row.type === "histogram"
+      ? ["_bucket", "_sum", "_count"].map((part) => [`${name}${part}`, row])
+      : [[name, row]],
+  ),
+);
+
+interface Dashboard {
+  readonly panels: readonly {
+    readonly id: number;
+    readonly type: string;
+    readonly title: string;
+    readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
+  }[];
+}
+
+interface Rules {
+  readonly groups: readonly {
+    readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+  }[];
+}
+
+const dashboard = JSON.parse(read("grafana/hearth.json")) as Dashboard;
+const rules = (parse(read("prometheus/hearth.rules.yml")) as Rules).groups.flatMap((group) => group.rules);
+const expressions = [
+  ...dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
+  ...rules.map(({ expr }) => expr),
+];
+
+test("what the dashboard and the alerts ask for are metrics of ours, by labels that they have", () => {
+  expect(expressions.length).toBeGreaterThan(40);
+  for (const expr of expressions) {
+    const names = expr.match(/\b(?:hearth|process|nodejs)_\w+/g) ?? [];
+    if (!expr.startsWith("up{")) expect(names, expr).not.toEqual([]);
+    for (const name of names) expect([...SCRAPED.keys()], expr).toContain(name);
+    const known = new Set([
+      ...names.flatMap((name) => SCRAPED.get(name)?.labels ?? []),
+      ...["instance", "job", "le"],
+    ]);
+    const asked = [
+      ...[...expr.matchAll(/[{,]\s*(\w+)=~?"/g)].map(([, label]) => label ?? ""),
+      ...[...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list]) => (list ?? "").split(/,\s*/)),
+    ];
+    expect(
+      asked.filter((label) => !known.has(label)),
+      expr,
+    ).toEqual([]);
+  }
+});
+
+test("every metric of ours is on the dashboard, in an alert, or a plain fact", () => {
+  const facts = new Set([
+    "hearth_build_info",
+    "hearth_isolation_usable",
+    "hearth_sandbox_start_errors_total",
+    "hearth_host_cpu_cores",
+  ]);
+  const all = expressions.join("\n");
+  const missing = Object.keys(METRICS).filter(
+    (name) => name.startsWith("hearth_") && !facts.has(name) && !new RegExp(`\\b${name}`).test(all),
+  );
+  expect(missing).toEqual([]);
+});
+
+test("every panel of the dashboard has its own number, a title and a legend for each line", () => {
+  const ids = dashboard.panels.map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { type, title, targets } of dashboard.panels) {
+    expect(title).not.toBe("");
+    if (type === "row") continue;
+    expect(targets?.every(({ legendFormat }) => legendFormat !== "")).toBe(true);
+  }
+});
+
+test.skipIf(!hasPromtool)(
+  "X4: promtool finds no fault in the alerts, nor in what the dashboard asks for",
+  () => {
+    const run = spawnSync("promtool", ["check", "rules", path("prometheus/hearth.rules.yml")], {
+      encoding: "utf8",
+    });
+    expect({ status: run.status, stderr: run.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(run.stdout).toContain(`${rules.length} rules found`);
+    // A rule that only records is how promtool reads an expression; Grafana fills its own words in before.
+    const recorded = {
+      groups: [
+        {
+          name: "dashboard",
+          rules: expressions.map((expr, at) => ({
+            record: `panel:${at}`,
+            expr: expr.replaceAll("$__rate_interval", "5m").replaceAll("$instance", ".*"),
+          })),
+        },
+      ],
+    };
+    const folder = mkdtempSync(join(tmpdir(), "hearth-rules-"));
+    const file = join(folder, "dashboard.yml");
+    writeFileSync(file, JSON.stringify(recorded));
+    const asked = spawnSync("promtool", ["check", "rules", file], { encoding: "utf8" });
+    rmSync(folder, { recursive: true });
+    expect({ status: asked.status, stderr: asked.stderr }).toEqual({ status: 0, stderr: "" });
+  },
+);
