@@ -169,6 +169,11 @@ export class AdmissionDesk {
     this.#waiting.push(entry);
   }
 
+  /** Whether this demand has been granted, and waits only for its room to be made. */
+  isMakingRoomFor(id: Demand["id"]): boolean {
+    return this.#clearing.some(({ demand }) => demand.id === id);
+  }
+
   /** What would become of one more demand now; nothing is changed by asking. */
   foresee(demand: Demand): Foresight {
     const waiting = this.#waiting.map((entry) => entry.demand);

@@ -327,6 +327,7 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     this.#sink = undefined;
     this.#end = end;
     this.#endedAtMs = this.#host.nowMs();
+    if (end === "answered") this.#line.timed(this.#endedAtMs - this.sentAtMs);
     this.tie?.settled(isHeard);
     this.#release();
     this.#host.observer.callEnded(this);

@@ -6,6 +6,7 @@ import type {
   DriverCapabilities,
   DriverHealth,
   Exchange,
+  ExecutorError,
   HostCapacity,
   HostUsage,
   IsolationClass,
@@ -129,6 +130,36 @@ export interface WaitingView {
   readonly reason: string;
 }
 
+/** What would become of one more call of a task if it came now. */
+export type Verdict =
+  /** There is a free slot. */
+  | { readonly type: "warm"; readonly sandboxId: SandboxId }
+  /** There is room, after these sandboxes have been frozen or evicted: for a new sandbox, or to wake the one that is named. */
+  | {
+      readonly type: "room";
+      readonly start: "cold" | "thawed";
+      readonly sandboxId: SandboxId | undefined;
+      readonly freeze: readonly SandboxId[];
+      readonly evict: readonly SandboxId[];
+      /** The cards that it would get. */
+      readonly gpuIds: readonly string[];
+    }
+  | {
+      readonly type: "wait";
+      /** A sentence: why it would not run yet. */
+      readonly reason: string;
+      /** Callers of the same task that wait already. */
+      readonly callersAhead: number;
+      /** Wishes for room, of all tasks, that wait already. */
+      readonly demandsAhead: number;
+      /** Sandboxes that hold room and are at work. */
+      readonly busy: readonly SandboxId[];
+      /** An estimate from how long calls usually take; `undefined` when there is nothing to tell it from. */
+      readonly expectedMs: number | undefined;
+    }
+  /** Never, or not until something else changes: the error says which, and why. */
+  | { readonly type: "refused"; readonly error: ExecutorError };
+
 /** `pausing`: no call is taken any more, and some still run. */
 export type ExecutorState = "running" | "pausing" | "paused" | "draining";
 
@@ -180,6 +211,8 @@ export interface Executor extends AsyncDisposable {
    * at `sink.onError`, always after this function has returned. At most once: nothing is sent twice after the first byte.
    */
   call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange;
+  /** Says what `call` would come to now, and why; nothing is changed by asking. */
+  explain(task: TaskSpec, door: DoorName): Verdict;
   view(): ExecutorView;
   health(signal: AbortSignal): Promise<DriverHealth>;
   /** Tests every class anew, or one, and resolves with what is known then. */

@@ -3,6 +3,7 @@ import type {
   CallRequest,
   ClassReport,
   Clock,
+  DoorName,
   DriverHealth,
   Exchange,
   GpuMonitor,
@@ -43,8 +44,10 @@ import type {
   Prefetched,
   SandboxView,
   SessionView,
+  Verdict,
   WaitingView,
 } from "./executor.ts";
+import { explain } from "./explain.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { recover } from "./recover.ts";
@@ -186,6 +189,19 @@ export class RunningExecutor implements Executor, AttemptHost {
       }
     }
     return this.#callLater(key, task, request, options, sink);
+  }
+
+  explain(task: TaskSpec, door: DoorName): Verdict {
+    const key = taskKey(task);
+    const host = {
+      context: this.#context,
+      lines: this.#lines,
+      sandboxes: this.#sandboxes,
+      running: this.#running,
+      closed: () => this.#refusal(),
+      refusal: () => this.#check(task) ?? this.#queueRefusal(),
+    };
+    return explain(host, this.#lines.get(key) ?? new TaskLine(this.#context, key, task, door));
   }
 
   view(): ExecutorView {
@@ -407,10 +423,8 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   #enter(line: TaskLine, attempt: Attempt, refusal: ExecutorError | undefined): void {
     if (attempt.isSettled) return;
-    const limit = this.#settings.queueLimit;
-    const late = refusal ?? this.#refusal();
+    const late = refusal ?? this.#refusal() ?? this.#queueRefusal();
     if (late !== undefined) attempt.fail(late);
-    else if (this.#lines.waitingCount() >= limit) attempt.fail(new ExecutorError("QUEUE_FULL", { limit }));
     else if (this.#tie(attempt, line)) line.enqueue(attempt, "back");
   }
 
@@ -473,6 +487,11 @@ export class RunningExecutor implements Executor, AttemptHost {
   #refusal(): ExecutorError | undefined {
     if (this.#state === "draining") return new ExecutorError("DRAINING");
     return this.#state === "running" ? undefined : new ExecutorError("PAUSED");
+  }
+
+  #queueRefusal(): ExecutorError | undefined {
+    const limit = this.#settings.queueLimit;
+    return this.#lines.waitingCount() >= limit ? new ExecutorError("QUEUE_FULL", { limit }) : undefined;
   }
 
   #find(sandboxId: SandboxId): SandboxOwner {

@@ -1,5 +1,6 @@
 import type {
   Amounts,
+  Demand,
   DoorName,
   HostMonitor,
   IsolationClass,
@@ -24,6 +25,8 @@ const START_MARGIN_MS = 5_000;
 /** A start under way: which step it is at, and how to stop it. */
 export interface StartInProgress {
   readonly phase: "resolving" | "admitting" | "starting";
+  /** Its room is granted, and those who have to go for it are on their way. */
+  readonly isMakingRoom: boolean;
   /** It was given up, so that its failure is nobody's fault. */
   readonly isUnwanted: boolean;
   /** Stops it if it has booked nothing yet; a sandbox that starts already is let through and kept warm. */
@@ -58,6 +61,7 @@ class Start implements StartInProgress, StartStory {
   readonly #context: EngineContext;
   readonly #line: TaskLine;
   readonly #controller = new AbortController();
+  #demandId: Demand["id"] | undefined;
 
   constructor(context: EngineContext, line: TaskLine) {
     this.#context = context;
@@ -75,6 +79,11 @@ class Start implements StartInProgress, StartStory {
 
   get taskKey(): TaskKey {
     return this.#line.key;
+  }
+
+  get isMakingRoom(): boolean {
+    const id = this.#demandId;
+    return this.phase === "admitting" && id !== undefined && this.#context.desk.isMakingRoomFor(id);
   }
 
   giveUpRoom(reason: ExecutorError): void {
@@ -140,8 +149,9 @@ class Start implements StartInProgress, StartStory {
     const { desk, books, clock, host } = this.#context;
     const { task, door, key } = this.#line;
     const sandboxId = this.#context.newSandboxId();
+    this.#demandId = asId<"demand">(sandboxId);
     const demand = {
-      id: asId<"demand">(sandboxId),
+      id: this.#demandId,
       door,
       need: task.resources,
       keep: undefined,

@@ -1,5 +1,5 @@
 import type { DoorName, StartFailures, TaskKey, TaskSpec } from "../core/index.ts";
-import { afterFailure, backoffLeftMs, ExecutorError } from "../core/index.ts";
+import { afterFailure, asId, backoffLeftMs, ExecutorError } from "../core/index.ts";
 import type { Attempt } from "./attempt.ts";
 import { gpuWaitReason } from "./check-gpus.ts";
 import type { EngineContext } from "./context.ts";
@@ -31,6 +31,7 @@ export class TaskLine {
   #waiting: Attempt[] = [];
   readonly #starts = new Set<StartInProgress>();
   readonly #thaws = new Map<SandboxOwner, AbortController>();
+  #usualCallMs: number | undefined;
   #failures: StartFailures | undefined;
   #lastFailure: ExecutorError | undefined;
 
@@ -39,6 +40,17 @@ export class TaskLine {
     this.key = key;
     this.task = task;
     this.door = door;
+  }
+
+  /** How long a call of it usually takes, later calls counting more; `undefined` before the first answer. */
+  get usualCallMs(): number | undefined {
+    return this.#usualCallMs;
+  }
+
+  /** A call of it was answered after that long. */
+  timed(callMs: number): void {
+    const usualMs = this.#usualCallMs;
+    this.#usualCallMs = usualMs === undefined ? callMs : usualMs + (callMs - usualMs) * NEWEST_WEIGHT;
   }
 
   get owners(): readonly SandboxOwner[] {
@@ -108,6 +120,7 @@ export class TaskLine {
   supply(): void {
     if (this.#waiting.length === 0) return;
     this.#serve();
+    this.#cancelSurplus();
     while (this.#waitingForAny() > this.#slotsComing()) {
       const frozen = this.#frozen();
       if (frozen !== undefined) this.#thaw(frozen);
@@ -175,8 +188,9 @@ export class TaskLine {
     if (phases.includes("starting")) return "its sandbox starts";
     if (phases.includes("resolving")) return "its image is looked up or pulled";
     if (this.#isThawing()) return "its sandbox wakes";
+    if (this.#isRoomInMaking()) return ROOM_IN_MAKING;
     if (phases.includes("admitting")) return roomReason(this.#context, this.task);
-    if (this.#thaws.size > 0) return "other tasks hold the CPU that it needs";
+    if (this.#thaws.size > 0) return CPU_IS_HELD;
     return "all slots of its sandboxes are taken";
   }
 
@@ -274,7 +288,9 @@ export class TaskLine {
 
   /** Slots that will serve callers without anything further being asked for. */
   #slotsComing(): number {
-    let coming = this.#starts.size + this.#thaws.size;
+    let coming = 0;
+    for (const start of this.#starts) if (!start.isUnwanted) coming += 1;
+    for (const controller of this.#thaws.values()) if (!controller.signal.aborted) coming += 1;
     let starting = 0;
     for (const owner of this.#owners) {
       const { type } = owner.state;
@@ -298,12 +314,38 @@ export class TaskLine {
     return this.#owners.some((owner) => owner.state.type === "thawing");
   }
 
+  #isRoomInMaking(): boolean {
+    const { desk, host } = this.#context;
+    if ([...this.#starts].some((start) => start.isMakingRoom))
+      return hostHasMemory(host, this.task.resources);
+    return [...this.#thaws.keys()].some((owner) => desk.isMakingRoomFor(asId<"demand">(owner.id)));
+  }
+
   #cancelWishes(): void {
-    const reason = new ExecutorError("CALL_CANCELLED", { reason: "nobody waits for it any more" });
-    for (const start of [...this.#starts]) start.giveUpRoom(reason);
-    for (const controller of [...this.#thaws.values()]) controller.abort(reason);
+    for (const start of [...this.#starts]) start.giveUpRoom(nobodyWaits());
+    for (const controller of [...this.#thaws.values()]) controller.abort(nobodyWaits());
+  }
+
+  /**
+   * Gives up wishes for room that those who still wait do not need: others got their slots meanwhile, and what a wish is granted
+   * may cost somebody's warm sandbox, even one of this very task.
+   */
+  #cancelSurplus(): void {
+    const slots = this.#context.settings().slotsPerSandbox;
+    const isSurplus = (): boolean => this.#slotsComing() - slots >= this.#waitingForAny();
+    for (const start of [...this.#starts].reverse()) {
+      if (start.phase === "admitting" && isSurplus()) start.giveUpRoom(nobodyWaits());
+    }
+    for (const [owner, controller] of [...this.#thaws].reverse()) {
+      if (owner.state.type === "frozen" && isSurplus()) controller.abort(nobodyWaits());
+    }
   }
 }
+
+/** Why a caller waits whose room has been granted and is not free yet, as a sentence. */
+export const ROOM_IN_MAKING = "its room is being made: idle sandboxes are on their way out";
+/** Why a frozen sandbox cannot wake, as a sentence. */
+export const CPU_IS_HELD = "other tasks hold the CPU that it needs";
 
 /** Why a task's start waits for room, as a sentence. */
 export function roomReason({ host, books, gpuOffer }: EngineContext, task: TaskSpec): string {
@@ -311,8 +353,15 @@ export function roomReason({ host, books, gpuOffer }: EngineContext, task: TaskS
   return gpuWaitReason(task, books.rack, gpuOffer()) ?? "other tasks hold the CPU or memory that it needs";
 }
 
+/** Of the newest call in how long one usually takes. */
+const NEWEST_WEIGHT = 0.2;
+
 /** A task that has not been tried for this long per failure, up to ten, starts with a clean slate. */
 const FORGET_FAILURES_MS = 60_000;
+
+function nobodyWaits(): ExecutorError {
+  return new ExecutorError("CALL_CANCELLED", { reason: "nobody waits for it any more" });
+}
 
 function serverGone(): ExecutorError {
   return new ExecutorError("SESSION_ENDED", { reason: "its server is gone" });

@@ -32,6 +32,7 @@ import type {
   SandboxView,
   SessionView,
   WaitingView,
+  Verdict,
 } from "../../src/engine/executor.ts";
 import type { GpuView } from "../../src/engine/gpu-cards.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";
@@ -131,6 +132,7 @@ export const PLACEMENT: Placement = {
 export class FakeExecutor implements Executor {
   readonly calls: FakeCall[] = [];
   readonly done: string[] = [];
+  readonly explained: TaskSpec[] = [];
   state: ExecutorState = "running";
   running = 0;
   capacity: Resources = { cpuMillis: 4000, memoryBytes: 4096 * MEBIBYTE, gpuCount: 0 };
@@ -157,6 +159,14 @@ export class FakeExecutor implements Executor {
       setImmediate(() => call.fail(new ExecutorError(code)));
     } else setImmediate(() => this.script(call));
     return call;
+  }
+
+  /** What it says of any task. */
+  verdict: Verdict = { type: "warm", sandboxId: asId<"sandbox">("s1") };
+
+  explain(task: TaskSpec): Verdict {
+    this.explained.push(task);
+    return this.verdict;
   }
 
   view(): ExecutorView {

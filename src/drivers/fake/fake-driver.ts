@@ -59,6 +59,11 @@ export class FakeDriver implements SandboxDriver {
     this.#faults[kind].push(...faults);
   }
 
+  /** What was scripted and has not happened yet never will. */
+  heal(): void {
+    for (const faults of Object.values(this.#faults)) faults.length = 0;
+  }
+
   async resolve(image: string, _options: ResolveOptions, signal: AbortSignal): Promise<ResolvedImage> {
     await this.perform("resolve", 0, signal);
     this.resolved.push(image);
