@@ -61,5 +61,5 @@ test("the compose file has the documented network and address, publishes on loop
   expect(compose.name).toBeUndefined();
   expect(compose.services.executor.networks).toEqual({ mecanywhere: { ipv4_address: "172.18.0.255" } });
   expect(compose.networks["mecanywhere"]?.name).toBe("mecanywhere");
-  expect(compose.services.executor.ports).toEqual(["127.0.0.1:2591:2591"]);
+  expect(compose.services.executor.ports).toEqual(["127.0.0.1:2591:2591", "127.0.0.1:7000:7000"]);
 });
