@@ -1,5 +1,6 @@
 import type { Command, CommandGroup } from "./command.ts";
 import { answer } from "./commands/answer.ts";
+import { attest } from "./commands/attest.ts";
 import { call } from "./commands/call.ts";
 import { configGet } from "./commands/config-get.ts";
 import { configPath } from "./commands/config-path.ts";
@@ -8,6 +9,7 @@ import { configShow } from "./commands/config-show.ts";
 import { doctor } from "./commands/doctor.ts";
 import { events } from "./commands/events.ts";
 import { evict } from "./commands/evict.ts";
+import { explain } from "./commands/explain.ts";
 import { logs } from "./commands/logs.ts";
 import { openapi } from "./commands/openapi.ts";
 import { pause } from "./commands/pause.ts";
@@ -15,6 +17,8 @@ import { prefetch } from "./commands/prefetch.ts";
 import { ps } from "./commands/ps.ts";
 import { runs } from "./commands/runs.ts";
 import { serveCommand } from "./commands/serve.ts";
+import { sessionEnd } from "./commands/session-end.ts";
+import { sessionList } from "./commands/session-list.ts";
 import { stats } from "./commands/stats.ts";
 import { taskList } from "./commands/task-list.ts";
 import { taskNew } from "./commands/task-new.ts";
@@ -26,6 +30,8 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
   return [
     serveCommand(settings),
     call,
+    attest,
+    explain,
     answer,
     runs,
     ps,
@@ -40,6 +46,11 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
       name: "config",
       summary: "read and change settings",
       commands: [configGet, configSet, configShow, configPath],
+    },
+    {
+      name: "session",
+      summary: "list and end the sessions that keep sandboxes",
+      commands: [sessionList, sessionEnd],
     },
     { name: "task", summary: "make and list task folders", commands: [taskNew, taskList] },
     doctor,

@@ -147,6 +147,7 @@ const SANDBOX = {
   reserved: { cpuMillis: 500, memoryBytes: 134_217_728, gpuCount: 0 },
   slotsUsed: 1,
   slots: 4,
+  sessions: 2,
   calls: 9,
   ageMs: 61_000,
   warnings: [],
@@ -315,7 +316,7 @@ describe("lists", () => {
     const at = await startDaemon(routes);
     const table = await hearth(["ps", "-H", at]);
     expect(table.out).toContain(
-      "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  -         1/4    9      1 min 1 s  -",
+      "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  -         1/4    2         9      1 min 1 s  -",
     );
     expect(table.out).toMatch(/other:latest .* 128 MB {2}2 x 4 GB {2}1\/4/);
     expect(table.out).toContain("big    2      10 ms  no room");
@@ -480,6 +481,66 @@ describe("the rest", () => {
     );
     expect(JSON.parse((await hearth(["doctor", "--json"])).out)).toMatchObject({ isAble: true });
     expect(JSON.parse((await hearth(["openapi"])).out)).toEqual({ openapi: "3.1.0" });
+  });
+
+  test("attest prints the evidence as it came, and the session apart from it; a call names the session", async () => {
+    const session = {
+      ...{ id: "the-id", sandboxId: "s", image: "enclave", sgx: true },
+      ...{ calls: 0, ageMs: 1, expiresInMs: 300_000 },
+    };
+    const seen: string[] = [];
+    const at = await startDaemon({
+      "POST /v1/attest": (request, response) => {
+        seen.push(request.url ?? "", request.headers.accept ?? "");
+        const evidence = {
+          contentType: "application/x-quote",
+          base64: Buffer.from("quote").toString("base64"),
+        };
+        response.writeHead(200, { "hearth-outcome": "success" }).end(JSON.stringify({ session, evidence }));
+      },
+      "POST /v1/calls": (request, response) => {
+        seen.push(request.url ?? "");
+        response.writeHead(200, { "hearth-outcome": "success", "hearth-session": "another" }).end("done");
+      },
+    });
+    const ran = await hearth(["attest", "enclave", "--mem", "64", "-H", at]);
+    expect(ran).toMatchObject({
+      code: 0,
+      out: "quote",
+      err: expect.stringContaining("session the-id, ends after 5 min"),
+    });
+    expect(seen[1]).toBe("application/json");
+    expect(seen[0]).toMatch(/mem=64/);
+    expect(JSON.parse((await hearth(["attest", "enclave", "--json", "-H", at])).out)).toMatchObject({
+      session: { id: "the-id" },
+      evidence: { base64: "cXVvdGU=" },
+    });
+    const called = await hearth(["call", "enclave", "x", "--session", "new", "-H", at]);
+    expect(called).toMatchObject({ code: 0, out: "done", err: expect.stringContaining("session another") });
+    expect(seen.at(-1)).toContain("session=new");
+  });
+
+  test("sessions are listed without their ids and ended by them", async () => {
+    const ended: string[] = [];
+    const entry = { sandboxId: "s", image: "enclave", sgx: true, calls: 1, ageMs: 1000, expiresInMs: 60_000 };
+    const at = await startDaemon({
+      "GET /v1/sessions": (_, response) => {
+        const sessions = [
+          { ref: "abcdef", isHold: false, ...entry },
+          { isHold: true, ...entry },
+        ];
+        response.writeHead(200).end(JSON.stringify({ sessions }));
+      },
+      "DELETE /v1/sessions/the-id": (request, response) => {
+        ended.push(request.url ?? "");
+        response.writeHead(204).end();
+      },
+    });
+    const { out } = await hearth(["session", "list", "-H", at]);
+    expect(out).toMatch(/abcdef… +enclave/);
+    expect(out).toContain("(held)");
+    expect(await hearth(["session", "end", "the-id", "-H", at])).toMatchObject({ code: 0, out: "" });
+    expect(ended).toEqual(["/v1/sessions/the-id"]);
   });
 
   test("task new writes a whole folder, and none over one that is there", async () => {

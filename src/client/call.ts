@@ -3,8 +3,8 @@ import type { OutgoingBody } from "./transport.ts";
 
 /** One call of a task. */
 export interface CallInput {
-  /** Image reference, or id of a task folder. */
-  readonly image: string;
+  /** Image reference, or id of a task folder. May be left out in a session, which knows its task. */
+  readonly image?: string | undefined;
   /** Sent as it stands: text, bytes or a stream. Left out: empty. */
   readonly input?: OutgoingBody | undefined;
   /** Default `application/json`. */
@@ -18,6 +18,8 @@ export interface CallInput {
   readonly gpuMemory?: number | undefined;
   readonly isolation?: IsolationClass | "default" | undefined;
   readonly sgx?: boolean | undefined;
+  /** `new` keeps the server that answers for a session, whose id the answer has; an id runs on that very server. */
+  readonly session?: string | undefined;
   /** Path at the task's server; default `/`. */
   readonly path?: string | undefined;
   readonly queueTimeoutMs?: number | undefined;
@@ -36,6 +38,8 @@ export interface CallStream {
   readonly sandboxId: string | undefined;
   readonly start: "warm" | "thawed" | "cold" | undefined;
   readonly waitedMs: number | undefined;
+  /** The session that this call has opened. */
+  readonly sessionId: string | undefined;
   readonly isReplayed: boolean;
   readonly headers: Headers;
   readonly body: ReadableStream<Uint8Array>;
@@ -50,8 +54,12 @@ export interface CallAnswer extends Omit<CallStream, "body"> {
 
 /** A call as query parameters. */
 export function queryOf(call: CallInput): Record<string, string | number | boolean | undefined> {
-  const { image, cpu, mem, gpus, gpuMemory, isolation, sgx, path, queueTimeoutMs, runTimeoutMs } = call;
-  return { image, cpu, mem, gpus, gpuMemory, isolation, sgx, path, queueTimeoutMs, runTimeoutMs };
+  const { image, cpu, mem, gpus, gpuMemory, isolation, sgx, session } = call;
+  const { path, queueTimeoutMs, runTimeoutMs } = call;
+  return {
+    ...{ image, cpu, mem, gpus, gpuMemory, isolation, sgx, session },
+    ...{ path, queueTimeoutMs, runTimeoutMs },
+  };
 }
 
 /** A call as request headers. */
@@ -76,6 +84,7 @@ export function streamOf(response: Response): CallStream {
     sandboxId: headers.get("hearth-sandbox-id") ?? undefined,
     start: start === "warm" || start === "thawed" || start === "cold" ? start : undefined,
     waitedMs: waited === null ? undefined : Number(waited),
+    sessionId: headers.get("hearth-session") ?? undefined,
     isReplayed: headers.get("idempotency-replayed") === "true",
     headers,
     body: response.body ?? new ReadableStream({ start: (controller) => controller.close() }),

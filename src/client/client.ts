@@ -1,9 +1,13 @@
 import type { Run, RunList } from "../contract/v1/calls.ts";
 import type { Config, ConfigChanged, ConfigPatch } from "../contract/v1/config.ts";
+import type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 import type { Access, HostEvent, Live } from "../contract/v1/events.ts";
 import type { Controlled, Host, Stats } from "../contract/v1/host.ts";
 import type { PrefetchEvent, Prefetched, TaskList } from "../contract/v1/images.ts";
 import type { LogChunk, LogTail, SandboxDetail, SandboxList, WaitingList } from "../contract/v1/sandboxes.ts";
+import type { Session, SessionList } from "../contract/v1/sessions.ts";
+import type { Attestation, AttestInput } from "./attest.ts";
+import { attestationOf } from "./attest.ts";
 import type { CallAnswer, CallInput, CallStream } from "./call.ts";
 import { answerOf, headersOf, queryOf, streamOf } from "./call.ts";
 import { HearthError } from "./error.ts";
@@ -42,6 +46,31 @@ export class HearthClient {
   /** Starts a call that goes on without us; see `run`, `followRun` and `answer`. */
   async callAsync(call: CallInput): Promise<Run> {
     return json(await this.#call(call, "respond-async"));
+  }
+
+  /** Has a task's server attest itself and opens a session with it; `call` takes the session's id. */
+  async attest({ signal, ...query }: AttestInput): Promise<Attestation> {
+    const headers = { accept: "application/json" };
+    const path = "/v1/attest";
+    return attestationOf(await this.#send({ method: "POST", path, query, headers, signal }));
+  }
+
+  /** What keeps sandboxes from others; ids are their owners' alone and not in it. */
+  sessions(options: Abortable = {}): Promise<SessionList> {
+    return this.#get("/v1/sessions", options);
+  }
+
+  session(sessionId: string, options: Abortable = {}): Promise<Session> {
+    return this.#get(`/v1/sessions/${segment(sessionId)}`, options);
+  }
+
+  async endSession(sessionId: string, { signal }: Abortable = {}): Promise<void> {
+    await this.#send({ method: "DELETE", path: `/v1/sessions/${segment(sessionId)}`, signal });
+  }
+
+  /** What would become of a call if it came now; nothing is changed by asking. */
+  explain({ signal, ...wish }: ExplainWish & Abortable): Promise<Verdict> {
+    return this.#json({ method: "POST", path: "/v1/explain", json: wish, signal });
   }
 
   /** Recorded calls, newest first. */

@@ -2,6 +2,7 @@ export type { Problem } from "../contract/problem.ts";
 export type { Placement, Progress, Run, RunList } from "../contract/v1/calls.ts";
 export type { Config, ConfigChanged, ConfigEntry, ConfigPatch } from "../contract/v1/config.ts";
 export type { Access, EngineHealth, HostEvent, Live, LiveSandbox } from "../contract/v1/events.ts";
+export type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 export type { Controlled, Gpu, Host, Stats } from "../contract/v1/host.ts";
 export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
 export type {
@@ -14,6 +15,8 @@ export type {
   WaitingCall,
   WaitingList,
 } from "../contract/v1/sandboxes.ts";
+export type { Session, SessionList } from "../contract/v1/sessions.ts";
+export type { Attestation, AttestInput } from "./attest.ts";
 export type { CallAnswer, CallInput, CallStream } from "./call.ts";
 export type { Abortable } from "./client.ts";
 export { HearthClient } from "./client.ts";

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { HearthClient } from "../../src/client/index.ts";
 import { ExecutorError } from "../../src/core/index.ts";
 import type { FakeCall } from "../support/fake-executor.ts";
 import { fakeSession } from "../support/fake-executor.ts";
@@ -42,14 +43,20 @@ test("where JSON is asked for, evidence of any bytes survives in it", async () =
   });
 });
 
-test.each(["application/json", "*/*"])("a task that gives no evidence opens no session (%s)", async (accept) => {
-  await using door = await openTestDoor();
-  door.executor.script = (call) => attested(call, 503);
-  const answer = await fetch(`${door.url}/v1/attest?image=enclave`, { method: "POST", headers: { accept } });
-  expect([answer.status, answer.headers.get("hearth-outcome")]).toEqual([503, "failure"]);
-  expect(answer.headers.get("hearth-session")).toBeNull();
-  expect(Buffer.from(await answer.arrayBuffer())).toEqual(EVIDENCE);
-});
+test.each(["application/json", "*/*"])(
+  "a task that gives no evidence opens no session (%s)",
+  async (accept) => {
+    await using door = await openTestDoor();
+    door.executor.script = (call) => attested(call, 503);
+    const answer = await fetch(`${door.url}/v1/attest?image=enclave`, {
+      method: "POST",
+      headers: { accept },
+    });
+    expect([answer.status, answer.headers.get("hearth-outcome")]).toEqual([503, "failure"]);
+    expect(answer.headers.get("hearth-session")).toBeNull();
+    expect(Buffer.from(await answer.arrayBuffer())).toEqual(EVIDENCE);
+  },
+);
 
 test("evidence without an end is cut off where it is gathered", async () => {
   await using door = await openTestDoor();
@@ -66,9 +73,13 @@ test("evidence without an end is cut off where it is gathered", async () => {
 
 test("an error of ours on the way to the evidence is a problem", async () => {
   await using door = await openTestDoor();
-  door.executor.script = (call) => call.fail(new ExecutorError("SGX_UNAVAILABLE", { reason: "sgx.enable is off" }));
+  door.executor.script = (call) =>
+    call.fail(new ExecutorError("SGX_UNAVAILABLE", { reason: "sgx.enable is off" }));
   for (const accept of ["application/json", "*/*"]) {
-    const answer = await fetch(`${door.url}/v1/attest?image=enclave`, { method: "POST", headers: { accept } });
+    const answer = await fetch(`${door.url}/v1/attest?image=enclave`, {
+      method: "POST",
+      headers: { accept },
+    });
     expect(answer.status).toBe(422);
     expect(await answer.json()).toMatchObject({ code: "SGX_UNAVAILABLE" });
   }
@@ -92,7 +103,10 @@ test("a call in a session is for the session's task and says so to the executor"
   expect(door.executor.calls[2]?.task).toMatchObject({ image: "other", resources: { cpuMillis: 2000 } });
   expect((await post("session=gone")).status).toBe(404);
   expect(await (await post("session=gone")).json()).toMatchObject({ code: "SESSION_NOT_FOUND" });
-  expect(await (await post("session=new")).json()).toMatchObject({ code: "INPUT_INVALID", facts: { field: "image" } });
+  expect(await (await post("session=new")).json()).toMatchObject({
+    code: "INPUT_INVALID",
+    facts: { field: "image" },
+  });
   expect(door.executor.calls).toHaveLength(3);
 });
 
@@ -145,8 +159,11 @@ test("M22: the legacy door asks for evidence without a body, on both of its path
   const body = JSON.stringify({ id: "enclave", use_sgx: true, input: "SGXRAREQUEST" });
   // One of a known length goes the fast path, one in pieces goes by node:http.
   await fetch(door.url, { method: "POST", body });
-  await fetch(door.url, { method: "POST", body: new Blob([body]).stream(), duplex: "half" } as RequestInit);
-  await fetch(door.url, { method: "POST", body: JSON.stringify({ id: "enclave", runtime: "sgx", input: "x" }) });
+  await fetch(door.url, { method: "POST", body: new Blob([body]).stream(), duplex: "half" });
+  await fetch(door.url, {
+    method: "POST",
+    body: JSON.stringify({ id: "enclave", runtime: "sgx", input: "x" }),
+  });
   const seen = door.executor.calls.map(({ request, options }) => [
     request.method,
     request.path,
@@ -158,6 +175,30 @@ test("M22: the legacy door asks for evidence without a body, on both of its path
     ["GET", "/ra", 0, "hold"],
     ["POST", "/run", 1, undefined],
   ]);
+});
+
+test("the client attests, calls in its session and ends it", async () => {
+  await using door = await openTestDoor();
+  door.executor.script = (call) => attested(call);
+  door.executor.sessionList = [fakeSession("the-id")];
+  const client = new HearthClient({ baseUrl: door.url });
+  const { session, evidence, contentType } = await client.attest({ image: "enclave", mem: 64 });
+  expect([session.id, Buffer.from(evidence), contentType]).toEqual([
+    "the-id",
+    EVIDENCE,
+    "application/x-quote",
+  ]);
+  await client.call({ session: session.id, input: "{}" });
+  expect(door.executor.calls[1]?.options).toMatchObject({ session: { sessionId: "the-id" } });
+  expect((await client.call({ image: "a", session: "new" })).sessionId).toBe("the-id");
+  expect(await client.session("the-id")).toMatchObject({ id: "the-id" });
+  await client.endSession("the-id");
+  expect((await client.sessions()).sessions).toEqual([]);
+  door.executor.script = (call) => attested(call, 503);
+  await expect(client.attest({ image: "enclave" })).rejects.toMatchObject({
+    code: "UNEXPECTED",
+    status: 503,
+  });
 });
 
 test("a list of sessions shows what they keep and never an id", async () => {

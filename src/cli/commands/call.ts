@@ -36,6 +36,11 @@ export const call: Command = {
       choices: ["default", ...ISOLATION_CLASSES],
     },
     { flags: "--sgx", about: "run with SGX" },
+    {
+      flags: "--session <id>",
+      about:
+        "run on the server of that session and no other; `new` opens one and prints its id on standard error",
+    },
     { flags: "--path <path>", about: "path at the task's server (default /)" },
     { flags: "--content-type <type>", about: "of the input (default application/json)" },
     { flags: "--queue-timeout <seconds>", about: "wait for room at most this long" },
@@ -79,6 +84,7 @@ function callOf(context: Context, invocation: Invocation): CallInput {
     gpuMemory: numberOption(invocation, "gpuMemory"),
     isolation: textOption(invocation, "isolation") as CallInput["isolation"],
     sgx: invocation.options["sgx"] === true ? true : undefined,
+    session: textOption(invocation, "session"),
     path: textOption(invocation, "path"),
     queueTimeoutMs: toMs(numberOption(invocation, "queueTimeout")),
     runTimeoutMs: toMs(numberOption(invocation, "runTimeout")),
@@ -108,13 +114,14 @@ async function detach(context: Context, client: HearthClient, input: CallInput):
 
 async function callAndPrint(context: Context, client: HearthClient, input: CallInput): Promise<number> {
   const { io } = context;
-  const progress = context.isQuiet ? undefined : watchProgress(context, client, input.image);
+  const progress = context.isQuiet ? undefined : watchProgress(context, client, input.image ?? "");
   let answer: CallStream;
   try {
     answer = await client.callStream(input);
   } finally {
     progress?.stop();
   }
+  if (answer.sessionId !== undefined && !context.isJson) io.err(`hearth: session ${answer.sessionId}`);
   if (context.isJson) await printJson(io, await collected(answer));
   else await stream(context, answer);
   if (answer.isSuccess) return EXIT.done.code;

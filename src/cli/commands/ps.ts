@@ -25,10 +25,23 @@ export const ps: Command = {
   },
 };
 
-const HEADS = ["ID", "TASK", "STATE", "CLASS", "CPU", "MEM", "GPUS", "SLOTS", "CALLS", "AGE", "IDLE"];
+const HEADS = [
+  "ID",
+  "TASK",
+  "STATE",
+  "CLASS",
+  "CPU",
+  "MEM",
+  "GPUS",
+  "SLOTS",
+  "SESSIONS",
+  "CALLS",
+  "AGE",
+  "IDLE",
+];
 
 function rowOf(sandbox: Sandbox): string[] {
-  const { id, image, tier, isolation, resources, slotsUsed, slots, calls, ageMs, idleMs } = sandbox;
+  const { id, image, tier, isolation, resources, slotsUsed, slots, sessions, calls, ageMs, idleMs } = sandbox;
   return [
     id,
     image,
@@ -38,6 +51,7 @@ function rowOf(sandbox: Sandbox): string[] {
     formatBytes(resources.memoryBytes),
     gpusOf(resources),
     `${slotsUsed}/${slots}`,
+    String(sessions),
     String(calls),
     formatDuration(ageMs),
     idleMs === undefined ? "-" : formatDuration(idleMs),

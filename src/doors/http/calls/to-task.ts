@@ -1,5 +1,5 @@
 import type { CallQuery } from "../../../contract/v1/calls.ts";
-import type { SessionId, TaskSpec } from "../../../core/index.ts";
+import type { SessionId, TaskResources, TaskSpec } from "../../../core/index.ts";
 import { asId, DEFAULT_RESOURCES, MEBIBYTE, withSgx } from "../../../core/index.ts";
 import type { Executor, SessionWish } from "../../../engine/executor.ts";
 
@@ -18,19 +18,22 @@ export type TaskWish = Pick<
 export function toTask(wish: TaskWish, executor: Executor): TaskSpec {
   const joined = joinedSession(wish);
   const base = joined === undefined ? undefined : executor.session(joined).task;
-  const given = base?.resources ?? DEFAULT_RESOURCES;
-  const gpuCount = wish.gpus ?? given.gpuCount;
-  const gpuMemoryBytes = wish.gpuMemory === undefined ? given.gpuMemoryBytes : wish.gpuMemory * MEBIBYTE;
   return {
     image: wish.image ?? base?.image ?? "",
     ...words(wish, base),
     network: base?.network ?? "default",
-    resources: {
-      cpuMillis: wish.cpu === undefined ? given.cpuMillis : Math.round(wish.cpu * 1000),
-      memoryBytes: wish.mem === undefined ? given.memoryBytes : wish.mem * MEBIBYTE,
-      gpuCount,
-      gpuMemoryBytes: gpuCount === 0 ? 0 : gpuMemoryBytes,
-    },
+    resources: resourcesOf(wish, base?.resources ?? DEFAULT_RESOURCES),
+  };
+}
+
+function resourcesOf(wish: TaskWish, given: TaskResources): TaskResources {
+  const gpuCount = wish.gpus ?? given.gpuCount;
+  const gpuMemoryBytes = wish.gpuMemory === undefined ? given.gpuMemoryBytes : wish.gpuMemory * MEBIBYTE;
+  return {
+    cpuMillis: wish.cpu === undefined ? given.cpuMillis : Math.round(wish.cpu * 1000),
+    memoryBytes: wish.mem === undefined ? given.memoryBytes : wish.mem * MEBIBYTE,
+    gpuCount,
+    gpuMemoryBytes: gpuCount === 0 ? 0 : gpuMemoryBytes,
   };
 }
 
