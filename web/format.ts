@@ -16,6 +16,7 @@ export function cores(millis: number): string {
 }
 
 export function duration(ms: number): string {
+  if (ms === 0) return "0 ms";
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 1000) return `${digits(ms)} ms`;
   const seconds = ms / 1000;
@@ -28,9 +29,8 @@ export function duration(ms: number): string {
 
 /** Ages are looked at, not measured: whole seconds do. */
 export function age(ms: number): string {
-  return duration(Math.max(0, Math.floor(ms / 1000) * 1000))
-    .replace(/^0 .*/, "0 s")
-    .replace(/^(\d+)\.\d s$/, "$1 s");
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
 }
 
 export function rate(perSecond: number): string {
@@ -40,7 +40,7 @@ export function rate(perSecond: number): string {
 }
 
 export function percent(value: number): string {
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
+  return `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
 }
 
 export function clock(at: string | number): string {
@@ -48,7 +48,7 @@ export function clock(at: string | number): string {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map(pad).join(":");
 }
 
-/** A long name keeps its beginning and its end: the registry and the tag. */
+/** Enough of an id to tell it from its neighbours. */
 export function shortId(id: string): string {
   return id.length <= 12 ? id : `${id.slice(0, 6)}…${id.slice(-4)}`;
 }

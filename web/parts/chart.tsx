@@ -2,6 +2,7 @@ import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { clock } from "../format.ts";
 import type { Figure } from "../state/history.ts";
 import { history } from "../state/history.ts";
 import { isDark } from "../state/theme.ts";
@@ -26,6 +27,8 @@ export interface ChartProps {
 }
 
 const HEIGHT = 132;
+/** A page that was just opened shows a minute; one that stays open, five. */
+const LEAST_SPAN_S = 60;
 const SPAN_S = 300;
 
 /** The moment under the pointer, on all charts at once; `undefined` when it is elsewhere. */
@@ -59,7 +62,8 @@ export function Chart(props: ChartProps): JSX.Element {
                   stroke-dasharray={dash?.join(" ")}
                 />
               </svg>
-              <span class="name">{name}</span> <b>{text(figure)}</b>
+              <span class="name">{name}</span>
+              <b>{text(figure)}</b>
             </li>
           ))}
         </ul>
@@ -126,11 +130,11 @@ function optionsOf(box: HTMLElement, { lines, most, print }: ChartProps): uPlot.
     },
     padding: [8, 4, 0, 0],
     scales: {
-      x: { range: (_plot, _min, max) => [(max || Date.now() / 1000) - SPAN_S, max || Date.now() / 1000] },
+      x: { range: (_plot, min, max) => spanOf(min, max) },
       y: { range: (_plot, _min, max) => [0, most ?? niceTop(max)] },
     },
     axes: [
-      { ...axis, size: 22, space: 70, grid: { show: false }, values: (_plot, splits) => splits.map(minute) },
+      { ...axis, size: 22, space: 70, grid: { show: false }, values: clockOf },
       {
         ...axis,
         size: 52,
@@ -165,6 +169,12 @@ function optionsOf(box: HTMLElement, { lines, most, print }: ChartProps): uPlot.
   };
 }
 
+/** uPlot says `null` where it has no data yet, whatever its types say. */
+function spanOf(min: number | null, max: number | null): [number, number] {
+  const end = max ?? Date.now() / 1000;
+  return [Math.max(end - SPAN_S, Math.min(end - LEAST_SPAN_S, min ?? end)), end];
+}
+
 /** The next 1, 2 or 5 times a power of ten, so that the scale does not jump with each sample. */
 function niceTop(max: number | null): number {
   if (max === null || !(max > 0)) return 1;
@@ -172,7 +182,9 @@ function niceTop(max: number | null): number {
   return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= max * 1.05) ?? 20 * power;
 }
 
-function minute(time: number): string {
-  const date = new Date(time * 1000);
-  return `${String(date.getHours()).padStart(2, "0")}:${String(date.getMinutes()).padStart(2, "0")}`;
+/** With seconds while only a minute or two are shown. */
+function clockOf(plot: uPlot, splits: number[]): string[] {
+  const { min = 0, max = 0 } = plot.scales["x"] ?? {};
+  const digits = max - min > 150 ? 5 : 8;
+  return splits.map((time) => clock(time * 1000).slice(0, digits));
 }

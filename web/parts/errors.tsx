@@ -2,59 +2,76 @@ import type { JSX } from "preact";
 import type { HostEvent } from "../../src/client/index.ts";
 import { clock, shortId } from "../format.ts";
 import { events } from "../state/live.ts";
-import { Card, Empty } from "./card.tsx";
+import { Card, Empty, Scroll } from "./card.tsx";
 
-type Failure = Extract<HostEvent, { type: "callFailed" | "callsFailed" }>;
+type Failed = Extract<HostEvent, { type: "callFailed" }>;
+type Untold = Extract<HostEvent, { type: "callsFailed" }>;
+
+/** Failures of one kind, shown as the last of them. */
+interface Group {
+  readonly last: Failed;
+  readonly count: number;
+}
 
 const SHOWN = 12;
-const WHOSE = { caller: "the caller's", task: "the task's", host: "this host's" } as const;
+const WHOSE = {
+  caller: "the caller's matter",
+  task: "the task's matter",
+  host: "this host's matter",
+} as const;
 
 export function Errors(): JSX.Element {
-  const failures = events.value
-    .filter((event): event is Failure => event.type === "callFailed" || event.type === "callsFailed")
-    .slice(-SHOWN)
-    .reverse();
+  const groups = grouped(events.value.filter((event): event is Failed => event.type === "callFailed"));
+  const untold = events.value
+    .filter((event): event is Untold => event.type === "callsFailed")
+    .reduce((sum, event) => sum + event.untold, 0);
   return (
-    <Card title="Recent errors" about="Calls that failed or were refused, and whose matter it is.">
-      {failures.length === 0 ? (
+    <Card
+      title="Recent errors"
+      about="Calls that failed or were refused, by kind, and whose matter it is."
+      aside={untold === 0 ? undefined : `${untold.toLocaleString("en")} more came too fast to be told`}
+    >
+      {groups.length === 0 ? (
         <Empty>No call has failed lately.</Empty>
       ) : (
-        <ol class="errors">
-          {failures.map((failure) => (
-            <li key={failure.id}>
-              {failure.type === "callFailed" ? <One failure={failure} /> : <Many failure={failure} />}
-            </li>
-          ))}
-        </ol>
+        <Scroll label="The last errors">
+          <ol class="errors">
+            {groups.slice(0, SHOWN).map((group) => (
+              <One key={`${group.last.code} ${group.last.image}`} group={group} />
+            ))}
+          </ol>
+        </Scroll>
       )}
     </Card>
   );
 }
 
-function One({ failure }: { readonly failure: Extract<Failure, { type: "callFailed" }> }): JSX.Element {
-  const { at, code, detail, image, fault, runId } = failure;
+function One({ group: { last, count } }: { readonly group: Group }): JSX.Element {
+  const { at, code, detail, image, fault, runId } = last;
   return (
-    <>
+    <li>
       <time>{clock(at)}</time>
       <code>{code}</code>
-      <span class="name">{image}</span>
+      <span class="name">
+        {image} {count > 1 && <b class="count">{count} times</b>}
+      </span>
       <p>{detail}</p>
       <small>
         {WHOSE[fault]}
         {runId === undefined ? "" : ` · run ${shortId(runId)}`}
       </small>
-    </>
+    </li>
   );
 }
 
-function Many({ failure }: { readonly failure: Extract<Failure, { type: "callsFailed" }> }): JSX.Element {
-  const { at, untold, byCode } = failure;
-  const codes = Object.entries(byCode).map(([code, count]) => `${code} ${count}`);
-  return (
-    <>
-      <time>{clock(at)}</time>
-      <code>{untold} more</code>
-      <p>{codes.join(", ")}</p>
-    </>
-  );
+/** By code and image; the newest kind first. */
+function grouped(failures: readonly Failed[]): readonly Group[] {
+  const groups = new Map<string, Group>();
+  for (const last of failures) {
+    const key = `${last.code} ${last.image}`;
+    const count = (groups.get(key)?.count ?? 0) + 1;
+    groups.delete(key);
+    groups.set(key, { last, count });
+  }
+  return [...groups.values()].reverse();
 }

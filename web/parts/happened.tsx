@@ -2,9 +2,9 @@ import type { JSX } from "preact";
 import type { HostEvent } from "../../src/client/index.ts";
 import { clock } from "../format.ts";
 import { events } from "../state/live.ts";
-import { Card, Empty } from "./card.tsx";
+import { Card, Empty, Scroll } from "./card.tsx";
 
-const SHOWN = 14;
+const SHOWN = 60;
 
 /** What happened lately besides calls and starts, which have places of their own. */
 export function Happened(): JSX.Element {
@@ -18,13 +18,15 @@ export function Happened(): JSX.Element {
       {lines.length === 0 ? (
         <Empty>Nothing has happened yet.</Empty>
       ) : (
-        <ol class="happened">
-          {lines.map(({ id, at, text }) => (
-            <li key={id}>
-              <time>{clock(at)}</time> <span>{text}</span>
-            </li>
-          ))}
-        </ol>
+        <Scroll label="The last changes">
+          <ol class="happened">
+            {lines.map(({ id, at, text }) => (
+              <li key={id}>
+                <time>{clock(at)}</time> <span>{text}</span>
+              </li>
+            ))}
+          </ol>
+        </Scroll>
       )}
     </Card>
   );
@@ -56,7 +58,7 @@ function lineOf(event: HostEvent): string {
     case "engine":
       return event.isHealthy ? "The engine answers again" : `The engine does not answer: ${event.detail}`;
     case "offer":
-      return "What this host offers has changed";
+      return `Classes that can be used: ${event.host.isolation.join(", ") || "none"}`;
     case "gap":
       return event.reason === "restarted"
         ? "The daemon was started anew"

@@ -106,6 +106,12 @@ function ofLink(): Told | undefined {
       return undefined;
     case "connecting":
       return { tone: "quiet", word: "Connecting", text: "to the daemon." };
+    case "starting":
+      return {
+        tone: "quiet",
+        word: "Starting",
+        text: "The daemon is not ready yet; what is shown is as it last was.",
+      };
     case "hidden":
       return { tone: "quiet", word: "Resting", text: "while this page is not seen." };
     case "refused":
@@ -128,20 +134,28 @@ function ofState(): Told {
   const view = host.value;
   switch (view?.state) {
     case "pausing":
-      return { tone: "warn", word: "Pausing", text: `Takes no calls; ${view.running} still run.` };
+      return {
+        tone: "warn",
+        word: "Pausing",
+        text: `Takes no calls; ${calls(view.running)} still under way.`,
+      };
     case "paused":
       return { tone: "warn", word: "Paused", text: "Takes no calls." };
     case "draining":
       return {
         tone: "warn",
         word: "Draining",
-        text: `The daemon stops once ${view.running} calls have ended.`,
+        text: `Takes no calls, and stops; ${calls(view.running)} still under way.`,
       };
     default:
       return {
         tone: "good",
         word: "Running",
-        text: `${view?.running ?? 0} calls run, ${view?.waiting ?? 0} wait.`,
+        text: `${calls(view?.running ?? 0)} under way, ${view?.waiting ?? 0} waiting.`,
       };
   }
+}
+
+function calls(count: number): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? "call" : "calls"}`;
 }

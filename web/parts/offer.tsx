@@ -1,9 +1,26 @@
 import type { JSX } from "preact";
-import { bytes, cores } from "../format.ts";
+import type { Host } from "../../src/client/index.ts";
+import { bytes, cores, percent } from "../format.ts";
 import { host } from "../state/live.ts";
 import { Card, Empty } from "./card.tsx";
+import type { GlyphName } from "./glyphs.tsx";
+import { Glyph } from "./glyphs.tsx";
 
-/** What this host offers to tasks: classes of isolation, GPUs, and how much in all. */
+type Class = Host["classes"][number];
+type Gpu = Host["gpus"][number];
+
+const ABOUT = "What this host offers to tasks: classes of isolation and GPUs, and why one cannot be used.";
+const SIGNS: Readonly<Record<Class["state"], GlyphName>> = {
+  usable: "dot",
+  unusable: "cross",
+  unproven: "ring",
+};
+const WORDS: Readonly<Record<Class["state"], string>> = {
+  usable: "usable",
+  unusable: "cannot be used",
+  unproven: "is being tested",
+};
+
 export function Offer(): JSX.Element {
   const view = host.value;
   if (view === undefined) {
@@ -21,22 +38,76 @@ export function Offer(): JSX.Element {
     >
       <h3>Isolation</h3>
       <ul class="classes">
-        {view.isolation.map((name, i) => (
-          <li key={name}>
-            <b>{name}</b> {i === 0 && <small>what a call gets that asks for none</small>}
-          </li>
+        {view.classes.map((one, i) => (
+          <ClassLine key={`${one.isolation} ${one.runtime ?? ""}`} one={one} isDefault={i === 0} />
         ))}
       </ul>
       <h3>GPUs</h3>
-      {view.capacity.gpuCount === 0 ? (
-        <Empty>None is given to tasks.</Empty>
+      {view.gpus.length === 0 ? (
+        <Empty>None is given to tasks{view.gpuTrouble === undefined ? "." : `: ${view.gpuTrouble}`}</Empty>
       ) : (
-        <p class="line">
-          {view.reserved.gpuCount} of {view.capacity.gpuCount} booked {view.gpuModel}
-        </p>
+        <ul class="classes">
+          {view.gpus.map((card) => (
+            <GpuLine key={card.id} card={card} />
+          ))}
+        </ul>
       )}
     </Card>
   );
 }
 
-const ABOUT = "What this host offers to tasks.";
+function ClassLine({ one, isDefault }: { readonly one: Class; readonly isDefault: boolean }): JSX.Element {
+  const { isolation, runtime, state, reasons, sight } = one;
+  const facts = [
+    ...(isDefault ? ["what a call gets that asks for none"] : []),
+    ...(runtime === undefined ? [] : [`runtime ${runtime}`]),
+    ...(sight === undefined ? [] : [sight.hasOwnKernel ? `own kernel ${sight.kernel}` : "the host's kernel"]),
+    ...(sight === undefined || sight.enforced.length === 0 ? [] : [`holds ${sight.enforced.join(", ")}`]),
+    ...reasons,
+  ];
+  return (
+    <li class={state}>
+      <Glyph name={SIGNS[state]} />
+      <span>
+        <b>{isolation}</b> {WORDS[state]}
+      </span>
+      {facts.length > 0 && <small>{facts.join(" · ")}</small>}
+    </li>
+  );
+}
+
+function GpuLine({ card }: { readonly card: Gpu }): JSX.Element {
+  const {
+    index,
+    model,
+    isHealthy,
+    reason,
+    computePercent,
+    memoryUsedBytes,
+    memoryBytes,
+    holders,
+    isBusyOutside,
+  } = card;
+  const use =
+    holders.length === 0
+      ? "free"
+      : `held by ${holders.length === 1 ? "one task" : `${holders.length} tasks`}`;
+  const facts = [
+    `computes ${percent(computePercent)}`,
+    `${bytes(memoryUsedBytes)} of ${bytes(memoryBytes)} in use`,
+    ...(isBusyOutside ? ["in use by something that is no task"] : []),
+    ...(reason === undefined ? [] : [reason]),
+  ];
+  return (
+    <li class={isHealthy ? "usable" : "unusable"}>
+      <Glyph name={isHealthy ? (holders.length === 0 ? "ring" : "dot") : "cross"} />
+      <span>
+        <b>
+          {index} {model}
+        </b>{" "}
+        {isHealthy ? use : "cannot be used"}
+      </span>
+      <small>{facts.join(" · ")}</small>
+    </li>
+  );
+}

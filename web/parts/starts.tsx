@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { HostEvent } from "../../src/client/index.ts";
 import { clock, duration } from "../format.ts";
 import { events } from "../state/live.ts";
-import { Card, Empty } from "./card.tsx";
+import { Card, Empty, Scroll } from "./card.tsx";
 
 type Start = Extract<HostEvent, { type: "start" }>;
 
@@ -14,6 +14,7 @@ const PHASES = [
   { key: "createMs", name: "create" },
   { key: "startMs", name: "start" },
   { key: "readyMs", name: "ready" },
+  { key: "otherMs", name: "other" },
 ] as const;
 
 /** Where the time of the last cold starts went. */
@@ -36,11 +37,13 @@ export function Starts(): JSX.Element {
               </li>
             ))}
           </ul>
-          <ol class="starts">
-            {last.map((start) => (
-              <StartRow key={start.id} start={start} longest={longest} />
-            ))}
-          </ol>
+          <Scroll label="The last starts">
+            <ol class="starts">
+              {last.map((start) => (
+                <StartRow key={start.id} start={start} longest={longest} />
+              ))}
+            </ol>
+          </Scroll>
         </>
       )}
     </Card>
@@ -49,10 +52,7 @@ export function Starts(): JSX.Element {
 
 function StartRow({ start, longest }: { readonly start: Start; readonly longest: number }): JSX.Element {
   const { image, at, isReady, tookMs, phases, problem, wasPulled } = start;
-  const known = PHASES.flatMap(({ key, name }) => {
-    const ms = phases[key];
-    return ms === undefined ? [] : [{ key, name, ms }];
-  });
+  const known = partsOf(tookMs, phases);
   return (
     <li>
       <span class="name">{image}</span>
@@ -72,4 +72,20 @@ function StartRow({ start, longest }: { readonly start: Start; readonly longest:
       </small>
     </li>
   );
+}
+
+interface Part {
+  readonly key: (typeof PHASES)[number]["key"];
+  readonly name: string;
+  readonly ms: number;
+}
+
+/** The phases, and what is in none of them: such as the wait for the test of an isolation class. */
+function partsOf(tookMs: number, phases: Start["phases"]): readonly Part[] {
+  const known = PHASES.flatMap(({ key, name }) => {
+    const ms = key === "otherMs" ? undefined : phases[key];
+    return ms === undefined ? [] : [{ key, name, ms }];
+  });
+  const otherMs = tookMs - known.reduce((sum, { ms }) => sum + ms, 0);
+  return otherMs < tookMs / 50 ? known : [...known, { key: "otherMs", name: "other", ms: otherMs }];
 }

@@ -16,6 +16,8 @@ export type Link =
   | { readonly type: "open" }
   | { readonly type: "hidden" }
   | { readonly type: "refused"; readonly reason: string }
+  /** Something answers there, which does not speak for the daemon yet: it starts. */
+  | { readonly type: "starting" }
   | { readonly type: "lost"; readonly sinceMs: number };
 
 export const link = signal<Link>({ type: "connecting" });
@@ -62,20 +64,17 @@ async function follow(signal: AbortSignal): Promise<void> {
   // Asked anew after each wait, which the signal may have cut short.
   const isOver = (): boolean => signal.aborted;
   while (!isOver()) {
+    let thrown: unknown;
     try {
       access.value = await daemon().access({ signal });
       await take(signal, () => {
         retryMs = RETRY_MS;
       });
     } catch (error) {
-      if (isOver()) return;
-      if (error instanceof HearthError && error.status >= 400 && error.status < 500) {
-        link.value = { type: "refused", reason: access.value?.reason ?? error.message };
-        return;
-      }
+      thrown = error;
     }
     if (isOver()) return;
-    lose();
+    lose(thrown);
     await pause(retryMs, signal);
     retryMs = Math.min(LONGEST_RETRY_MS, retryMs * 1.5);
   }
@@ -123,8 +122,16 @@ function show(live: Live): void {
   if (news.length > 0) events.value = [...events.value, ...news].slice(-KEPT_EVENTS);
 }
 
-function lose(): void {
-  if (link.value.type !== "lost") link.value = { type: "lost", sinceMs: Date.now() };
+/** Says why there is nothing to hear; whatever it is, it is tried again. */
+function lose(thrown: unknown): void {
+  const status = thrown instanceof HearthError ? thrown.status : 0;
+  if (status === 401 || status === 403) {
+    link.value = { type: "refused", reason: access.value?.reason ?? String(thrown) };
+  } else if (status > 0) {
+    link.value = { type: "starting" };
+  } else if (link.value.type !== "lost") {
+    link.value = { type: "lost", sinceMs: Date.now() };
+  }
   addBlank();
 }
 

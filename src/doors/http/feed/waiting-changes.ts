@@ -45,6 +45,11 @@ const GAUGES = new Set([
   "running",
   "waiting",
   "sandboxes",
+  // Of each card.
+  "memoryUsedBytes",
+  "computePercent",
+  "isBusyOutside",
+  "holders",
 ]);
 
 /** Tells when what the host offers differs from the last look. @returns what to compare the next one with. */
