@@ -56,7 +56,7 @@ async function play({ executor, driver, clock, channels }: TestExecutor, steps: 
     else if (one.type === "cancel") calls[one.which % Math.max(1, calls.length)]?.cancel();
     else if (one.type === "fail") driver.script("start", "reject");
     else if (one.type === "die") [...driver.live][one.which]?.die({ type: "exited", exitCode: 1 });
-    else if (one.type === "pause") void executor.pause();
+    else if (one.type === "pause") executor.pause().catch(() => undefined);
     else if (one.type === "unpause") executor.unpause();
     else if (one.type === "limits") executor.configure({ ...executor.settings(), cpuMillis: one.cpu });
     else if (one.type === "rest") {

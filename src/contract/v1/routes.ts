@@ -1,6 +1,7 @@
 import type { Route } from "./route.ts";
 import { callRoutes } from "./routes/calls.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { explainRoutes } from "./routes/explain.ts";
 import { aboutRoutes, hostRoutes } from "./routes/host.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
@@ -8,6 +9,7 @@ import { sessionRoutes } from "./routes/sessions.ts";
 /** Every route under `/v1`, and the description of them. */
 export const ROUTES = {
   ...callRoutes,
+  ...explainRoutes,
   ...sandboxRoutes,
   ...sessionRoutes,
   ...hostRoutes,

@@ -13,6 +13,7 @@ import { call } from "./call.ts";
 import { getConfig, patchConfig } from "./config.ts";
 import { drain, pause, unpause } from "./control.ts";
 import { followEvents, followLive, getAccess } from "./events.ts";
+import { explain } from "./explain.ts";
 import type { Handler, RouteInput } from "./handler.ts";
 import { getHost, getStats } from "./host.ts";
 import { readLogs } from "./logs.ts";
@@ -26,6 +27,7 @@ import { startRun } from "./start-run.ts";
 const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   call,
   startRun,
+  explain,
   listRuns,
   getRun,
   followRun,

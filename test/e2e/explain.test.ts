@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import type { Verdict } from "../../src/client/index.ts";
+import { startDaemon } from "../support/start-daemon.ts";
+
+const CONFIG = "driver: process\ncpu: 1\nmem: 512\n";
+
+test("E: what explain says of a real task is what then happens: room, a warm slot, a wait, a refusal", async () => {
+  await using daemon = await startDaemon({ config: CONFIG });
+  const explain = async (...args: string[]): Promise<Verdict> =>
+    JSON.parse(await daemon.cli("explain", ...args, "--json")) as Verdict;
+
+  expect(await explain("echo")).toMatchObject({ type: "starts", freeze: [], evict: [] });
+  await daemon.cli("call", "echo", "hello");
+  expect((await explain("echo")).type).toBe("warm");
+
+  // Another task needs the only core: the idle one has to give it back, and does.
+  const verdict = await explain("slow-start");
+  expect(verdict).toMatchObject({ type: "starts", freeze: [{ image: "echo" }], evict: [] });
+  await daemon.cli("call", "slow-start", "{}");
+  const { sandboxes } = JSON.parse(await daemon.cli("ps", "--json")) as {
+    sandboxes: { image: string; tier: string }[];
+  };
+  expect(sandboxes.find(({ image }) => image === "echo")?.tier).toBe("frozen");
+  expect(await explain("echo")).toMatchObject({ type: "wakes", freeze: [{ image: "slow-start" }] });
+
+  await expect(daemon.cli("explain", "echo", "--cpu", "9")).rejects.toThrow(/resource.cpu/);
+  const plain = await daemon.cli("explain", "echo");
+  expect(plain).toMatch(/^runs now: its frozen sandbox can wake, once 1 idle one is frozen\n {2}freezes {2}/);
+}, 120_000);
