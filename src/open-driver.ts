@@ -106,6 +106,10 @@ async function openProcesses(
   { cardNodes, doors }: DriverLinks,
 ): Promise<SandboxDriver> {
   const { openProcessDriver } = await import("./drivers/process/index.ts");
+  if (config.sgx.enable) {
+    const warning = "sgx.enable is on, and plain processes have no SGX: calls that ask for it are refused";
+    log.log("warn", "driver.degraded", { driver: "process", warning });
+  }
   const driver = await openProcessDriver(
     {
       owner: identity.ownerId,
