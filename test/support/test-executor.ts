@@ -60,13 +60,13 @@ export interface TestExecutor {
 export async function testExecutor(
   settings: Partial<Settings> = {},
   options: Partial<FakeDriverOptions> = {},
-  prepare: (driver: FakeDriver) => void = () => undefined,
+  prepare: (driver: FakeDriver, clock: VirtualClock) => void = () => undefined,
   observer?: Observer,
   gpus: GpuMonitor = NO_GPUS,
 ): Promise<TestExecutor> {
   const clock = new VirtualClock();
   const driver = new FakeDriver({ clock, ...options });
-  prepare(driver);
+  prepare(driver, clock);
   const channels = new FakeChannels(clock);
   const events: string[] = [];
   const idle: HostUsage = { cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 8192 * MEBIBYTE };

@@ -4,6 +4,7 @@ import type {
   DriverCapabilities,
   DriverHealth,
   DriverSettings,
+  IsolationClass,
   Leftover,
   NetworkReport,
   PeerAddress,
@@ -102,7 +103,7 @@ export class FakeDriver implements SandboxDriver {
     }));
   }
 
-  async probe(_signal: AbortSignal): Promise<readonly ClassReport[]> {
+  async probe(_signal: AbortSignal, _isolation?: IsolationClass): Promise<readonly ClassReport[]> {
     return this.classes();
   }
 

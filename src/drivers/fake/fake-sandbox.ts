@@ -20,7 +20,7 @@ export class FakeSandbox implements Sandbox {
   readonly task: TaskSpec;
   readonly imageDigest: string;
   readonly label: string;
-  readonly isolation: IsolationClass = "container";
+  isolation: IsolationClass = "container";
   readonly endpoint: Endpoint;
   readonly phases: StartPhases = { createMs: 10, startMs: 50, readyMs: 5 };
   readonly warnings: readonly string[] = [];

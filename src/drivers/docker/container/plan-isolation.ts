@@ -13,6 +13,8 @@ export interface IsolationPlan {
   readonly runtime: RuntimeName | undefined;
   /** What it is given for SGX; `undefined` for every task that did not ask for it. */
   readonly sgx?: SgxParts;
+  /** What the class's proof rests on: `ClassBook.confirm` compares it. */
+  readonly proof?: object | undefined;
 }
 
 /**

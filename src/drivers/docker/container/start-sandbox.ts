@@ -131,6 +131,7 @@ class Start {
     const startedMs = systemClock.nowMs();
     const endpoint = sandboxEndpoint ?? (await this.#ownEndpoint(containerId));
     const warnings = await (isReady ?? readiness.until(endpoint, this.#started, signal));
+    this.#world.classes.confirm(this.#plan);
     const readyMs = systemClock.nowMs();
     return this.#sandbox(containerId, this.#watch, endpoint, warnings, {
       createMs: createdMs - beganMs,

@@ -14,7 +14,7 @@ const PROOF_DEADLINE_MS = 30_000;
 export interface ClassBookOptions {
   readonly settings: DriverSettings;
   readonly prober: Prober;
-  readonly sgx: SgxHost;
+  readonly sgx: Pick<SgxHost, "report" | "parts">;
   readonly log: Log | undefined;
   readonly nowMs: () => number;
   /** Runs a test alongside, under a signal that aborts, or has, when the driver closes. */
@@ -44,6 +44,8 @@ export class ClassBook {
   readonly #options: ClassBookOptions;
   #entries: ReadonlyMap<IsolationClass, Entry>;
   #hostKernel: string | undefined;
+  /** What a round finds of the host's kernel is of the engine that it began with. */
+  #engineLife = 0;
   #tail: Promise<void> = Promise.resolve();
   /** The round that has not begun yet, if one is to come. */
   #next: Round | undefined;
@@ -70,8 +72,21 @@ export class ClassBook {
     const configured = [...this.#entries.values()].map((entry) => entry.configured);
     const plan = planIsolation(task, configured, this.reports(), () => this.#options.sgx.parts());
     // What an enclave adds has no probe: its container has.
-    await this.prove(plan.sgx === undefined ? plan.isolation : "container", plan.runtime, signal);
-    return plan;
+    const proven = plan.sgx === undefined ? plan.isolation : "container";
+    await this.prove(proven, plan.runtime, signal);
+    return { ...plan, proof: this.#entries.get(proven) };
+  }
+
+  /**
+   * Holds a sandbox that has started by a plan against what is known now: between the two its engine may have been away, and
+   * have come back with another runtime under the same name.
+   *
+   * @throws {@link ExecutorError} SANDBOX_START_FAILED.
+   */
+  confirm({ isolation, runtime, proof }: IsolationPlan): void {
+    if (runtime === undefined || this.#entries.get(isolation) === proof) return;
+    const reason = `what stands behind the class ${isolation} has changed while it started`;
+    throw new ExecutorError("SANDBOX_START_FAILED", { reason });
   }
 
   /**
@@ -110,6 +125,7 @@ export class ClassBook {
   /** The engine was away: it may have come back with other runtimes under the same names. */
   forget(): void {
     this.#hostKernel = undefined;
+    this.#engineLife += 1;
     const classes = [...this.#entries.values()].map(({ configured }) => configured);
     this.#entries = entriesOf(classes, new Map());
     this.testUnless("usable");
@@ -163,9 +179,10 @@ export class ClassBook {
     const classes = entries.map(({ configured }) => configured);
     const needsHostKernel =
       this.#hostKernel === undefined && classes.some(({ runtime }) => runtime !== undefined);
+    const life = this.#engineLife;
     const sink: ProbeSink = {
       onHostKernel: (kernel) => {
-        this.#hostKernel = kernel;
+        if (life === this.#engineLife) this.#hostKernel = kernel;
       },
       onOutcome: (isolation, outcome) => {
         const entry = entries.find(({ configured }) => configured.isolation === isolation);
