@@ -1,18 +1,21 @@
-/** What `hearth doctor` finds. Like `serve.ts` it knows every part; it starts nothing and leaves nothing behind. */
+/** What `hearth doctor` finds. Like `serve.ts` it knows every part. It starts test sandboxes only, and leaves nothing behind. */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import type { Finding } from "./cli/index.ts";
-import type { Loaded } from "./config/index.ts";
+import type { Config, Loaded } from "./config/index.ts";
 import { toSettings } from "./config/index.ts";
 import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
+import { classFindings } from "./diagnose-classes.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
 import { openProcessDriver } from "./drivers/process/index.ts";
-import { partsToAvoid, readTls } from "./open-driver.ts";
+import type { DriverLinks } from "./open-driver.ts";
+import { openDriver, partsToAvoid, readTls } from "./open-driver.ts";
 import { withDeadline } from "./std/index.ts";
+import { silentLog } from "./telemetry/index.ts";
 
 const ENGINE_MS = 5000;
 
@@ -32,23 +35,8 @@ export async function diagnose(
   const docker = driver === "process" ? [] : await engineFindings(loaded, signal);
   const processes = driver === "docker" ? [] : await processFindings(loaded, driver === "auto", signal);
   const { findings: measure, capacity } = measureFindings();
-  return [
-    ...docker,
-    ...processes,
-    ...LATER,
-    ...measure,
-    ...bookFindings(loaded, capacity),
-    ...reachFindings(loaded),
-  ];
+  return [...docker, ...processes, ...measure, ...bookFindings(loaded, capacity), ...reachFindings(loaded)];
 }
-
-const LATER: readonly Finding[] = [
-  {
-    area: "isolate",
-    state: "missing",
-    text: "gVisor, microVM, SGX and GPUs are not offered by this version; calls that ask for them are refused",
-  },
-];
 
 async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<Finding[]> {
   const { host, cert_path: certPath } = config.docker;
@@ -60,9 +48,10 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
     const text = `Docker ${engine.versions.engine} (API ${engine.api}) answers at ${host}: tasks run in containers`;
     const found: Finding[] = [{ area: "isolate", state: "ok", text }];
     if (!engine.isSeccompOn) {
-      found.push({ area: "isolate", state: "limited", text: "the engine runs containers without seccomp" });
+      found.push({ area: "isolate", state: "broken", text: "the engine runs containers without seccomp" });
+      return found;
     }
-    return found;
+    return [...found, ...(await dockerClasses(config, signal))];
   } catch (error) {
     signal.throwIfAborted();
     const state = config.driver === "docker" ? "broken" : "missing";
@@ -71,6 +60,19 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
       "Start Docker, or say where it is: docker.host, or DOCKER_HOST. Without it tasks run as plain processes.";
     return [{ area: "isolate", state, text: `no Docker engine at ${host}: ${reason}`, advice }];
   }
+}
+
+/** Tests every class, as a daemon does at its start. No daemon has this owner's name, so nothing of a running one is touched. */
+async function dockerClasses(config: Config, signal: AbortSignal): Promise<Finding[]> {
+  const identity = { ownerId: `doctor-${process.pid}`, instanceId: "doctor" };
+  const alone = { ...config, driver: "docker", docker: { ...config.docker, networks_ahead: 0 } } as const;
+  await using driver = await openDriver(alone, identity, silentLog, signal, doorsOf(config));
+  return classFindings(await driver.probe(signal));
+}
+
+/** Where a daemon with this configuration listens, or would. */
+function doorsOf({ http, monitor }: Config): DriverLinks {
+  return { doors: () => Promise.resolve([http, monitor]) };
 }
 
 async function processFindings(
@@ -88,14 +90,17 @@ async function processFindings(
         stateDirectory: scratch,
         networkRange: config.process.network_range,
         avoid: partsToAvoid(config),
+        ...doorsOf(config),
       },
       signal,
     );
     const { detail, warnings } = driver.reach;
     const state = warnings.length === 0 ? "ok" : "limited";
+    const classes = classFindings(await driver.probe(signal));
     return [
       { area: "isolate", state, text: `${isFallback ? "where no engine answers, " : ""}${detail}` },
       ...warnings.map((text): Finding => ({ area: "isolate", state: "limited", text })),
+      ...classes,
     ];
   } catch (error) {
     signal.throwIfAborted();
