@@ -8,6 +8,7 @@ import { formatMessage } from "publint/utils";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const WANTED = [
   "dist/hearth.mjs",
+  "dist/gpu-reader.mjs",
   "dist/client.mjs",
   "dist/dashboard/index.html",
   "dist/client/index.d.ts",

@@ -291,7 +291,7 @@ describe("without NVML", () => {
     await gpus.looked();
     expect(gpus).toMatchObject({
       source: "none",
-      trouble: expect.stringContaining("nvidia-smi is not there"),
+      trouble: `NVIDIA's library ${noLibrary} is not there; nvidia-smi is not there`,
     });
     expect(gpus.readings()).toEqual([]);
   });

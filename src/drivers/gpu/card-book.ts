@@ -2,14 +2,6 @@ import type { GpuReading } from "../../core/index.ts";
 import type { ChosenCards } from "./chosen-cards.ts";
 import type { Card, CardsReport } from "./report.ts";
 
-/** A card by the name under which people look for it. */
-export interface CardTrouble {
-  readonly gpu: string;
-  readonly index: number;
-  readonly model: string;
-  readonly reason: string;
-}
-
 const NO_LONGER_LISTED = "its driver no longer lists it";
 
 /**

@@ -48,9 +48,14 @@ const DEFAULT_LIBRARY = "libnvidia-ml.so.1";
  * @throws Error if koffi, the library or one of its oldest functions is not there.
  */
 export async function loadNvml(env: Readonly<Record<string, string | undefined>>): Promise<NvmlLibrary> {
-  const { default: koffi } = await import("koffi");
-  const path = env["HEARTH_NVML_LIBRARY"];
-  const library = koffi.load(path === undefined || path === "" ? DEFAULT_LIBRARY : path);
+  const { default: koffi } = await import("koffi").catch((cause: unknown) => {
+    throw new Error("the package koffi, which NVML is called through, is not installed", { cause });
+  });
+  const path = env["HEARTH_NVML_LIBRARY"] || DEFAULT_LIBRARY;
+  const library = attempt(
+    () => koffi.load(path),
+    (cause) => explainLoad(path, cause),
+  );
   const must = (name: string, parameters: string): Call => library.func(`int ${name}(${parameters})`);
   const may = (name: string, parameters: string): Call | undefined => {
     try {
@@ -104,4 +109,18 @@ export async function loadNvml(env: Readonly<Record<string, string | undefined>>
         ? undefined
         : { create, register, wait },
   };
+}
+
+function explainLoad(path: string, cause: unknown): Error {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  const why = words.includes("No such file") ? "is not there" : `cannot be loaded: ${words}`;
+  return new Error(`NVIDIA's library ${path} ${why}`, { cause });
+}
+
+function attempt<T>(work: () => T, explain: (cause: unknown) => Error): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw explain(cause);
+  }
 }
