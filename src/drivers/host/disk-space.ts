@@ -1,12 +1,8 @@
 import { statfs } from "node:fs/promises";
+import type { DiskSpace } from "../../telemetry/metrics/index.ts";
 
 /** A file system that hangs is asked once; until it answers, what was last known is told. */
 const FRESH_MS = 5_000;
-
-export interface DiskSpace {
-  readonly totalBytes: number;
-  readonly availableBytes: number;
-}
 
 /**
  * Reads how full the file system of a folder is. Whoever asks is told at once what is known, and a new look is taken behind

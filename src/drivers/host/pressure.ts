@@ -1,15 +1,9 @@
+import type { Pressure } from "../../telemetry/metrics/index.ts";
 import { openProcFile } from "./proc-file.ts";
 
-const RESOURCES = ["cpu", "memory", "io"] as const;
+const RESOURCES = ["cpu", "memory", "io"] as const satisfies readonly Pressure["resource"][];
+/** As in the kernel's `Documentation/accounting/psi.rst`. */
 const LINE = /^(some|full) .*\btotal=(\d+)$/gm;
-
-/** Time in which work of this host stood still for want of one resource, since boot (`Documentation/accounting/psi.rst`). */
-export interface Pressure {
-  readonly resource: (typeof RESOURCES)[number];
-  /** `some`: at least one task waited; `full`: all did. */
-  readonly stall: "some" | "full";
-  readonly stalledSeconds: number;
-}
 
 export interface PressureMonitor extends Disposable {
   /** Empty where the kernel does not tell; some 20 us where it does. */

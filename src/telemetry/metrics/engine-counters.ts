@@ -1,7 +1,5 @@
 import type {
-  CallEnd,
   CallStory,
-  DoorName,
   EngineVerb,
   ErrorCode,
   IsolationClass,

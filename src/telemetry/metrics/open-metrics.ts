@@ -33,9 +33,9 @@ export function openMetrics(counters: EngineCounters, given: MetricSources): Met
   });
   return {
     contentType: registry.contentType,
-    text: () => {
+    text: async () => {
       figures = undefined;
-      return registry.text();
+      return await registry.text();
     },
     [Symbol.dispose]: () => process[Symbol.dispose](),
   };

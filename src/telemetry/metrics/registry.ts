@@ -1,7 +1,11 @@
+import { setImmediate } from "node:timers/promises";
 import type { Metric } from "prom-client";
 import { Registry } from "prom-client";
 import type { MetricName, MetricRow } from "./table.ts";
 import { METRICS } from "./table.ts";
+
+/** A scrape works for so long at once; then everything else has its turn. */
+const TURN_MS = 2;
 
 /** One line of the exposition. `metricName` differs from the metric's own for the parts of a histogram. */
 export interface Sample {
@@ -32,5 +36,18 @@ export function openRegistry(readers: Readers): MetricsText {
     // The registry asks a metric for its name and its values; its type only knows the library's own classes.
     registry.registerMetric({ name, help, type, get } as unknown as Metric);
   }
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+  return { contentType: registry.contentType, text: () => textInTurns(registry) };
+}
+
+/** As the registry itself would write it, but never holding the event loop for long: calls pass while somebody scrapes. */
+async function textInTurns(registry: Registry): Promise<string> {
+  const parts: string[] = [];
+  let turnBeganMs = performance.now();
+  for (const name of Object.keys(METRICS)) {
+    parts.push(await registry.getSingleMetricAsString(name));
+    if (performance.now() - turnBeganMs < TURN_MS) continue;
+    await setImmediate();
+    turnBeganMs = performance.now();
+  }
+  return `${parts.join("\n\n")}\n`;
 }

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Context, Span } from "@opentelemetry/api";
+import type { Context, Tracer as OtelTracer, Span } from "@opentelemetry/api";
 import { createTraceState, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
@@ -24,10 +24,20 @@ interface OpenCall extends CallTrace {
   readonly context: Context;
 }
 
-/** Traces over OTLP/HTTP. Where to, how often and how many of them: OpenTelemetry's own variables say. */
+/** Traces over OTLP/HTTP. Where to, and how many of them: OpenTelemetry's own variables say. */
 export function exportTraces(version: string, serviceName = "hearth"): Traces {
+  const provider = openProvider(version, serviceName);
+  const tracer = provider.getTracer("hearth", version);
+  return {
+    tracer: { begin: (headers, acceptedAtMs) => begin(tracer, headers, acceptedAtMs) },
+    observer: { ...NO_OBSERVER, callEnded: (call) => end(tracer, call) },
+    [Symbol.asyncDispose]: () => shutDown(provider),
+  };
+}
+
+function openProvider(version: string, serviceName: string): NodeTracerProvider {
   const exporter = new OTLPTraceExporter({ timeoutMillis: EXPORT_DEADLINE_MS });
-  const provider = new NodeTracerProvider({
+  return new NodeTracerProvider({
     resource: defaultResource().merge(
       resourceFromAttributes({
         "service.name": serviceName,
@@ -43,58 +53,50 @@ export function exportTraces(version: string, serviceName = "hearth"): Traces {
       }),
     ],
   });
-  const tracer = provider.getTracer("hearth", version);
+}
 
-  const begin = (headers: CallRequest["headers"], acceptedAtMs: number): OpenCall => {
-    const parent = readTraceParent(headers);
-    const offsetMs = Date.now() - performance.now();
-    const span = tracer.startSpan(
-      "hearth.call",
-      { kind: SpanKind.SERVER, startTime: acceptedAtMs + offsetMs },
-      contextOf(parent),
-    );
-    const { traceId, spanId, traceFlags } = span.spanContext();
-    return {
-      span,
-      offsetMs,
-      context: trace.setSpan(ROOT_CONTEXT, span),
-      traceparent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`,
-      tracestate: parent?.tracestate,
-    };
-  };
-
-  const callEnded = (call: CallStory): void => {
-    // Whatever has a trace got it from `begin`.
-    const open = call.trace as OpenCall | undefined;
-    if (open === undefined) return;
-    const { offsetMs } = open;
-    if (open.span.isRecording()) {
-      const contexts = new Map([["hearth.call", open.context]]);
-      for (const { name, parent, beganAtMs, endedAtMs, isOutgoing } of spansOf(call)) {
-        const kind = isOutgoing ? SpanKind.CLIENT : SpanKind.INTERNAL;
-        const context = contexts.get(parent) ?? open.context;
-        const span = tracer.startSpan(name, { kind, startTime: beganAtMs + offsetMs }, context);
-        contexts.set(name, trace.setSpan(ROOT_CONTEXT, span));
-        span.end(endedAtMs + offsetMs);
-      }
-      describe(open.span, call);
-    }
-    open.span.end((call.endedAtMs ?? call.acceptedAtMs) + offsetMs);
-  };
-
+function begin(tracer: OtelTracer, headers: CallRequest["headers"], acceptedAtMs: number): OpenCall {
+  const parent = readTraceParent(headers);
+  const offsetMs = Date.now() - performance.now();
+  const startTime = acceptedAtMs + offsetMs;
+  const span = tracer.startSpan("hearth.call", { kind: SpanKind.SERVER, startTime }, contextOf(parent));
+  const { traceId, spanId, traceFlags } = span.spanContext();
   return {
-    tracer: { begin },
-    observer: { ...NO_OBSERVER, callEnded },
-    [Symbol.asyncDispose]: async () => {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, END_DEADLINE_MS);
-      });
-      // A collector that is away has no use for what is left.
-      await Promise.race([provider.shutdown().catch(() => undefined), late]);
-      clearTimeout(timer);
-    },
+    span,
+    offsetMs,
+    context: trace.setSpan(ROOT_CONTEXT, span),
+    traceparent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`,
+    tracestate: parent?.tracestate,
   };
+}
+
+function end(tracer: OtelTracer, call: CallStory): void {
+  // Whatever has a trace got it from `begin`.
+  const open = call.trace as OpenCall | undefined;
+  if (open === undefined) return;
+  const { offsetMs } = open;
+  if (open.span.isRecording()) {
+    const contexts = new Map([["hearth.call", open.context]]);
+    for (const { name, parent, beganAtMs, endedAtMs, isOutgoing } of spansOf(call)) {
+      const kind = isOutgoing ? SpanKind.CLIENT : SpanKind.INTERNAL;
+      const context = contexts.get(parent) ?? open.context;
+      const span = tracer.startSpan(name, { kind, startTime: beganAtMs + offsetMs }, context);
+      contexts.set(name, trace.setSpan(ROOT_CONTEXT, span));
+      span.end(endedAtMs + offsetMs);
+    }
+    describe(open.span, call);
+  }
+  open.span.end((call.endedAtMs ?? call.acceptedAtMs) + offsetMs);
+}
+
+async function shutDown(provider: NodeTracerProvider): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, END_DEADLINE_MS);
+  });
+  // A collector that is away has no use for what is left.
+  await Promise.race([provider.shutdown().catch(() => undefined), late]);
+  clearTimeout(timer);
 }
 
 function contextOf(parent: ReturnType<typeof readTraceParent>): Context {

@@ -8,16 +8,18 @@ export interface TraceParent {
   readonly tracestate: string | undefined;
 }
 
-const FORM = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const FORM =
+  /^\s*(?<version>[0-9a-f]{2})-(?<traceId>[0-9a-f]{32})-(?<spanId>[0-9a-f]{16})-(?<flags>[0-9a-f]{2})(?<rest>-.*)?\s*$/;
+const ALL_ZEROS = /^0+$/;
 
 /** The caller's place in its trace; `undefined` when it gives none that is valid, and then a trace begins here. */
 export function readTraceParent(headers: CallRequest["headers"]): TraceParent | undefined {
-  const match = FORM.exec(valueOf(headers, "traceparent")?.trim() ?? "");
-  if (match === null) return undefined;
-  const [, version = "", traceId = "", spanId = "", flags = "", rest] = match;
+  const { version, traceId, spanId, flags, rest } =
+    FORM.exec(valueOf(headers, "traceparent") ?? "")?.groups ?? {};
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
   // A later version may say more, but not this one; all zeros are no id.
   if (version === "ff" || (version === "00" && rest !== undefined)) return undefined;
-  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
+  if (ALL_ZEROS.test(traceId) || ALL_ZEROS.test(spanId)) return undefined;
   return {
     traceId,
     spanId,
