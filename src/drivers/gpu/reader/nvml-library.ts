@@ -1,3 +1,5 @@
+import type { LibraryHandle } from "koffi";
+
 /**
  * The part of NVML that is read here, as C functions: numbers in, a return code out, results in the caller's buffers. What is
  * newer than the installed driver is `undefined`; `_v2` and `_v3` come before the older forms, whose structures differ.
@@ -56,12 +58,17 @@ export async function loadNvml(env: Readonly<Record<string, string | undefined>>
     () => koffi.load(path),
     (cause) => explainLoad(path, cause),
   );
+  return declare(library);
+}
+
+/** What is not asked for by `must` may be newer than the installed driver. */
+function finder(library: LibraryHandle) {
   const must = (name: string, parameters: string): Call => library.func(`int ${name}(${parameters})`);
   const may = (name: string, parameters: string): Call | undefined => {
     try {
       return must(name, parameters);
     } catch {
-      return undefined; // The installed driver is older than this function.
+      return undefined;
     }
   };
   const newest = (
@@ -75,6 +82,11 @@ export async function loadNvml(env: Readonly<Record<string, string | undefined>>
     }
     return undefined;
   };
+  return { must, may, newest };
+}
+
+function declare(library: LibraryHandle): NvmlLibrary {
+  const { must, may, newest } = finder(library);
   const device = "void *device, void *out";
   const list = "void *device, void *count, void *infos";
   const text = "void *device, void *text, unsigned int length";
