@@ -9,6 +9,7 @@ import { toSettings } from "./config/index.ts";
 import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { classFindings } from "./diagnose-classes.ts";
+import { gpuFindings } from "./diagnose-gpus.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
 import { openProcessDriver } from "./drivers/process/index.ts";
@@ -35,7 +36,15 @@ export async function diagnose(
   const docker = driver === "process" ? [] : await engineFindings(loaded, signal);
   const processes = driver === "docker" ? [] : await processFindings(loaded, driver === "auto", signal);
   const { findings: measure, capacity } = measureFindings();
-  return [...docker, ...processes, ...measure, ...bookFindings(loaded, capacity), ...reachFindings(loaded)];
+  const gpus = await gpuFindings(loaded.config, signal);
+  return [
+    ...docker,
+    ...processes,
+    ...measure,
+    ...gpus,
+    ...bookFindings(loaded, capacity),
+    ...reachFindings(loaded),
+  ];
 }
 
 async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<Finding[]> {

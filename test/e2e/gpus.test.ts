@@ -261,6 +261,27 @@ describe.skipIf(!hasGcc)("a daemon with GPUs (needs gcc)", () => {
     expect(said(await askFor(daemon, { gpus: 1 })).cuda).not.toBe("");
   });
 
+  test("the doctor tells which cards there are, by which way, and which is ill", async () => {
+    await using daemon = await start();
+    nvml.set(1, { usedMib: 40_960 });
+    nvml.set(2, { eccErrors: 3 });
+    const report = JSON.parse(
+      await daemon.daemon.cli("doctor", "--config", daemon.daemon.configFile, "--json"),
+    ) as {
+      findings: readonly { state: string; text: string }[];
+    };
+    const lines = report.findings
+      .map(({ state, text }) => `${state} ${text}`)
+      .filter((line) => line.includes("GPU"));
+    expect(lines).toEqual([
+      "ok 4 GPUs, read through NVML, driver 550.54.15",
+      `ok GPU 0, NVIDIA A100-SXM4-80GB, 81920 MB, ${ids()[0]}: 0 % of its computing and 0 % of its memory in use`,
+      `ok GPU 1, NVIDIA A100-SXM4-80GB, 81920 MB, ${ids()[1]}: busy, 0 % of its computing and 50 % of its memory in use`,
+      expect.stringMatching(/^limited GPU 2, Tesla T4, .*: not usable: 3 uncorrected memory errors/),
+      expect.stringMatching(/^ok GPU 3, Tesla T4/),
+    ]);
+  });
+
   test("has_gpu can be changed while the daemon runs; off, no reader runs", async () => {
     await using daemon = await start();
     await untilCards(daemon, "four cards are there", (all) => all.length === 4);
