@@ -8,7 +8,7 @@ import { audit } from "./audit.ts";
 import type { Handler } from "./handler.ts";
 
 /** How long an answer waits for the probe of a runtime that it names. */
-const PROBE_PATIENCE_MS = 5000;
+const PROBE_PATIENCE_MS = 10_000;
 
 export const getConfig: Handler<"getConfig"> = ({ options }, { response }) => {
   sendJson(response, 200, { settings: options.describeConfig() });
@@ -58,6 +58,8 @@ async function microVmNotes(
   const reports = await probed(executor);
   const report = reports.find(({ isolation }) => isolation === "microVM");
   if (report?.state === "usable") return [];
+  if (report?.state === "unproven")
+    return [`the runtime ${runtime} is still tested: microVM calls wait for that`];
   const absent = `the engine does not offer the runtime ${runtime}`;
   const [reason = absent] = report?.reasons ?? [];
   return [
