@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
-import type { HostMonitor, PeerAddress, Settings } from "./core/index.ts";
+import type { HostMonitor, Observer, SandboxDriver, Settings, Tracer } from "./core/index.ts";
 import { asId, imagePolicy, joinObservers } from "./core/index.ts";
+import type { HttpDoorOptions } from "./doors/http/door-options.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
+import type { GuardOptions } from "./doors/http/guards/guard.ts";
 import { Guard } from "./doors/http/guards/guard.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
@@ -75,19 +77,12 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const links = { doors: () => doors, cardNodes: (ids: readonly string[]) => gpus.nodesOf(ids) };
   const driver = scope.use(await openDriver(config, identity, log, scope.signal, links));
   log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
-  const access = {
-    hostNames: config.http.allowed_hosts,
-    allowedOrigins: config.http.allowed_origins,
-    tokens: loaded.tokens,
-    isTaskAddress: (peer: PeerAddress) => driver.isTaskAddress(peer),
-  };
+  const access = accessOf(loaded, driver);
   monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
-  const feed = new EventFeed({ life: identity.instanceId, nowMs: Date.now });
-  const counters = new EngineCounters();
-  const traces = await openTraces(process.env, options.version);
-  if (traces !== undefined) scope.use(traces);
+  const watchers = await openWatchers(options.version, identity.instanceId, scope);
+  const { feed } = watchers;
   const parts = {
     driver,
     openChannel: openCallChannel({ wheel }),
@@ -96,8 +91,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     clock: systemClock,
     log,
     settings,
-    observer: joinObservers([counters, feed.observer, ...(traces === undefined ? [] : [traces.observer])]),
-    ...(traces === undefined ? {} : { tracer: traces.tracer }),
+    ...watchers.ears,
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
     newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
@@ -106,30 +100,65 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
   feed.settings(live.describe());
   const door = await openHttpDoor(
-    {
-      host: config.http.host,
-      port: config.http.port,
-      version: options.version,
-      limits: toHttpLimits(config.http),
-      ...access,
-      records,
-      isTraced: traces !== undefined,
-      feed,
-      describeConfig: () => live.describe(),
-      applyConfig: (patch) => Promise.resolve(live.change(patch)),
-      ...(driver.name === "process" ? { listTasks: () => listTaskFolders(config.tasks.dirs) } : {}),
-      onStop: () => options.onStop(),
-      log,
-      wheel,
-    },
+    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, wheel },
     executor,
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const { version } = options;
-  const shown = { executor, gpus, counters, door, ownerId: state.ownerId, version };
+  const { ownerId } = identity;
+  const shown = { executor, gpus, counters: watchers.counters, door, ownerId, version: options.version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name };
+}
+
+interface Watchers {
+  readonly feed: EventFeed;
+  readonly counters: EngineCounters;
+  /** What the executor tells its story to. */
+  readonly ears: { readonly observer: Observer; readonly tracer?: Tracer };
+}
+
+/** Everybody who hears what the executor does. */
+async function openWatchers(version: string, life: string, scope: Scope): Promise<Watchers> {
+  const feed = new EventFeed({ life, nowMs: Date.now });
+  const counters = new EngineCounters();
+  const traces = await openTraces(process.env, version);
+  if (traces === undefined)
+    return { feed, counters, ears: { observer: joinObservers([counters, feed.observer]) } };
+  const { observer, tracer } = scope.use(traces);
+  return { feed, counters, ears: { observer: joinObservers([counters, feed.observer, observer]), tracer } };
+}
+
+function doorOptions(
+  { config }: Loaded,
+  { version, log, onStop }: DaemonOptions,
+  driver: SandboxDriver,
+  { feed, ears }: Watchers,
+  live: LiveConfig,
+): Omit<HttpDoorOptions, keyof GuardOptions | "records" | "wheel"> {
+  return {
+    host: config.http.host,
+    port: config.http.port,
+    version,
+    limits: toHttpLimits(config.http),
+    isTraced: ears.tracer !== undefined,
+    feed,
+    describeConfig: () => live.describe(),
+    applyConfig: (patch) => Promise.resolve(live.change(patch)),
+    ...(driver.name === "process" ? { listTasks: () => listTaskFolders(config.tasks.dirs) } : {}),
+    onStop,
+    log,
+  };
+}
+
+/** Who may use the doors. */
+function accessOf({ config, tokens }: Loaded, driver: SandboxDriver): GuardOptions {
+  return {
+    hostNames: config.http.allowed_hosts,
+    allowedOrigins: config.http.allowed_origins,
+    tokens,
+    isTaskAddress: (peer) => driver.isTaskAddress(peer),
+  };
 }
 
 function openLiveConfig(

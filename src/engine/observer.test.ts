@@ -77,7 +77,11 @@ test("a refused call, a failed start and a cancelled call each end once, with th
   gone.cancel();
   await clock.advance(10);
   expect(
-    calls.map(({ task: { image }, end, error }) => [image, end, (error as { code?: string })?.code]),
+    calls.map(({ task: { image }, end, error }) => [
+      image,
+      end,
+      (error as { code?: string } | undefined)?.code,
+    ]),
   ).toEqual([
     ["forbidden", "failed", "IMAGE_FORBIDDEN"],
     ["broken", "failed", "SANDBOX_START_FAILED"],

@@ -33,8 +33,8 @@ export function watchEngine(
   return {
     ask,
     get last() {
-      // It never rejects.
-      void ask();
+      // It never rejects: a failure is an answer.
+      ask().catch(() => undefined);
       return last;
     },
   };

@@ -3,8 +3,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ExecutorError } from "../../core/index.ts";
 import { notListening, sleep, urlHost } from "../../std/index.ts";
+import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
 import type { MonitorDoorOptions, MonitorGuard, MonitorParts, OtherPages } from "./door-options.ts";
+import type { MonitorRoute } from "./routes.ts";
 import { MONITOR_ROUTES } from "./routes.ts";
 
 const LIMITS = {
@@ -92,26 +94,37 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const [path = "", query = ""] = (request.url ?? "").split("?", 2);
-  const route = MONITOR_ROUTES.get(path);
   try {
+    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+    const route = MONITOR_ROUTES.get(path);
     state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? []);
-    if (route === undefined && state.pages?.(request, response) === true) return;
-    if (route === undefined) throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      response.setHeader("allow", "GET, HEAD");
-      throw new ExecutorError("ROUTE_NOT_FOUND", { path, reason: "this path takes GET" });
+    if (route !== undefined)
+      send(request, response, await answerRoute(route, state, request, response, query));
+    else if (state.pages?.(request, response) !== true) {
+      throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
     }
-    const question = {
-      isVerbose: new URLSearchParams(query).has("verbose"),
-      wantsJson: (request.headers.accept ?? "").includes("application/json"),
-    };
-    send(request, response, await route.answer(state.parts, question));
   } catch (thrown) {
     const error = ExecutorError.from(thrown);
     if (error.code === "INTERNAL") log.log("error", "call.failed", { door: "monitor", error: error.cause });
     sendProblem(request, response, error);
   }
+}
+
+async function answerRoute(
+  route: MonitorRoute,
+  { parts }: State,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: string,
+): Promise<Answer> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
+    throw new ExecutorError("ROUTE_NOT_FOUND", { reason: "this path takes GET" });
+  }
+  return await route.answer(parts, {
+    isVerbose: new URLSearchParams(query).has("verbose"),
+    wantsJson: (request.headers.accept ?? "").includes("application/json"),
+  });
 }
 
 async function listen(server: Server, { host, port }: MonitorDoorOptions): Promise<AddressInfo> {

@@ -27,7 +27,8 @@ export function openDiskSpace(folder: string, nowMs: () => number): () => DiskSp
   const read = (): DiskSpace | undefined => {
     if (!isAsking && nowMs() - askedAtMs >= FRESH_MS) {
       askedAtMs = nowMs();
-      void look();
+      // It never rejects: a failure is an answer.
+      look().catch(() => undefined);
     }
     return known;
   };
