@@ -1,7 +1,7 @@
 import type { Run, RunList } from "../contract/v1/calls.ts";
 import type { Config, ConfigChanged, ConfigPatch } from "../contract/v1/config.ts";
-import type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 import type { Access, HostEvent, Live } from "../contract/v1/events.ts";
+import type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 import type { Controlled, Host, Stats } from "../contract/v1/host.ts";
 import type { PrefetchEvent, Prefetched, TaskList } from "../contract/v1/images.ts";
 import type { LogChunk, LogTail, SandboxDetail, SandboxList, WaitingList } from "../contract/v1/sandboxes.ts";

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sgxRefused } from "../../src/drivers/docker/sgx/sgx-parts.ts";
 import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
 import { openTestHost } from "../support/open-test-host.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
@@ -163,6 +164,29 @@ describe.skipIf(noEngine !== undefined)(
       expect(gpu.msg).toMatch(/SGX or GPUs, not both.*gpuCount 1/);
       const other = await legacy({ id: IMAGE, use_sgx: true, runtime: "gvisor", input: "x" });
       expect(other.msg).toMatch(/SGX or in the class gvisor/);
+    });
+
+    test("M21: what an engine says of a device or a folder that its host lacks is understood", async () => {
+      const there = join(folder, "enclave");
+      for (const [device, source] of [
+        ["/dev/no-sgx-here", join(folder, "aesmd")],
+        [there, "/no/aesmd"],
+      ] as const) {
+        const body = {
+          Image: IMAGE,
+          HostConfig: {
+            NetworkMode: "none",
+            Devices: [{ PathOnHost: device, PathInContainer: "/dev/sgx/enclave", CgroupPermissions: "mrw" }],
+            Mounts: [{ Type: "bind" as const, Source: source, Target: "/var/run/aesmd", ReadOnly: true }],
+          },
+        };
+        const said = await host.docker
+          .createContainer(body)
+          .then((container) => container.start())
+          .then(String, (error: unknown) => String(error));
+        expect(sgxRefused(true, said)).toContain(said);
+        expect(sgxRefused(false, said)).toBeUndefined();
+      }
     });
 
     test("M22: the sample client decrypts the answer, over /v1 and over the older API, as its README says", async () => {

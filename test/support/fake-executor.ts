@@ -31,8 +31,8 @@ import type {
   Prefetched,
   SandboxView,
   SessionView,
-  WaitingView,
   Verdict,
+  WaitingView,
 } from "../../src/engine/executor.ts";
 import type { GpuView } from "../../src/engine/gpu-cards.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";

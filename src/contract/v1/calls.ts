@@ -66,7 +66,9 @@ export type CallQuery = z.output<typeof callQuery>;
 export const attestQuery = z.strictObject({
   image,
   ...taskQuery,
-  sgx: sgx.default(true).describe("`false`: a task that only acts like one, in a plain sandbox; to try things out."),
+  sgx: sgx
+    .default(true)
+    .describe("`false`: a task that only acts like one, in a plain sandbox; to try things out."),
   path: taskPath.optional().describe("The path of the evidence at the task's server. Default `/ra`."),
   queueTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for room at most this long."),
   runTimeoutMs: inQuery(timeoutMs).optional().describe("Wait for the answer at most this long."),
@@ -76,30 +78,32 @@ export const attestQuery = z.strictObject({
 export const newRun = named(
   "NewRun",
   "A call to be run without waiting for its answer.",
-  z.strictObject({
-    image: image.optional(),
-    cpu: cpu.optional(),
-    mem: mem.optional(),
-    gpus: gpus.optional(),
-    gpuMemory: gpuMemory.optional(),
-    isolation: isolationWish.default("default"),
-    sgx: z.boolean().default(false),
-    session: sessionId
-      .optional()
-      .describe("Run on this session's server and on no other; the task may then be left out."),
-    path: taskPath.optional(),
-    queueTimeoutMs: timeoutMs.optional(),
-    runTimeoutMs: timeoutMs.optional(),
-    input: z
-      .unknown()
-      .optional()
-      .describe("The task's input: a string is sent as it stands, anything else as JSON text."),
-    contentType: z
-      .string()
-      .max(256)
-      .regex(/^[\x21-\x7e][\x20-\x7e]*$/)
-      .default("application/json"),
-  }).refine(namesItsTask, NEEDS_IMAGE),
+  z
+    .strictObject({
+      image: image.optional(),
+      cpu: cpu.optional(),
+      mem: mem.optional(),
+      gpus: gpus.optional(),
+      gpuMemory: gpuMemory.optional(),
+      isolation: isolationWish.default("default"),
+      sgx: z.boolean().default(false),
+      session: sessionId
+        .optional()
+        .describe("Run on this session's server and on no other; the task may then be left out."),
+      path: taskPath.optional(),
+      queueTimeoutMs: timeoutMs.optional(),
+      runTimeoutMs: timeoutMs.optional(),
+      input: z
+        .unknown()
+        .optional()
+        .describe("The task's input: a string is sent as it stands, anything else as JSON text."),
+      contentType: z
+        .string()
+        .max(256)
+        .regex(/^[\x21-\x7e][\x20-\x7e]*$/)
+        .default("application/json"),
+    })
+    .refine(namesItsTask, NEEDS_IMAGE),
 );
 
 export const placement = named(

@@ -49,7 +49,10 @@ test("query parameters are described by what they mean", () => {
   expect(schemas.get("cpu")).toMatchObject({ in: "query", schema: { type: "number", minimum: 0.1 } });
   expect(schemas.get("sgx")).toMatchObject({ in: "query", schema: { type: "boolean" } });
   // In a session its task may be left out.
-  expect([schemas.get("image")?.required, schemas.get("isolation")?.required]).toEqual([undefined, undefined]);
+  expect([schemas.get("image")?.required, schemas.get("isolation")?.required]).toEqual([
+    undefined,
+    undefined,
+  ]);
   const attested = document.paths["/v1/attest"]?.["post"]?.parameters;
   expect(attested?.find(({ name }) => name === "image")?.required).toBe(true);
 });

@@ -21,7 +21,9 @@ export const sandbox = named(
     slotsUsed: count.describe("Calls that run in it now."),
     slots: count,
     calls: count.describe("Calls it has taken so far."),
-    sessions: count.describe("Sessions that keep it; while there is one it is not removed for idleness or need."),
+    sessions: count.describe(
+      "Sessions that keep it; while there is one it is not removed for idleness or need.",
+    ),
     ageMs: z.number(),
     idleMs: z.number().optional().describe("Since the end of its last call."),
     phases: phases.optional(),

@@ -40,6 +40,12 @@ export const CALL_PROBLEMS = [
   "DISK_FULL",
 ] as const satisfies readonly ErrorCode[];
 
+/** What says which session a call has opened, where it has opened one. */
+export const SESSION_HEADERS = {
+  "Hearth-Session": "The session's id, if this call has opened one. Whoever has it may use the session.",
+  "Hearth-Session-Expires-Ms": "When that session ends if no call comes, in milliseconds from now.",
+} as const;
+
 const KEY_HEADER = {
   "Idempotency-Key":
     "Makes the call safe to repeat: the same key and request within the window get the recorded answer, and a refusal that may pass by itself frees the key.",
@@ -77,8 +83,7 @@ export const callRoutes = {
           "Hearth-Waited-Ms": "From the call to its slot.",
           "Hearth-Isolation": "The class really reached.",
           "Hearth-Image-Digest": "The content that ran.",
-          "Hearth-Session": "The session's id, if this call has opened one. Whoever has it may use the session.",
-          "Hearth-Session-Expires-Ms": "When that session ends if no call comes, in milliseconds from now.",
+          ...SESSION_HEADERS,
           "Idempotency-Replayed": "`true` if this is the recorded answer of an earlier call.",
         },
       },

@@ -2,13 +2,7 @@ import { attestQuery } from "../calls.ts";
 import type { Route } from "../route.ts";
 import { JSON_TYPE } from "../route.ts";
 import { attestation, session, sessionList, sessionParams } from "../sessions.ts";
-import { CALL_PROBLEMS } from "./calls.ts";
-
-/** What says which session an answer belongs to, where it opens one. */
-export const SESSION_HEADERS = {
-  "Hearth-Session": "The session's id, if this call has opened one. Whoever has it may use the session.",
-  "Hearth-Session-Expires-Ms": "When the session ends if no call comes, in milliseconds from now.",
-} as const;
+import { CALL_PROBLEMS, SESSION_HEADERS } from "./calls.ts";
 
 export const sessionRoutes = {
   attest: {
