@@ -14,6 +14,7 @@ export {
   afterLeaving,
   cardsFor,
   cardsInReach,
+  EMPTY_RACK,
   NOW,
   placeOnCards,
   SOON,

@@ -224,6 +224,12 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     return this.#state === "done";
   }
 
+  /** Expires it if it has run for the setting's limit, or for its own if that is shorter. */
+  expireAt(nowMs: number, runTimeoutMs: number): void {
+    const limitMs = Math.min(runTimeoutMs, this.options.runTimeoutMs ?? runTimeoutMs);
+    if (nowMs - this.sentAtMs >= limitMs) this.expire(new ExecutorError("RUN_TIMEOUT", { afterMs: limitMs }));
+  }
+
   /** Its time, or the executor's, is over: the sandbox that would not answer is given up with it. */
   expire(error: Error): void {
     const owner = this.#owner;

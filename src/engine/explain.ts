@@ -1,4 +1,4 @@
-import type { ExpectedHolding, ExecutorError, Holding, SandboxId, TaskSpec } from "../core/index.ts";
+import type { ExecutorError, ExpectedHolding, Holding, SandboxId, TaskSpec } from "../core/index.ts";
 import { asId, expectRoom } from "../core/index.ts";
 import type { DeskSandboxes, Foresight } from "./admission-desk.ts";
 import type { Attempt } from "./attempt.ts";

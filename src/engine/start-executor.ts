@@ -1,8 +1,8 @@
 import type { Executor } from "./executor.ts";
-import type { ExecutorParts } from "./running-executor.ts";
+import type { ExecutorParts } from "./executor-parts.ts";
 import { RunningExecutor } from "./running-executor.ts";
 
-export type { ExecutorParts } from "./running-executor.ts";
+export type { ExecutorParts } from "./executor-parts.ts";
 
 /**
  * Starts the executor: books and takes over what an earlier life left, then takes calls. Adopting goes on behind its back, so

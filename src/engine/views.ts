@@ -1,8 +1,38 @@
 import { idleSince, NO_RESOURCES } from "../core/index.ts";
 import type { EngineContext } from "./context.ts";
-import type { SandboxTier, SandboxView, WaitingView } from "./executor.ts";
+import type { ExecutorView, SandboxTier, SandboxView, WaitingView } from "./executor.ts";
+import type { GpuCards } from "./gpu-cards.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLine } from "./task-line.ts";
+import type { TaskLines } from "./task-lines.ts";
+
+export function viewOfExecutor(
+  { driver, host, books }: EngineContext,
+  gpus: GpuCards,
+  lines: TaskLines,
+  now: Pick<ExecutorView, "state" | "running">,
+): ExecutorView {
+  return {
+    ...now,
+    driver: driver.name,
+    capabilities: driver.capabilities,
+    classes: driver.classes(),
+    host: host.capacity,
+    usage: host.usage(),
+    capacity: books.capacity,
+    reserved: books.used,
+    reservedByDoor: {
+      http: books.heldByDoor("http"),
+      stream: books.heldByDoor("stream"),
+      indexify: books.heldByDoor("indexify"),
+    },
+    gpuModel: gpus.model,
+    gpus: gpus.view(),
+    gpuTrouble: gpus.offer.trouble,
+    waiting: lines.waitingCount(),
+    sandboxes: lines.owners().length,
+  };
+}
 
 export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): SandboxView {
   const nowMs = context.clock.nowMs();

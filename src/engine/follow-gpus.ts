@@ -1,0 +1,31 @@
+import type { ExecutorError, TaskSpec } from "../core/index.ts";
+import { EMPTY_RACK } from "../core/index.ts";
+import { checkGpus } from "./check-gpus.ts";
+import type { GpuOffer } from "./gpu-cards.ts";
+import type { TaskLines } from "./task-lines.ts";
+
+/** The cards are others than before: refuses callers who wait for what is no longer there. */
+export function refuseInVain(
+  lines: TaskLines,
+  offer: GpuOffer,
+  check: (task: TaskSpec) => ExecutorError | undefined,
+): void {
+  // A driver that only coughed may be back before their time is over.
+  if (offer.trouble !== undefined) return;
+  for (const line of lines.all()) {
+    if (line.task.resources.gpuCount === 0 || line.waiting.length === 0) continue;
+    const refusal = check(line.task);
+    if (refusal !== undefined) line.refuse(() => refusal);
+  }
+}
+
+/** Where GPUs are switched off, whatever holds some goes: at once if it is idle, else after its calls. */
+export function withdrawGpus(lines: TaskLines, offer: GpuOffer): void {
+  if (offer.isEnabled) return;
+  for (const line of lines.all()) {
+    const refusal = checkGpus(line.task, EMPTY_RACK, offer);
+    if (refusal === undefined) continue;
+    for (const start of [...line.starts]) start.abort(refusal);
+    for (const owner of [...line.owners]) owner.retire("asked");
+  }
+}

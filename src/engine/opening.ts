@@ -1,0 +1,109 @@
+import type { Log, Observer, Settings } from "../core/index.ts";
+import { ExecutorError } from "../core/index.ts";
+import type { Attempt } from "./attempt.ts";
+import type { DrainOptions, ExecutorState } from "./executor.ts";
+import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { Sessions } from "./sessions.ts";
+import type { TaskLines } from "./task-lines.ts";
+import type { Watchers } from "./watchers.ts";
+
+/** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
+const END_DEADLINE_MS = 30_000;
+
+export interface OpeningOptions {
+  readonly lines: TaskLines;
+  readonly sessions: Sessions;
+  /** Calls that run now. */
+  readonly running: ReadonlySet<Attempt>;
+  readonly watchers: Watchers;
+  readonly observer: Observer;
+  readonly log: Log;
+  settings(): Settings;
+  canAdopt(): boolean;
+}
+
+/** Whether calls are taken, and what a pause or the end lets go of. */
+export class Opening {
+  readonly #options: OpeningOptions;
+  #state: ExecutorState = "running";
+  #keepsWarm = false;
+
+  constructor(options: OpeningOptions) {
+    this.#options = options;
+  }
+
+  get state(): ExecutorState {
+    return this.#state;
+  }
+
+  /** Why no call is taken; `undefined` while they are. */
+  refusal(): ExecutorError | undefined {
+    if (this.#state === "draining") return new ExecutorError("DRAINING");
+    return this.#state === "running" ? undefined : new ExecutorError("PAUSED");
+  }
+
+  /** Stops a sandbox that has fallen idle while no calls are taken. @returns whether it did. */
+  hasStopped(owner: SandboxOwner): boolean {
+    if (this.#state === "running" || !owner.isIdle || this.#isKept(owner)) return false;
+    owner.stop(this.#state === "draining" ? "drained" : "paused", "ask");
+    return true;
+  }
+
+  async pause(): Promise<{ readonly running: number }> {
+    const { running, lines, watchers, log } = this.#options;
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") {
+      this.#become("pausing");
+      log.log("info", "executor.paused", { running: running.size });
+      this.#clear("paused", new ExecutorError("PAUSED"));
+    }
+    await watchers.until(() => lines.owners().length === 0, this.#options.settings().pauseWaitMs);
+    if (this.#state === "pausing" && lines.owners().length === 0) this.#become("paused");
+    return { running: running.size };
+  }
+
+  unpause(): void {
+    if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    if (this.#state === "running") return;
+    this.#become("running");
+    this.#options.log.log("info", "executor.unpaused");
+  }
+
+  async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
+    const { running, lines, watchers, log } = this.#options;
+    if (this.#state !== "draining") {
+      this.#become("draining");
+      this.#keepsWarm = options.keepWarm && this.#options.canAdopt();
+      log.log("info", "executor.draining", { running: running.size });
+      this.#clear("drained", new ExecutorError("DRAINING"));
+    }
+    await watchers.until(() => running.size === 0, options.deadlineMs);
+    const cut = [...running];
+    for (const attempt of cut)
+      attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
+    for (const owner of lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
+    await watchers.until(() => lines.owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
+    return { cut: cut.length };
+  }
+
+  #become(state: ExecutorState): void {
+    this.#state = state;
+    this.#options.observer.executorChanged(state);
+  }
+
+  /** Lets go of everything that does not run a call: for a pause or the end. */
+  #clear(cause: "paused" | "drained", error: ExecutorError): void {
+    const { sessions, lines } = this.#options;
+    sessions.endAll(error.message);
+    for (const line of lines.all()) {
+      line.refuse(() => error);
+      for (const start of [...line.starts]) start.abort(error);
+      for (const owner of [...line.owners]) if (!this.#isKept(owner)) owner.retire(cause);
+    }
+  }
+
+  /** Whether the executor's end leaves it warm for the next life. */
+  #isKept(owner: SandboxOwner): boolean {
+    return this.#keepsWarm && (owner.state.type === "hot" || owner.state.type === "frozen");
+  }
+}
