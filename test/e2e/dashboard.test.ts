@@ -1,0 +1,285 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openBrowser, whyNoBrowser } from "../support/browser.ts";
+import { call, sandboxes } from "../support/legacy-call.ts";
+import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
+import { openTestHost } from "../support/open-test-host.ts";
+import { poll } from "../support/poll.ts";
+import { whyNoEngine } from "../support/private-engine.ts";
+import { freePort } from "../support/start-daemon.ts";
+
+const reason = whyNoBrowser() ?? whyNoEngine();
+const WISH = { resource: { cpu: 0.5, mem: 64 } };
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** For whoever wants to see what the page looked like. */
+const SCREENS = join(root, "out/screens");
+const axe = reason === undefined ? readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8") : "";
+
+interface Fault {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
+}
+
+describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" : ` (${reason})`}`, () => {
+  let host: TestHost;
+  let browser: Browser;
+  let stateDir: string;
+  let daemon: HostedDaemon;
+  let ports: { readonly http: number; readonly monitor: number };
+  let page: Page;
+  const complaints: string[] = [];
+
+  const start = async (): Promise<HostedDaemon> =>
+    await host.start({
+      stateDir,
+      port: ports.http,
+      config: "cpu: 2\nmem: 600\npause_wait_s: 2\n",
+      monitorPort: ports.monitor,
+      env: { HEARTH_DOCKER_OWNER: "dashboard-test" },
+    });
+  const at = (): string => `http://127.0.0.1:${ports.monitor}/`;
+
+  async function open(options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
+    const fresh = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+    fresh.setDefaultTimeout(10_000);
+    fresh.on("pageerror", (error) => complaints.push(error.message));
+    fresh.on("console", (message) => {
+      // What a daemon answers, or that it does not, is the page's matter, and tested below.
+      const isOfLoading = message.text().startsWith("Failed to load resource");
+      if (message.type() === "error" && !isOfLoading) complaints.push(message.text());
+    });
+    await fresh.goto(at());
+    return fresh;
+  }
+
+  const status = async (of: Page, wanted: string, deadlineMs = 10_000): Promise<void> => {
+    await of.locator(".status b", { hasText: wanted }).waitFor({ timeout: deadlineMs });
+  };
+  const row = (image: string) =>
+    page.getByRole("row").filter({ hasText: image }).filter({ hasText: "Evict" });
+
+  beforeAll(async () => {
+    mkdirSync(SCREENS, { recursive: true });
+    stateDir = await mkdtemp(join(tmpdir(), "hearth-dashboard-"));
+    ports = { http: await freePort(), monitor: await freePort() };
+    [host, browser] = await Promise.all([openTestHost(), openBrowser()]);
+    daemon = await start();
+    page = await open();
+  }, 120_000);
+  afterAll(async () => {
+    await browser.close();
+    await daemon[Symbol.asyncDispose]();
+    await host[Symbol.asyncDispose]();
+    await rm(stateDir, { recursive: true, force: true });
+  }, 60_000);
+
+  test("V: an open page shows a call that was made meanwhile within two seconds", async () => {
+    await status(page, "Running");
+    await page.getByText("No task is warm").waitFor();
+    const answer = await call(daemon, host.task, "x", WISH);
+    expect(answer.success).toBe(true);
+    const sinceMs = performance.now();
+    await row(host.task).waitFor({ timeout: 10_000 });
+    await page.locator(".starts li", { hasText: host.task }).waitFor({ timeout: 10_000 });
+    expect(performance.now() - sinceMs).toBeLessThan(2000);
+    expect(await row(host.task).locator('[data-label="Calls"]').textContent()).toBe("1");
+
+    const before = performance.now();
+    await call(daemon, host.task, "y", WISH);
+    await row(host.task).locator('[data-label="Calls"]', { hasText: "2" }).waitFor({ timeout: 10_000 });
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  test("V: what a task prints can be read and searched on the page", async () => {
+    await row(host.task).getByRole("button", { name: /Logs/ }).click();
+    const output = page.getByRole("log");
+    await output.getByText("obey begins").waitFor();
+    await page.getByPlaceholder("Only lines with…").fill("meca");
+    await poll("only lines with it are left", async () => {
+      const text = (await output.textContent()) ?? "";
+      return (text.includes("meca-init-done") && !text.includes("obey begins")) || text;
+    });
+    // The first one empties the search.
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  });
+
+  test("V: a call that cannot run at once stands there with its reason; one that fails, with its code", async () => {
+    const other = await host.taskCalled("other");
+    const held = call(daemon, host.task, "hold", { resource: { cpu: 1.5, mem: 64 } });
+    held.catch(() => undefined);
+    await poll(
+      "the call runs",
+      async () => (await sandboxes(daemon)).some(({ slotsUsed }) => slotsUsed === 1) || "not yet",
+    );
+    const waiting = call(daemon, other, "x", { resource: { cpu: 1, mem: 64 } });
+    waiting.catch(() => undefined);
+    const line = page.locator(".queue li", { hasText: other });
+    await line.waitFor();
+    expect(await line.locator("p").textContent()).toContain("hold the CPU");
+    const holding = (await host.containers(daemon)).filter(({ state }) => state === "running");
+    for (const { id } of holding) await host.exec(id, "sh", "-c", ": > /tmp/released").catch(() => "");
+    await Promise.all([held, waiting]);
+    await page.getByText("Nothing waits").waitFor();
+
+    await call(daemon, "no.such/image:1", "x", { resource: { cpu: 64 } });
+    await page.locator(".errors code", { hasText: "RESOURCES_EXCEED_LIMIT" }).waitFor();
+  });
+
+  test("V: limits can be changed on the page; what is refused is said and changes nothing", async () => {
+    await page.getByRole("button", { name: "Limits" }).click();
+    await page.getByLabel("Cores for tasks").fill("-1");
+    // The browser would keep it back; what the daemon says of it is what is wanted.
+    await page.locator("dialog form").evaluate((form: unknown) => {
+      (form as { noValidate: boolean }).noValidate = true;
+    });
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByRole("alert").waitFor();
+    expect(await page.getByRole("alert").textContent()).toContain("cpu");
+    await page.getByLabel("Cores for tasks").fill("1.5");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.getByText("The limits are in force").waitFor();
+    await page.locator(".books dd", { hasText: "of 1.5" }).waitFor();
+    await page.locator(".happened li", { hasText: "cpu is now 1.5" }).waitFor();
+  });
+
+  test("V: eviction by click asks first, and then the task is gone", async () => {
+    await call(daemon, host.task, "x", WISH);
+    await row(host.task).first().getByRole("button", { name: /Evict/ }).click();
+    const asked = page.getByRole("dialog");
+    await asked.getByRole("button", { name: "Cancel" }).click();
+    expect(await row(host.task).count()).toBeGreaterThan(0);
+    const before = (await sandboxes(daemon)).length;
+    await row(host.task).first().getByRole("button", { name: /Evict/ }).click();
+    await asked.getByRole("button", { name: "Evict", exact: true }).click();
+    await poll("one is gone", async () => (await sandboxes(daemon)).length === before - 1 || "still there");
+    await page.locator(".happened li", { hasText: "an operator asked" }).waitFor();
+  });
+
+  test("V: pause and unpause by keyboard alone, with a focus that is seen", async () => {
+    const button = page.getByRole("button", { name: "Pause", exact: true });
+    await button.focus();
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate("document.activeElement.textContent")).toBe("Pause");
+    expect(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")).toBe("solid");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Pause", exact: true }).press("Enter");
+    await status(page, "Paused");
+    expect((await call(daemon, host.task, "x", WISH)).msg).toBe("the executor is paused");
+    await page.getByRole("button", { name: "Unpause" }).press("Enter");
+    await page.getByRole("dialog").getByRole("button", { name: "Unpause" }).press("Enter");
+    await status(page, "Running");
+    expect((await call(daemon, host.task, "x", WISH)).success).toBe(true);
+  });
+
+  test.each([
+    [1280, "light"],
+    [1280, "dark"],
+    [390, "light"],
+    [390, "dark"],
+  ] as const)(
+    "V: %d pixels wide and %s: nothing overflows, and axe finds no serious fault",
+    async (width, scheme) => {
+      const viewport = { width, height: width === 390 ? 844 : 900 };
+      const fresh = await open({ viewport, colorScheme: scheme, reducedMotion: "reduce" });
+      await status(fresh, "Running");
+      for (let i = 0; i < 5; i += 1) await call(daemon, host.task, "x", WISH);
+      await row(host.task).first().waitFor();
+      await fresh.screenshot({ path: join(SCREENS, `page-${width}-${scheme}.png`), fullPage: true });
+      expect(await fresh.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(
+        0,
+      );
+      expect(await serious(fresh)).toEqual([]);
+      await fresh.getByRole("button", { name: "Limits" }).click();
+      await fresh.getByLabel("Cores for tasks").waitFor();
+      await fresh.screenshot({ path: join(SCREENS, `limits-${width}-${scheme}.png`) });
+      expect(await serious(fresh)).toEqual([]);
+      await fresh.keyboard.press("Escape");
+      await fresh.getByRole("button", { name: /Logs/ }).first().click();
+      await fresh.getByRole("log").getByText("obey begins").waitFor();
+      await fresh.screenshot({ path: join(SCREENS, `logs-${width}-${scheme}.png`) });
+      expect(await serious(fresh)).toEqual([]);
+      await fresh.close();
+    },
+    60_000,
+  );
+
+  async function serious(of: Page): Promise<readonly string[]> {
+    await of.evaluate(axe);
+    const { violations } = await of.evaluate(() =>
+      (globalThis as unknown as { axe: { run(): Promise<{ violations: Fault[] }> } }).axe.run(),
+    );
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+  }
+
+  test("V: with the engine stopped the page says so, and by itself that it is back", async () => {
+    await host.engine.stop();
+    await status(page, "Engine gone", 15_000);
+    await page.screenshot({ path: join(SCREENS, "engine-gone.png") });
+    await host.engine.start();
+    await status(page, "Running", 20_000);
+  }, 90_000);
+
+  test("V: with the daemon stopped the page says so, offers nothing that cannot work, and recovers when it is back", async () => {
+    await daemon[Symbol.asyncDispose]();
+    await status(page, "Daemon gone", 15_000);
+    await page.screenshot({ path: join(SCREENS, "daemon-gone.png") });
+    expect(await page.getByRole("button", { name: "Pause", exact: true }).getAttribute("aria-disabled")).toBe(
+      "true",
+    );
+    daemon = await start();
+    await status(page, "Running", 20_000);
+    await call(daemon, host.task, "x", WISH);
+    await row(host.task).first().waitFor();
+  }, 90_000);
+
+  test("V: where tokens are set up the page wants one, says what it may not do, and keeps it for its tab", async () => {
+    const token = (name: string, scopes: string): string =>
+      `{name: ${name}, token: ${name}-token-0123456789abcdef, scopes: [${scopes}]}`;
+    await daemon[Symbol.asyncDispose]();
+    daemon = await host.start({
+      stateDir,
+      port: ports.http,
+      monitorPort: ports.monitor,
+      config: `http: {tokens: [${token("reader", "read")}, ${token("admin", "read, control")}]}`,
+      waits: false,
+    });
+    await poll(
+      "the page is served",
+      async () => (await fetch(at()).catch(() => undefined))?.ok === true || "no",
+    );
+    const fresh = await open();
+    await status(fresh, "Not let in");
+    const give = async (text: string): Promise<void> => {
+      await fresh.getByRole("button", { name: "Token" }).click();
+      await fresh.locator('input[type="password"]').fill(text);
+      await fresh.getByRole("button", { name: "Use", exact: true }).click();
+    };
+    await give("reader-token-0123456789abcdef");
+    await status(fresh, "Running");
+    const pause = fresh.getByRole("button", { name: "Pause", exact: true });
+    expect(await pause.getAttribute("aria-disabled")).toBe("true");
+    expect(await pause.getAttribute("title")).toContain("control");
+    await give("admin-token-0123456789abcdef");
+    await poll(
+      "it may act",
+      async () => (await pause.getAttribute("aria-disabled")) === "false" || "not yet",
+    );
+    expect(await fresh.evaluate("JSON.stringify(localStorage)")).not.toContain("token");
+    await fresh.close();
+  }, 60_000);
+
+  test("V: nothing went wrong in the page itself, and nothing was kept from it by its own policy", () => {
+    expect(complaints).toEqual([]);
+  });
+});
