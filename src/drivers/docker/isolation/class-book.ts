@@ -71,8 +71,7 @@ export class ClassBook {
   async plan(task: TaskSpec, signal: AbortSignal): Promise<IsolationPlan> {
     const configured = [...this.#entries.values()].map((entry) => entry.configured);
     const plan = planIsolation(task, configured, this.reports(), () => this.#options.sgx.parts());
-    // What an enclave adds has no probe: its container has.
-    const proven = plan.sgx === undefined ? plan.isolation : "container";
+    const proven = provenClass(plan);
     await this.prove(proven, plan.runtime, signal);
     return { ...plan, proof: this.#entries.get(proven) };
   }
@@ -83,8 +82,9 @@ export class ClassBook {
    *
    * @throws {@link ExecutorError} SANDBOX_START_FAILED.
    */
-  confirm({ isolation, runtime, proof }: IsolationPlan): void {
-    if (runtime === undefined || this.#entries.get(isolation) === proof) return;
+  confirm(plan: IsolationPlan): void {
+    const { isolation, runtime, proof } = plan;
+    if (runtime === undefined || this.#entries.get(provenClass(plan)) === proof) return;
     const reason = `what stands behind the class ${isolation} has changed while it started`;
     throw new ExecutorError("SANDBOX_START_FAILED", { reason });
   }
@@ -235,6 +235,11 @@ export class ClassBook {
     if (state === "usable") log?.log(isNews ? "info" : "debug", "isolation.probed", facts);
     else log?.log(isNews ? "warn" : "debug", "isolation.unusable", facts);
   }
+}
+
+/** The class whose test stands for a plan's: what an enclave adds has none, its container has. */
+function provenClass({ isolation, sgx }: IsolationPlan): IsolationClass {
+  return sgx === undefined ? isolation : "container";
 }
 
 /** Tells whoever waits for it that there is something to read. */
