@@ -22,6 +22,7 @@ import { sessionList } from "./commands/session-list.ts";
 import { stats } from "./commands/stats.ts";
 import { taskList } from "./commands/task-list.ts";
 import { taskNew } from "./commands/task-new.ts";
+import { top } from "./commands/top.ts";
 import { unpause } from "./commands/unpause.ts";
 import type { SettingFlag } from "./parts.ts";
 
@@ -35,6 +36,7 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
     answer,
     runs,
     ps,
+    top,
     stats,
     logs,
     events,

@@ -1,7 +1,8 @@
 import type { Readable } from "node:stream";
 import { styleText } from "node:util";
+import type { Terminal } from "./top/screen.ts";
 
-type Style = "bold" | "dim" | "red" | "green" | "yellow";
+type Style = "bold" | "dim" | "inverse" | "red" | "green" | "yellow";
 
 /** The terminal, or what stands in for it. Standard output carries data, standard error talk. */
 export interface Io {
@@ -16,6 +17,8 @@ export interface Io {
   readonly stdin: Readable;
   /** Colours for standard output, where it takes them. */
   style(style: Style, text: string): string;
+  /** The whole terminal, for a live view; `undefined` where input or output is none, or it is too dumb for that. */
+  terminal(): Terminal | undefined;
 }
 
 const CLEAR_LINE = "\r\u001b[K";
@@ -56,6 +59,8 @@ export function processIo(env: Readonly<Record<string, string | undefined>>): Io
       process.stderr.write(text.slice(0, Math.max(10, process.stderr.columns - 1)));
       hasStatus = true;
     },
+    terminal: () =>
+      isOutTty && process.stdin.isTTY && env["TERM"] !== "dumb" ? processTerminal() : undefined,
     style: (style, text) => (isColoured ? styleText(style, text, { validateStream: false }) : text),
   };
 }
@@ -66,4 +71,35 @@ function takesColour(env: Readonly<Record<string, string | undefined>>, isTty: b
   const forced = env["FORCE_COLOR"];
   if (forced !== undefined && forced !== "") return forced !== "0";
   return isTty && env["TERM"] !== "dumb";
+}
+
+function processTerminal(): Terminal {
+  const { stdin, stdout } = process;
+  return {
+    get columns() {
+      return stdout.columns;
+    },
+    get rows() {
+      return stdout.rows;
+    },
+    write: (text) => {
+      stdout.write(text);
+    },
+    onInput(listener) {
+      const onData = (chunk: Buffer | string): void => listener(chunk.toString());
+      stdin.setRawMode(true);
+      stdin.on("data", onData);
+      return () => {
+        stdin.off("data", onData);
+        stdin.setRawMode(false);
+        stdin.pause();
+      };
+    },
+    onResize(listener) {
+      stdout.on("resize", listener);
+      return () => {
+        stdout.off("resize", listener);
+      };
+    },
+  };
 }
