@@ -22,6 +22,7 @@ python3          python3-minimal
 promtool         prometheus
 setpriv          util-linux
 top              procps
+runsc            runsc
 '
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -79,11 +79,11 @@ class ScriptedEngine {
       test: async ({ classes }, sink) => {
         await this.#pass(15);
         sink.onHostKernel(KERNELS.runc);
-        for (const { isolation, runtime } of classes) {
+        for (const one of classes) {
           await this.#pass(15);
-          const kind = this.kindOf(runtime);
+          const kind = this.kindOf(one.runtime);
           sink.onOutcome(
-            isolation,
+            one,
             kind === undefined
               ? { type: "failed", reason: "it is not there" }
               : { type: "seen", findings: readFindings(`kernel ${KERNELS[kind]}${GOOD}`) },

@@ -175,6 +175,9 @@ export class ClassBook {
 
   async #testAll(round: Round, signal: AbortSignal): Promise<void> {
     const beganMs = this.#options.nowMs();
+    // What the settings have replaced meanwhile is nobody's any more.
+    const current = new Set(this.#entries.values());
+    for (const entry of [...round.keys()]) if (!current.has(entry)) settle(round, entry);
     const entries = [...round.keys()];
     const classes = entries.map(({ configured }) => configured);
     const needsHostKernel =
@@ -184,8 +187,8 @@ export class ClassBook {
       onHostKernel: (kernel) => {
         if (life === this.#engineLife) this.#hostKernel = kernel;
       },
-      onOutcome: (isolation, outcome) => {
-        const entry = entries.find(({ configured }) => configured.isolation === isolation);
+      onOutcome: (one, outcome) => {
+        const entry = entries.find(({ configured }) => configured === one);
         if (entry === undefined) return;
         this.#take(entry, outcome, Math.round(this.#options.nowMs() - beganMs));
         settle(round, entry);

@@ -1,4 +1,4 @@
-import type { IsolationClass, LimitKind, ProbeFindings } from "../../../core/index.ts";
+import type { LimitKind, ProbeFindings } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { isProbeArchitecture, orAbort } from "../../../std/index.ts";
 import type { RuntimeList } from "../engine/engine.ts";
@@ -23,7 +23,7 @@ export type ProbeOutcome =
 export interface ProbeSink {
   /** What a sandbox in the engine's own default runtime sees; comes before every outcome that it matters for. */
   onHostKernel(kernel: string): void;
-  onOutcome(isolation: IsolationClass, outcome: ProbeOutcome): void;
+  onOutcome(one: ConfiguredClass, outcome: ProbeOutcome): void;
 }
 
 export interface TestOrder {
@@ -148,7 +148,7 @@ class Test {
 
   #tell(one: ConfiguredClass, outcome: ProbeOutcome): void {
     this.#untold.delete(one);
-    this.#sink.onOutcome(one.isolation, outcome);
+    this.#sink.onOutcome(one, outcome);
   }
 }
 
