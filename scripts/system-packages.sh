@@ -20,6 +20,7 @@ shellcheck       shellcheck
 systemd-analyze  systemd
 python3          python3-minimal
 promtool         prometheus
+gcc              build-essential
 setpriv          util-linux
 top              procps
 runsc            runsc
