@@ -69,7 +69,7 @@ function warm(id: string, image: string, calls: number): LiveSandbox {
     sessions: 0,
     createdAt: "2026-11-20T10:00:00.000Z",
     warnings: [],
-  } as LiveSandbox;
+  };
 }
 
 const SNAPSHOT: Live = {
