@@ -346,14 +346,14 @@ export class SandboxOwner {
 
 /** Why a sandbox ended; `undefined` once the signal aborts. Leaves nothing on the signal, which outlives every sandbox. */
 function endUnless(ended: Promise<SandboxEnd>, signal: AbortSignal): Promise<SandboxEnd | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const onAbort = (): void => resolve(undefined);
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
-    void ended.then((end) => {
+    ended.then((end) => {
       signal.removeEventListener("abort", onAbort);
       resolve(end);
-    });
+    }, reject);
   });
 }
 
