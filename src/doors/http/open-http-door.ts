@@ -137,7 +137,6 @@ async function close(
   { streams, limits, runs, watch, options }: DoorParts,
 ): Promise<void> {
   streams.end();
-  await watch[Symbol.asyncDispose]();
   served.stopIdle();
   const progress = { isClosed: false };
   const closed = app.close().then(() => {
@@ -151,6 +150,7 @@ async function close(
   await served[Symbol.asyncDispose]();
   server.closeAllConnections();
   await closed;
+  await watch[Symbol.asyncDispose]();
   await runs.flush();
   options.log.log("info", "door.closed", { door: "http" });
 }
