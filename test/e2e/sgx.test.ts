@@ -234,6 +234,8 @@ describe.skipIf(noEngine !== undefined)(
 
     test("M22: over the older API what follows an attestation meets the same server, whatever else wants its room", async () => {
       await using small = await host.start({
+        // Its container's class has a runtime by name here, and an enclave's container is that one.
+        config: "runtimes:\n  - name: runc\n    isolation: container\n",
         env: { ...sgxEnv(), HEARTH_CPU: "1", HEARTH_MEM: "512", HEARTH_TASKS_QUEUE_TIMEOUT_S: "2" },
       });
       const attested = await legacy({ id: IMAGE, use_sgx: true, input: "SGXRAREQUEST" }, small);
