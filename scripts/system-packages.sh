@@ -18,6 +18,7 @@ curl             curl
 wrk              wrk
 shellcheck       shellcheck
 systemd-analyze  systemd
+chromium         chromium
 python3          python3-minimal
 promtool         prometheus
 gcc              build-essential
