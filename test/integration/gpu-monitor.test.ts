@@ -1,7 +1,7 @@
 /** The real reader, in its own process, on a stand-in for the driver (`fake-nvml.ts`): nothing here has seen a real GPU. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,7 +24,9 @@ let monitor: OpenGpuMonitor | undefined;
 
 beforeAll(async () => {
   // Inside the repository, so that koffi is found.
-  folder = await mkdtemp(fileURLToPath(new URL("../../out/gpu-", import.meta.url)));
+  const out = fileURLToPath(new URL("../../out/", import.meta.url));
+  await mkdir(out, { recursive: true });
+  folder = await mkdtemp(join(out, "gpu-"));
   reader = join(folder, "gpu-reader.mjs");
   const entry = fileURLToPath(new URL("../../src/drivers/gpu/reader/main.ts", import.meta.url));
   await build({

@@ -1,4 +1,4 @@
-import { CODE, check, hasResult } from "./nvml-error.ts";
+import { CODE, check, hasResult, isTold } from "./nvml-error.ts";
 import type { NvmlLibrary, Versioned } from "./nvml-library.ts";
 
 /** The longest texts of NVML: 96 bytes; driver versions 80. */
@@ -21,7 +21,7 @@ export function readUuid(library: NvmlLibrary, handle: Handle): string {
 
 export function readName(library: NvmlLibrary, handle: Handle): string {
   const text = Buffer.alloc(TEXT_BYTES);
-  return hasResult(library, "its name", library.name(handle, text, TEXT_BYTES)) ? cString(text) : "";
+  return isTold(library, "its name", library.name(handle, text, TEXT_BYTES)) ? cString(text) : "";
 }
 
 export function readDriverVersion(library: NvmlLibrary): string {
@@ -63,7 +63,7 @@ export function readMemory(library: NvmlLibrary, handle: Handle): MemoryFigures 
 export function readCompute(library: NvmlLibrary, handle: Handle): number | undefined {
   const out = Buffer.alloc(8);
   const code = library.utilization?.(handle, out) ?? CODE.NOT_SUPPORTED;
-  return hasResult(library, "its utilisation", code) ? Math.min(100, out.readUInt32LE(0)) : undefined;
+  return isTold(library, "its utilisation", code) ? Math.min(100, out.readUInt32LE(0)) : undefined;
 }
 
 /** `nvmlProcessInfo_t` has 16 bytes in its first form and 24 since. */
@@ -92,7 +92,7 @@ function readList(library: NvmlLibrary, { call, version }: Versioned, handle: Ha
       room = Math.max(told, room) * 2;
       continue;
     }
-    if (!hasResult(library, "its processes", code)) return [];
+    if (!isTold(library, "its processes", code)) return [];
     return Array.from({ length: Math.min(told, room) }, (_, at) => infos.readUInt32LE(at * bytes));
   }
   return [];

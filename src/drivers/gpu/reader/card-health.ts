@@ -1,5 +1,5 @@
 import type { Handle } from "./card-figures.ts";
-import { CODE, hasResult } from "./nvml-error.ts";
+import { CODE, isTold } from "./nvml-error.ts";
 import type { NvmlLibrary } from "./nvml-library.ts";
 
 const UNCORRECTED = 1;
@@ -21,7 +21,7 @@ export function readFault(library: NvmlLibrary, handle: Handle): string | undefi
 function memoryFault(library: NvmlLibrary, handle: Handle): string | undefined {
   const count = Buffer.alloc(8);
   const code = library.totalEccErrors?.(handle, UNCORRECTED, SINCE_DRIVER_LOAD, count) ?? CODE.NOT_SUPPORTED;
-  if (!hasResult(library, "its ECC errors", code)) return undefined;
+  if (!isTold(library, "its ECC errors", code)) return undefined;
   const errors = count.readBigUInt64LE(0);
   return errors > 0n
     ? `${errors} uncorrected memory errors (ECC) since its driver was loaded: reset it`
@@ -34,7 +34,7 @@ function rowFault(library: NvmlLibrary, handle: Handle): string | undefined {
   ) as [Buffer, Buffer, Buffer, Buffer];
   const code =
     library.remappedRows?.(handle, correctable, uncorrectable, isPending, hasFailed) ?? CODE.NOT_SUPPORTED;
-  if (!hasResult(library, "its remapped rows", code)) return undefined;
+  if (!isTold(library, "its remapped rows", code)) return undefined;
   return hasFailed.readUInt32LE(0) === 0
     ? undefined
     : "bad memory could not be replaced (row remapping failed)";
@@ -43,7 +43,7 @@ function rowFault(library: NvmlLibrary, handle: Handle): string | undefined {
 function pageFault(library: NvmlLibrary, handle: Handle): string | undefined {
   const isPending = Buffer.alloc(4);
   const code = library.pagesPending?.(handle, isPending) ?? CODE.NOT_SUPPORTED;
-  if (!hasResult(library, "its retired pages", code)) return undefined;
+  if (!isTold(library, "its retired pages", code)) return undefined;
   return isPending.readUInt32LE(0) === 0 ? undefined : "bad memory pages wait to be retired: reset it";
 }
 
@@ -51,6 +51,6 @@ function pageFault(library: NvmlLibrary, handle: Handle): string | undefined {
 function migFault(library: NvmlLibrary, handle: Handle): string | undefined {
   const [current, pending] = [Buffer.alloc(4), Buffer.alloc(4)];
   const code = library.migMode?.(handle, current, pending) ?? CODE.NOT_SUPPORTED;
-  if (!hasResult(library, "its MIG mode", code)) return undefined;
+  if (!isTold(library, "its MIG mode", code)) return undefined;
   return current.readUInt32LE(0) === 0 ? undefined : "it is cut into MIG slices, which are not handed out";
 }

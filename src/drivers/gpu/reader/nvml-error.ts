@@ -10,6 +10,8 @@ export const CODE = {
   INSUFFICIENT_SIZE: 7,
   DRIVER_NOT_LOADED: 9,
   FUNCTION_NOT_FOUND: 13,
+  GPU_IS_LOST: 15,
+  RESET_REQUIRED: 16,
   LIB_RM_VERSION_MISMATCH: 18,
 } as const;
 
@@ -27,6 +29,9 @@ const NOT_OFFERED: readonly number[] = [
   CODE.NOT_FOUND,
   CODE.FUNCTION_NOT_FOUND,
 ];
+
+/** The card is of no use, whatever was asked. */
+const CARD_IS_GONE: readonly number[] = [CODE.GPU_IS_LOST, CODE.RESET_REQUIRED];
 
 /** A call said that something is wrong. */
 export class NvmlError extends Error {
@@ -52,4 +57,14 @@ export function hasResult(library: NvmlLibrary, what: string, code: number): boo
   if (code === CODE.SUCCESS) return true;
   if (NOT_OFFERED.includes(code)) return false;
   throw new NvmlError(library, what, code);
+}
+
+/**
+ * The same for what a card need not tell: under virtual machines and on odd cards these calls fail in many ways, and the card is well.
+ *
+ * @throws {@link NvmlError} only when the card or the library is gone.
+ */
+export function isTold(library: NvmlLibrary, what: string, code: number): boolean {
+  if (LIBRARY_IS_GONE.includes(code) || CARD_IS_GONE.includes(code)) throw new NvmlError(library, what, code);
+  return code === CODE.SUCCESS;
 }
