@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:net";
 import { createServer } from "node:net";
@@ -198,6 +198,23 @@ describe.skipIf(noEngine !== undefined)(
       }
       expect((await sessions()).filter(({ isHold }) => !isHold)).toEqual([]);
     }, 60_000);
+
+    test("M22: the commands of docs/isolation/sgx.md do what is said there", async () => {
+      const page = readFileSync(join(root, "docs/isolation/sgx.md"), "utf8");
+      const script = [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, text]) => text ?? "").join("\n");
+      const home = mkdtempSync(join(tmpdir(), "sgx-curl-"));
+      const { port } = new URL(daemon.baseUrl);
+      writeFileSync(join(home, ".curlrc"), `connect-to = "localhost:2591:127.0.0.1:${port}"\n`);
+      // What nobody has sealed reaches the server all the same, and the server says what it is.
+      writeFileSync(join(home, "sealed-input"), "{}");
+      const env = { CURL_HOME: home, HOME: home };
+      const printed = await outputOf("sh", ["-e", "-c", script], { cwd: home, env });
+      expect(printed).toContain("not sealed for this server");
+      sealing.checkEvidence(JSON.parse(readFileSync(join(home, "evidence"), "utf8")), sealing.measure());
+      const id = /^hearth-session: (\S+)/im.exec(readFileSync(join(home, "head"), "utf8"))?.[1];
+      expect((await fetch(`${daemon.baseUrl}/v1/sessions/${id}`)).status).toBe(404);
+      rmSync(home, { recursive: true });
+    });
 
     test(`M22: of ${PAIRS} pairs of attestation and call under eviction pressure none reaches another process`, async () => {
       // Memory, unlike CPU, is not given back by freezing: with room for two servers a third one costs one of them its life.
