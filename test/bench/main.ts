@@ -8,6 +8,7 @@ import { printRows } from "./lib/table.ts";
 /** Each is loaded only when it is asked for, so that one that cannot run here does not stop the others. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   warm: async () => (await import("./warm.ts")).warm,
+  watched: async () => (await import("./watched.ts")).watched,
   cold: async () => (await import("./cold.ts")).cold,
   many: async () => (await import("./many.ts")).many,
   idle: async () => (await import("./many.ts")).idle,

@@ -5,7 +5,7 @@ import type { Readers, Sample } from "./registry.ts";
 import { single } from "./series.ts";
 
 /** The kernel samples the event loop's delay this often; more often would keep an idle daemon awake. */
-const LAG_RESOLUTION_MS = 50;
+const LAG_RESOLUTION_MS = 100;
 const NANO = 1e-9;
 const MICRO = 1e-6;
 

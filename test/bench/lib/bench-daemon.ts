@@ -13,6 +13,7 @@ export interface Place {
 export interface BenchDaemon extends AsyncDisposable {
   readonly pid: number;
   readonly port: number;
+  readonly monitorUrl: string;
   /** Where the warm task itself listens. */
   readonly task: Place;
 }
@@ -47,6 +48,7 @@ function atWork(daemon: Daemon, stateDir: string): Omit<BenchDaemon, "task"> {
   return {
     pid: daemon.child.pid ?? 0,
     port: Number(new URL(daemon.baseUrl).port),
+    monitorUrl: daemon.monitorUrl,
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]();
       await rm(stateDir, { recursive: true, force: true });

@@ -1,0 +1,95 @@
+import type { Bench, BenchOptions, Row } from "./lib/bench.ts";
+import { type BenchDaemon, executionRequest, startBenchDaemon } from "./lib/bench-daemon.ts";
+import { cpuTimeUs } from "./lib/cpu-time.ts";
+import { generator, type LoadResult, load } from "./lib/load.ts";
+import { interleave, median, ratio } from "./lib/rounds.ts";
+
+const INPUT = "x".repeat(100);
+/** Far more often than anybody scrapes. */
+const SCRAPE_MS = 250;
+
+interface Measured extends LoadResult {
+  /** CPU time of the daemon for each call, watchers included. */
+  readonly cpuUs: number;
+}
+
+/** What watching costs those who call. */
+export const watched: Bench = {
+  name: "watched",
+  summary: `100-byte calls to a warm task while nobody watches, and while the metrics are scraped ${1000 / SCRAPE_MS} times a second and the page's streams are open (load by ${generator})`,
+  async run(options) {
+    await using daemon = await startBenchDaemon();
+    const rows: Row[] = [];
+    for (const connections of [16, 64]) rows.push(await compare(connections, daemon, options));
+    return rows;
+  },
+};
+
+async function compare(connections: number, daemon: BenchDaemon, { isQuick }: BenchOptions): Promise<Row> {
+  const seconds = isQuick ? 1 : 3;
+  const send = async (how: "alone" | "watched"): Promise<Measured> => {
+    await using _watchers = how === "watched" ? watch(daemon.monitorUrl) : undefined;
+    const beforeUs = cpuTimeUs(daemon.pid);
+    const body = executionRequest(INPUT);
+    const result = await load({ host: "127.0.0.1", port: daemon.port, body, connections, seconds });
+    return { ...result, cpuUs: (cpuTimeUs(daemon.pid) - beforeUs) / (result.perSecond * seconds) };
+  };
+  // The first calls meet code that is not compiled yet, and connections that are not open.
+  await send("alone");
+  await send("watched");
+  const { alone, watched: seen } = await interleave(["alone", "watched"], isQuick ? 3 : 7, send);
+  const of = (results: readonly Measured[], figure: keyof Measured): number[] =>
+    results.map((result) => result[figure]);
+  const middle = (results: readonly Measured[], figure: keyof Measured): number =>
+    Math.round(median(of(results, figure)));
+  return {
+    case: `${connections} connections`,
+    figures: {
+      rate_ratio: ratio(of(seen, "perSecond"), of(alone, "perSecond")),
+      alone_per_s: middle(alone, "perSecond"),
+      watched_per_s: middle(seen, "perSecond"),
+      alone_p99_us: middle(alone, "p99Us"),
+      watched_p99_us: middle(seen, "p99Us"),
+      cpu_ratio: ratio(of(alone, "cpuUs"), of(seen, "cpuUs")),
+      alone_cpu_us: median(of(alone, "cpuUs")),
+      watched_cpu_us: median(of(seen, "cpuUs")),
+      goal: "rate_ratio >= 0.90",
+      errors: [...alone, ...seen].reduce((sum, { errors }) => sum + errors, 0),
+    },
+  };
+}
+
+/** A scraper and an open page. */
+function watch(monitorUrl: string): AsyncDisposable {
+  const ending = new AbortController();
+  const { signal } = ending;
+  const work = Promise.all([
+    scrape(monitorUrl, signal),
+    ...["/v1/live", "/v1/events"].map((path) => follow(`${monitorUrl}${path}`, signal)),
+  ]);
+  return {
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await work;
+    },
+  };
+}
+
+async function scrape(monitorUrl: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const answer = await fetch(`${monitorUrl}/metrics`);
+    if (!(await answer.text()).includes("hearth_calls_total")) throw new Error("that is no scrape");
+    await new Promise((resolve) => setTimeout(resolve, SCRAPE_MS));
+  }
+}
+
+/** Reads what comes until the watcher leaves. */
+async function follow(url: string, signal: AbortSignal): Promise<void> {
+  const answer = await fetch(url, { headers: { accept: "text/event-stream" } });
+  if (answer.status !== 200 || answer.body === null) throw new Error(`${url} answers ${answer.status}`);
+  const reader = answer.body.getReader();
+  signal.addEventListener("abort", () => {
+    reader.cancel().catch(() => undefined);
+  });
+  for (;;) if ((await reader.read()).done) return;
+}
