@@ -88,6 +88,16 @@ async function readers(): Promise<number[]> {
   return found;
 }
 
+/** @returns whether it is still there. */
+function removeGroup(group: string): boolean {
+  try {
+    rmdirSync(group);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+  }
+  return existsSync(group);
+}
+
 describe.skipIf(!hasGcc)("the GPU monitor (needs gcc)", () => {
   test.each([
     ["of today", false],
@@ -245,7 +255,8 @@ describe.skipIf(!hasGcc)("the GPU monitor (needs gcc)", () => {
       } finally {
         writeFileSync(join(group, "freezer.state"), "THAWED");
         await poll("the reader is gone", async () => (await readers()).length === 0 || "it is not");
-        rmdirSync(group);
+        // Until it has been waited for, its group cannot go.
+        await poll("the group is gone", () => !removeGroup(group) || "it is in use");
       }
     },
   );
