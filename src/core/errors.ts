@@ -146,7 +146,12 @@ export const ERRORS = {
     fault: "caller",
     text: "the configuration changes here only while paused",
   },
-  SANDBOX_BUSY: { kind: "conflict", retry: "later", fault: "caller", text: "the sandbox has calls running" },
+  SANDBOX_BUSY: {
+    kind: "conflict",
+    retry: "later",
+    fault: "caller",
+    text: "the sandbox has calls running, or sessions keep it",
+  },
   RESOURCES_EXCEED_LIMIT: {
     kind: "refused",
     retry: "never",

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PrivateEngine } from "../support/private-engine.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
-import { outputOf } from "../support/run-program.ts";
+import { outputOf, runProgram } from "../support/run-program.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { startDaemon } from "../support/start-daemon.ts";
 
@@ -21,7 +21,7 @@ describe.skipIf(noEngine !== undefined)(
       const engine = await openPrivateEngine();
       const env = { DOCKER_HOST: `unix://${engine.socketPath}`, DOCKER_BUILDKIT: "0" };
       await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], { env });
-      for (const name of ["echo", "cpu", "slow-start", "streaming"]) {
+      for (const name of ["echo", "cpu", "slow-start", "streaming", "sgx-mock"]) {
         const args = [
           "build",
           "-q",
@@ -77,6 +77,23 @@ function describeSamples(open: () => Promise<{ daemon: Daemon; engine?: PrivateE
     expect(answers).toEqual(answers.map(() => ({ success: true, msg: '{"loadedInMs":5000}' })));
     const { sandboxes } = JSON.parse(await daemon.cli("ps", "--json")) as { sandboxes: { image: string }[] };
     expect(sandboxes.filter(({ image }) => image === "slow-start")).toHaveLength(1);
+  });
+
+  test("M22: sgx-mock and its client show the steps of attestation also on a host without SGX", async () => {
+    const client = join(root, "examples/sgx-mock/client.mjs");
+    const printed = await outputOf(process.execPath, [
+      client,
+      "--url",
+      daemon.baseUrl,
+      "--plain",
+      "1",
+      "2",
+      "39",
+    ]);
+    expect(printed).toMatch(/^evidence: a mock, .*\nsent: \S+\nanswer: {"sum":42}$/);
+    // Without `--plain` it asks for SGX, which nobody here has: told, not weakened.
+    const refused = await runProgram(process.execPath, [client, "--url", daemon.baseUrl]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("SGX_UNAVAILABLE") as string });
   });
 
   test("streaming passes each event on as it is made", async () => {
