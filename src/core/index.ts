@@ -141,7 +141,7 @@ export { imagePolicy } from "./task/image-policy.ts";
 export type { ImageReference } from "./task/image-reference.ts";
 export { formatImageReference, parseImageReference } from "./task/image-reference.ts";
 export type { IsolationClass } from "./task/isolation.ts";
-export { ISOLATION_CLASSES, isIsolationClass } from "./task/isolation.ts";
+export { ISOLATION_CLASSES, isIsolationClass, survivesFreeze } from "./task/isolation.ts";
 export type { NetworkPolicy } from "./task/network-policy.ts";
 export { isAtMost, isNetworkPolicy, NETWORK_POLICIES } from "./task/network-policy.ts";
 export type { Outcome } from "./task/outcome.ts";

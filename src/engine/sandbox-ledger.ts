@@ -1,5 +1,5 @@
 import type { Amounts, Holding, Resources, SandboxId } from "../core/index.ts";
-import { NO_RESOURCES, plus } from "../core/index.ts";
+import { NO_RESOURCES, plus, survivesFreeze } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import type { EngineContext } from "./context.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
@@ -22,7 +22,7 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
           sandboxId: owner.id,
           held: held(owner),
           isIdle: owner.isIdle,
-          canFreeze: type === "hot" && context().driver.capabilities.canFreeze,
+          canFreeze: type === "hot" && context().driver.capabilities.canFreeze && keepsFrozen(owner),
           lastUsedMs: owner.lastUsedMs,
           startCostMs: owner.startCostMs,
         });
@@ -49,4 +49,8 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
       for (const owner of lines.owners()) owner.isHeld = sandboxIds.has(owner.id);
     },
   };
+}
+
+function keepsFrozen({ maybeSandbox }: SandboxOwner): boolean {
+  return maybeSandbox !== undefined && survivesFreeze(maybeSandbox.isolation);
 }

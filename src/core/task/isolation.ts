@@ -6,3 +6,11 @@ export type IsolationClass = (typeof ISOLATION_CLASSES)[number];
 export function isIsolationClass(text: string): text is IsolationClass {
   return (ISOLATION_CLASSES as readonly string[]).includes(text);
 }
+
+/**
+ * Whether a sandbox of a class keeps its server through a freeze. Under gVisor a paused server was seen to stop listening, and a
+ * virtual machine may lose its clock and its connections: an idle one is removed instead where room is needed.
+ */
+export function survivesFreeze(isolation: IsolationClass): boolean {
+  return isolation !== "gvisor" && isolation !== "microVM";
+}

@@ -3,6 +3,7 @@ import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
 import type { Taken } from "../network/network-pool.ts";
+import type { TaskNetwork } from "../network/network-sandbox.ts";
 import { TASK_PORT } from "../options.ts";
 import type { World } from "../world.ts";
 import type { NetworkPlace } from "./body.ts";
@@ -177,8 +178,29 @@ class Start {
       );
       this.#taken = { type: "network", network };
     }
-    if (this.#taken.type === "network") return this.#world.maker.place(this.#taken.network);
+    if (this.#taken.type === "network") {
+      const { network } = this.#taken;
+      if (this.#plan.runtime === undefined) return this.#world.maker.place(network);
+      return { type: "join", containerId: await this.#settleIn(network, signal) };
+    }
     return { type: "join", containerId: this.#taken.sandbox.containerId };
+  }
+
+  /**
+   * A runtime with a network stack of its own reads its network when it starts, and engines since 26.0 set it up only after that.
+   * The network of a container that runs already is whole.
+   *
+   * @returns the id of that container.
+   * @see https://github.com/kata-containers/kata-containers/issues/9340
+   */
+  async #settleIn(network: TaskNetwork, signal: AbortSignal): Promise<string> {
+    // From here on it is the maker's, who removes it when that fails.
+    this.#taken = undefined;
+    const sandbox = await orAbort(this.#world.maker.makeSandbox(network), signal, (late) =>
+      this.#world.pool.discard({ type: "sandbox", sandbox: late }),
+    );
+    this.#taken = { type: "sandbox", sandbox };
+    return sandbox.containerId;
   }
 
   #joinedEndpoint(): Endpoint | undefined {
