@@ -194,7 +194,7 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
       warnings: sandbox.warnings,
     };
     if (this.tie !== undefined) this.#bind(owner, this.tie);
-    if (this.#placements === 1) this.#sink?.onPlaced(this.#placement);
+    this.#sink?.onPlaced(this.#placement);
     if (this.#isQueued) this.#host.observer.callPlaced(this);
     if (this.request.body instanceof Uint8Array) this.#bytesIn = this.request.body.byteLength;
     // A channel answers only after it has returned.
@@ -208,7 +208,7 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
 
   #bind(owner: SandboxOwner, tie: SessionTie): void {
     const session = tie.placed(owner);
-    if (session !== undefined && this.#placements === 1) this.#sink?.onSession?.(session);
+    if (session !== undefined) this.#sink?.onSession?.(session);
   }
 
   /** Ends it with an error of ours before it ran, or after its time was over. */

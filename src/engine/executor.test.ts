@@ -135,6 +135,7 @@ describe("a call", () => {
     await clock.advance(1);
     channels.calls[0]?.answer("from the new one");
     expect(call.text).toBe("from the new one");
+    expect([call.placement?.sandboxId, call.placement?.start]).toEqual(["s2", "cold"]);
     expect(driver.started).toHaveLength(2);
     expect(driver.live.size).toBe(1);
   });

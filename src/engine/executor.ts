@@ -39,7 +39,10 @@ export interface Placement {
   readonly warnings: readonly string[];
 }
 
-/** Takes a call's story: progress any number of times, `onPlaced` at most once, then an {@link AnswerSink}'s sequence. */
+/**
+ * Takes a call's story: progress any number of times, `onPlaced` for each try at a sandbox (the last one counts: another is only
+ * tried while nothing has been sent), then an {@link AnswerSink}'s sequence.
+ */
 export interface CallSink extends AnswerSink {
   onPlaced(placement: Placement): void;
   onProgress?(progress: CallProgress): void;
@@ -234,7 +237,11 @@ export interface Executor extends AsyncDisposable {
     options: { onProgress?(progress: PullProgress): void },
     signal: AbortSignal,
   ): Promise<Prefetched>;
-  /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND. */
+  /**
+   * What it printed last; also of one that died or ran out of time, for a while after it is gone.
+   *
+   * @throws {@link ExecutorError} SANDBOX_NOT_FOUND.
+   */
   tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail>;
   /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND, at the first step. */
   followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk>;
