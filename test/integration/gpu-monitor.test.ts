@@ -290,8 +290,11 @@ describe.skipIf(!hasGcc)("the GPU monitor (needs gcc)", () => {
       const state = pid === undefined ? "no reader" : readFileSync(`/proc/${pid}/maps`, "utf8");
       return state.includes("libnvidia-ml") || "the library is not loaded";
     };
-    await poll("the reader is in the driver", hangs);
-    child.kill("SIGKILL");
+    try {
+      await poll("the reader is in the driver", hangs);
+    } finally {
+      child.kill("SIGKILL");
+    }
     await poll("the reader is gone", async () => (await readers()).length === 0 || "it is not");
   });
 });
