@@ -11,6 +11,7 @@ import type {
 } from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
 import type { GpuOffer } from "./gpu-cards.ts";
+import type { LastWords } from "./last-words.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { MeterHost } from "./use-meter.ts";
 
@@ -26,6 +27,8 @@ export interface EngineContext {
   readonly meters: MeterHost | undefined;
   readonly books: Books;
   readonly desk: AdmissionDesk;
+  /** What sandboxes that are gone printed last. */
+  readonly lastWords: LastWords;
   gpuOffer(): GpuOffer;
   settings(): Settings;
   newSandboxId(): SandboxId;

@@ -41,6 +41,7 @@ import { explain } from "./explain.ts";
 import { refuseInVain, withdrawGpus } from "./follow-gpus.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
+import { LastWords } from "./last-words.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { Opening } from "./opening.ts";
 import { recover } from "./recover.ts";
@@ -65,6 +66,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #desk: AdmissionDesk;
   readonly #context: EngineContext;
   readonly #lines = new TaskLines(() => this.#context);
+  readonly #lastWords: LastWords;
   readonly #running = new Set<Attempt>();
   readonly #work = new Set<Promise<void>>();
   readonly #ending = new AbortController();
@@ -97,6 +99,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       (nowMs) => this.#nextDueMs(nowMs),
       (nowMs) => this.#tick(nowMs),
     );
+    this.#lastWords = new LastWords(parts.clock);
     this.#sessions = new Sessions({
       clock: parts.clock,
       log: parts.log,
@@ -236,11 +239,14 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   async tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
-    return await this.#find(sandboxId).sandbox.tailLog(maxBytes, signal);
+    const kept = this.#lastWords.of(sandboxId, maxBytes);
+    return kept ?? (await this.#find(sandboxId).sandbox.tailLog(maxBytes, signal));
   }
 
   async *followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    yield* this.#find(sandboxId).sandbox.followLog(tailBytes, signal);
+    const kept = this.#lastWords.of(sandboxId, tailBytes);
+    if (kept === undefined) yield* this.#find(sandboxId).sandbox.followLog(tailBytes, signal);
+    else if (kept.text !== "") yield { stream: "stdout", text: kept.text };
   }
 
   pause(): Promise<{ readonly running: number }> {
@@ -321,6 +327,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       meters: parts.measuresUse === true ? { clock: parts.clock, readings: 0 } : undefined,
       books: this.#books,
       desk: this.#desk,
+      lastWords: this.#lastWords,
       gpuOffer: () => this.#gpus.offer,
       settings: () => this.#settings,
       newSandboxId: () => parts.newSandboxId(),

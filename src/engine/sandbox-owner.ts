@@ -19,6 +19,8 @@ import { untilRemoved } from "./until-removed.ts";
 import { UseMeter } from "./use-meter.ts";
 
 const VERB_DEADLINE_MS = 10_000;
+/** Ends that make somebody ask what the code had to say. */
+const ASKED_AFTER: ReadonlySet<StopCause> = new Set<StopCause>(["died", "failed", "overdue"]);
 
 export interface OwnerOptions {
   readonly sandboxId: SandboxId;
@@ -319,6 +321,10 @@ export class SandboxOwner {
 
   async #remove(sandbox: Sandbox, graceMs: number): Promise<void> {
     this.#channel?.close();
+    const { type } = this.#state;
+    if (type === "stopping" && ASKED_AFTER.has(this.#state.cause)) {
+      await this.#context.lastWords.keep(sandbox, this.id);
+    }
     const isGone = await untilRemoved(
       this.#context,
       { sandboxId: this.id, label: sandbox.label },

@@ -1,0 +1,42 @@
+import type { Clock, LogTail, Sandbox, SandboxId } from "../core/index.ts";
+import { withDeadline } from "../std/index.ts";
+
+/** What is kept of one sandbox, and of how many; the oldest is forgotten first. */
+const KEPT_BYTES = 64 * 1024;
+const KEPT_SANDBOXES = 64;
+/** What is dead can wait a little for its removal; its share comes back only after that. */
+const READ_DEADLINE_MS = 1000;
+
+/** What the code of sandboxes that are gone printed last: whoever asks why a task died comes too late for the sandbox itself. */
+export class LastWords {
+  readonly #clock: Clock;
+  readonly #tails = new Map<SandboxId, LogTail>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Reads them while the sandbox is still there. Never throws: they are worth nothing compared with its removal. */
+  async keep(sandbox: Sandbox, sandboxId: SandboxId): Promise<void> {
+    try {
+      const tail = await withDeadline(
+        { ms: READ_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: this.#clock },
+        (signal) => sandbox.tailLog(KEPT_BYTES, signal),
+      );
+      this.#tails.set(sandboxId, tail);
+      const [oldest] = this.#tails.keys();
+      if (this.#tails.size > KEPT_SANDBOXES && oldest !== undefined) this.#tails.delete(oldest);
+    } catch {
+      // Nothing is kept of it then.
+    }
+  }
+
+  /** @param maxBytes of the end, as text; a character that is cut is shown as cut. */
+  of(sandboxId: SandboxId, maxBytes: number): LogTail | undefined {
+    const tail = this.#tails.get(sandboxId);
+    if (tail === undefined) return undefined;
+    const bytes = Buffer.from(tail.text);
+    if (bytes.byteLength <= maxBytes) return tail;
+    return { text: bytes.subarray(bytes.byteLength - maxBytes).toString(), isTruncated: true };
+  }
+}
