@@ -86,10 +86,11 @@ export const ConfigSchema = z.strictObject({
     }),
     sessions: whole({
       default: 256,
-      min: 0,
+      min: 1,
       max: 100_000,
       isLive: true,
-      about: "Sessions that may be open at once. Each keeps its sandbox, and what that holds, from others.",
+      about:
+        "Sessions that may be open at once, attested servers that are held for the older API included. Each keeps its sandbox, and what that holds, from others.",
     }),
   }),
   gpus,

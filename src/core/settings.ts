@@ -44,7 +44,7 @@ export interface Settings {
   readonly sessionIdleMs: number;
   /** The longest life of a session, however much it is used. */
   readonly sessionMaxMs: number;
-  /** Sessions that may be open at once. */
+  /** Sessions and holds that may be open at once. */
   readonly sessionLimit: number;
   /** Which idle sandbox is lost first: the one unused for longest, or the one that is cheapest to start again for its memory and age. */
   readonly evictionOrder: "recency" | "cost";

@@ -166,6 +166,28 @@ test("sessions are bounded, and those that never came to be count no more", asyn
   expect((await open(parts, task("c"))).sandboxId).toBe("s3");
 });
 
+test("holds count among the sessions, once for each task", async () => {
+  const parts = await testExecutor({ sessionLimit: 1 });
+  const hold = (name: string) => record(parts.executor, task(name), { session: { type: "hold" } });
+  const answered = async (name: string) => {
+    const call = hold(name);
+    await parts.clock.advance(A_MOMENT_MS);
+    parts.channels.calls[0]?.answer();
+    return call;
+  };
+  expect((await answered("a")).error).toBeUndefined();
+  expect((await answered("a")).error).toBeUndefined();
+  expect((await answered("b")).error).toMatchObject({ code: "QUEUE_FULL" });
+  expect(parts.executor.sessions()).toMatchObject([{ sessionId: undefined }]);
+  // One that never got its slot leaves no trace.
+  await parts.clock.advance(400_000);
+  parts.driver.script("start", "reject");
+  const failed = hold("c");
+  await parts.clock.advance(A_MOMENT_MS);
+  expect(failed.error).toMatchObject({ code: "SANDBOX_START_FAILED" });
+  expect((await answered("d")).error).toBeUndefined();
+});
+
 test("a session that nobody has heard of does not stay open", async () => {
   const parts = await testExecutor();
   const call = record(parts.executor, task("a"), { session: { type: "open" }, onCancel: "close" });

@@ -38,6 +38,7 @@ export class Sessions {
   readonly #open = new Map<SessionId, Session>();
   readonly #holds = new Map<SandboxOwner, Session>();
   readonly #ended = new Map<SessionId, string>();
+  /** Sessions and holds whose call has not its slot yet. */
   #opening = 0;
 
   constructor(host: SessionsHost) {
@@ -50,7 +51,7 @@ export class Sessions {
    * @throws {@link ExecutorError} SESSION_NOT_FOUND, SESSION_ENDED; INPUT_INVALID for a session of another task; QUEUE_FULL.
    */
   tie(wish: SessionWish, taskKey: TaskKey): SessionTie {
-    if (wish.type === "hold") return this.#hold();
+    if (wish.type === "hold") return this.#hold(taskKey);
     if (wish.type === "open") return this.#opener();
     const session = this.#find(wish.sessionId);
     if (session.owner.taskKey !== taskKey) {
@@ -108,13 +109,9 @@ export class Sessions {
   }
 
   #opener(): SessionTie {
-    const limit = this.#host.settings().sessionLimit;
-    if (this.#open.size + this.#opening >= limit) {
-      throw new ExecutorError("QUEUE_FULL", { reason: "too many sessions are open already", limit });
-    }
+    this.#takeSeat();
     const sessionId = this.#host.newSessionId();
     let session: Session | undefined;
-    this.#opening += 1;
     return {
       owner: undefined,
       placed: (owner) => {
@@ -140,11 +137,19 @@ export class Sessions {
     };
   }
 
-  #hold(): SessionTie {
+  #hold(taskKey: TaskKey): SessionTie {
     let session: Session | undefined;
+    // One more call of a task that is held already keeps nothing more from others.
+    let hasSeat = ![...this.#holds.keys()].some((owner) => owner.taskKey === taskKey);
+    if (hasSeat) this.#takeSeat();
+    const giveSeat = (): void => {
+      if (hasSeat) this.#opening -= 1;
+      hasSeat = false;
+    };
     return {
       owner: undefined,
       placed: (owner) => {
+        giveSeat();
         session = this.#holds.get(owner);
         if (session === undefined) {
           session = this.#begin(owner, undefined);
@@ -156,9 +161,19 @@ export class Sessions {
         session = undefined;
       },
       settled: () => {
+        giveSeat();
         if (session !== undefined) this.#callEnded(session);
       },
     };
+  }
+
+  /** @throws {@link ExecutorError} QUEUE_FULL. */
+  #takeSeat(): void {
+    const limit = this.#host.settings().sessionLimit;
+    if (this.#open.size + this.#holds.size + this.#opening >= limit) {
+      throw new ExecutorError("QUEUE_FULL", { reason: "too many sessions are open already", limit });
+    }
+    this.#opening += 1;
   }
 
   #begin(owner: SandboxOwner, sessionId: SessionId | undefined): Session {
