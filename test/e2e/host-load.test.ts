@@ -122,7 +122,8 @@ describe.skipIf(reason !== undefined)(`in a container${reason === undefined ? ""
     await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], { env });
     const port = await freePort();
     const limits = ["--cpus=0.5", "--memory=512m"];
-    const settings = [`HEARTH_HTTP_PORT=${port}`, "HEARTH_STATE_DIR=/tmp/state", "HEARTH_DRIVER=process"];
+    const doors = [`HEARTH_HTTP_PORT=${port}`, "HEARTH_MONITOR_PORT=0"];
+    const settings = [...doors, "HEARTH_STATE_DIR=/tmp/state", "HEARTH_DRIVER=process"];
     const container = await docker(
       ...["run", "-d", "--net=host", ...limits, ...settings.flatMap((one) => ["-e", one])],
       ...["-v", `${root}dist:/app/dist:ro`, "-v", `${root}package.json:/app/package.json:ro`],

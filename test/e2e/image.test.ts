@@ -85,6 +85,9 @@ describe.skipIf(reason !== undefined)(
       );
       expect(await docker("exec", container, "hearth", "ps")).toMatch(/ echo +hot /);
       expect(await docker("exec", container, "hearth", "doctor", "--quick")).toBe("well");
+      const monitor = `http://${ADDRESS}:7000`;
+      expect(await (await fetch(`${monitor}/monitoring/startup`)).text()).toBe('{"status":"ok"}');
+      expect(await (await fetch(`${monitor}/state/reported`)).text()).toContain("\nenvironment=container\n");
 
       const stopped = (await (await fetch(`${base}/stop`, { method: "POST" })).json()) as {
         success: boolean;
