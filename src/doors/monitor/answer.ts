@@ -31,6 +31,8 @@ export function send(request: IncomingMessage, response: ServerResponse, answer:
 /** Answers with an error, as `/v1` does. */
 export function sendProblem(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
   const problem = toProblem(ExecutorError.from(thrown), randomUUID());
+  // A task that tries again makes a new connection each time, and holds none.
+  if (problem.code === "SOURCE_FORBIDDEN") response.setHeader("connection", "close");
   if (problem.status === 401) response.setHeader("www-authenticate", 'Bearer realm="hearth"');
   response.setHeader("hearth-error", problem.code);
   send(request, response, {
