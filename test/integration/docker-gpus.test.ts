@@ -77,7 +77,7 @@ describe.skipIf(reason !== undefined)(reason ?? "cards for containers", () => {
   test("M23: a container gets exactly the cards that it was given, and the next life books the very same", async () => {
     const networkRange = "10.198.0.0/20";
     const driver = await world.open({ networkRange });
-    const sandbox = await start(driver, [A ?? "", B ?? ""]);
+    const sandbox = await start(driver, [A, B]);
     const id = await containerOf(world, sandbox);
     const facts = await world.docker.getContainer(id).inspect();
     expect(facts.HostConfig.DeviceRequests).toMatchObject([
@@ -127,7 +127,7 @@ describe.skipIf(reason !== undefined)(reason ?? "cards, and an engine without NV
     await using world = openDockerWorld(engine.socketPath);
     await buildImage(world);
     const driver = await world.open({ networkRange: "10.198.48.0/20" });
-    await expect(start(driver, [A ?? ""])).rejects.toMatchObject({
+    await expect(start(driver, [A])).rejects.toMatchObject({
       code: "GPU_UNAVAILABLE",
       message: expect.stringContaining("NVIDIA Container Toolkit"),
     });

@@ -31,10 +31,15 @@ export function refuseCardsIn(isolation: IsolationClass, gpuCount: number): void
   throw new ExecutorError("GPU_UNAVAILABLE", { reason, isolation, gpuCount });
 }
 
+/** Whether these are as many different cards as a task asks for. */
+export function hasRightCount(gpuIds: readonly string[], gpuCount: number): boolean {
+  return gpuIds.length === gpuCount && new Set(gpuIds).size === gpuCount;
+}
+
 /** @throws {@link ExecutorError} GPU_UNAVAILABLE for a sandbox that was given other than as many cards as its task asks for. */
 export function refuseMissingCards({ gpuIds, task }: SandboxSpec): void {
   const { gpuCount } = task.resources;
-  if (new Set(gpuIds).size === gpuCount && gpuIds.length === gpuCount) return;
+  if (hasRightCount(gpuIds, gpuCount)) return;
   const reason = `it asks for ${gpuCount} GPUs and was given ${gpuIds.length}`;
   throw new ExecutorError("GPU_UNAVAILABLE", { reason, gpuCount });
 }

@@ -1,5 +1,6 @@
 import type { IsolationClass, SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
 import { asId, isIsolationClass, isNetworkPolicy, taskKey } from "../../../core/index.ts";
+import { hasRightCount } from "./gpu-request.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
 
 /** Every label that the driver sets. Whatever carries our owner is ours; `KIND` says what it is. */
@@ -74,7 +75,7 @@ export function sandboxLabels(spec: SandboxSpec, { isolation, runtime }: Isolati
 
 /** Reads a sandbox's labels back; `undefined` unless they are whole, of our schema and agree with each other. */
 export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
-  if (labels[LABEL.SCHEMA] !== LABEL_SCHEMA || labels[LABEL.KIND] !== "sandbox") return undefined;
+  if (!isSandboxOfOurs(labels)) return undefined;
   const sandboxId = labels[LABEL.SANDBOX];
   const imageDigest = labels[LABEL.IMAGE_DIGEST];
   const task = readTask(labels[LABEL.TASK] ?? "");
@@ -82,11 +83,8 @@ export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
   if (labels[LABEL.TASK_KEY] !== taskKey(task)) return undefined;
   const isolation = labels[LABEL.ISOLATION] ?? "";
   const runtime = labels[LABEL.RUNTIME];
-  if (!isIsolationClass(isolation) || runtime === undefined) return undefined;
-  const gpuIds = (labels[LABEL.GPUS] ?? "").split(",").filter((id) => id !== "");
-  // What it holds and what it was made for are one; else nobody could book it.
-  if (new Set(gpuIds).size !== task.resources.gpuCount || gpuIds.length !== task.resources.gpuCount)
-    return undefined;
+  const gpuIds = readCards(labels, task);
+  if (!isIsolationClass(isolation) || runtime === undefined || gpuIds === undefined) return undefined;
   return {
     sandboxId: asId<"sandbox">(sandboxId),
     taskKey: taskKey(task),
@@ -96,6 +94,16 @@ export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
     isolation,
     runtime: runtime === "" ? undefined : runtime,
   };
+}
+
+function isSandboxOfOurs(labels: Labels): boolean {
+  return labels[LABEL.SCHEMA] === LABEL_SCHEMA && labels[LABEL.KIND] === "sandbox";
+}
+
+/** `undefined` if it holds other than what it was made for: nobody could book that. */
+function readCards(labels: Labels, { resources }: TaskSpec): readonly string[] | undefined {
+  const gpuIds = (labels[LABEL.GPUS] ?? "").split(",").filter((id) => id !== "");
+  return hasRightCount(gpuIds, resources.gpuCount) ? gpuIds : undefined;
 }
 
 function readTask(text: string): TaskSpec | undefined {
