@@ -12,5 +12,11 @@ import { applyTheme } from "./state/theme.ts";
 applyTheme();
 startLive();
 startRuns();
-const root = document.getElementById("page");
-if (root !== null) render(<Page />, root);
+/** Charts take their colours and sizes from the style sheet, so it has to be there. */
+function show(): void {
+  const root = document.getElementById("page");
+  if (root !== null) render(<Page />, root);
+}
+
+if (document.readyState === "complete") show();
+else addEventListener("load", show);

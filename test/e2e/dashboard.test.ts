@@ -54,7 +54,17 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
       const isOfLoading = message.text().startsWith("Failed to load resource");
       if (message.type() === "error" && !isOfLoading) complaints.push(message.text());
     });
+    const isFile = (url: string): boolean => !new URL(url).pathname.startsWith("/v1/");
+    fresh.on("requestfailed", (request) => {
+      if (isFile(request.url()))
+        complaints.push(`${request.url()}: ${request.failure()?.errorText ?? "failed"}`);
+    });
+    fresh.on("response", (response) => {
+      if (isFile(response.url()) && response.status() >= 400)
+        complaints.push(`${response.url()}: ${response.status()}`);
+    });
     await fresh.goto(at());
+    expect(complaints).toEqual([]);
     return fresh;
   }
 
@@ -109,6 +119,24 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
+  });
+
+  test("V: what a task printed last can be read after it has died", async () => {
+    const mortal = await host.taskCalled("mortal");
+    const { sandboxId } = await call(daemon, mortal, "x", WISH);
+    const [container] = (await host.containers(daemon)).filter(({ name }) => name.includes("mortal"));
+    await host.docker.getContainer(container?.id ?? "").kill();
+    await poll(
+      "it is gone",
+      async () => (await sandboxes(daemon)).every(({ id }) => id !== sandboxId) || "still there",
+    );
+    await page
+      .locator(".happened li", { hasText: mortal })
+      .getByRole("button", { name: "What it printed last" })
+      .click();
+    await page.getByRole("log").getByText("obey begins").waitFor();
+    await page.getByText("The task has ended").waitFor();
+    await page.getByRole("button", { name: "Close" }).click();
   });
 
   test("V: a call that cannot run at once stands there with its reason; one that fails, with its code", async () => {

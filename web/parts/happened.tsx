@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { HostEvent } from "../../src/client/index.ts";
 import { clock } from "../format.ts";
+import { dialog } from "../state/dialogs.ts";
 import { events } from "../state/live.ts";
 import { Card, Empty, Scroll } from "./card.tsx";
 
@@ -9,7 +10,7 @@ const SHOWN = 60;
 /** What happened lately besides calls and starts, which have places of their own. */
 export function Happened(): JSX.Element {
   const lines = events.value
-    .map((event) => ({ id: event.id, at: event.at, text: lineOf(event) }))
+    .map((event) => ({ id: event.id, at: event.at, text: lineOf(event), dead: deadOf(event) }))
     .filter(({ text }) => text !== "")
     .slice(-SHOWN)
     .reverse();
@@ -20,15 +21,41 @@ export function Happened(): JSX.Element {
       ) : (
         <Scroll label="The last changes">
           <ol class="happened">
-            {lines.map(({ id, at, text }) => (
+            {lines.map(({ id, at, text, dead }) => (
               <li key={id}>
-                <time>{clock(at)}</time> <span>{text}</span>
+                <time>{clock(at)}</time>
+                <span>
+                  {text} {dead !== undefined && <OutputOf dead={dead} />}
+                </span>
               </li>
             ))}
           </ol>
         </Scroll>
       )}
     </Card>
+  );
+}
+
+type Gone = Extract<HostEvent, { type: "sandbox" }>;
+
+/** Ends after which the daemon keeps what the code printed last. */
+const KEPT = new Set<string | undefined>(["died", "failed", "overdue"]);
+
+function deadOf(event: HostEvent): Gone | undefined {
+  return event.type === "sandbox" && event.to === "gone" && KEPT.has(event.cause) ? event : undefined;
+}
+
+function OutputOf({ dead }: { readonly dead: Gone }): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="link"
+      onClick={() => {
+        dialog.value = { type: "logs", sandboxId: dead.sandboxId, title: dead.image };
+      }}
+    >
+      What it printed last
+    </button>
   );
 }
 
