@@ -22,40 +22,33 @@ export interface ProbeFindings {
   readonly diedAt: string | undefined;
 }
 
-type Values = Record<string, readonly number[] | undefined>;
-
 /** Reads the program's lines. What is missing or unreadable is `undefined`; nothing is thrown. */
 export function readFindings(text: string): ProbeFindings {
   const lines = text.split("\n").map((line) => line.trim().split(" "));
-  const values: Values = {};
-  const connects: { target: string; errno: number }[] = [];
-  let kernel: string | undefined;
-  let at: string | undefined;
-  for (const [name = "", ...rest] of lines) {
-    if (name === "kernel") kernel = rest.join(" ");
-    else if (name === "connect") connects.push({ target: rest[0] ?? "", errno: Number(rest[1]) });
-    else if (name === "at") at = rest[0];
-    else if (name === "end") at = undefined;
-    else if (rest.every((word) => /^-?\d+$/.test(word))) values[name] = rest.map(Number);
-  }
-  const { privilege, who, cpu, pids, memory } = values;
+  const said = (name: string): readonly string[][] =>
+    lines.filter(([first]) => first === name).map(([, ...rest]) => rest);
+  const kernel = said("kernel").at(-1)?.join(" ");
+  const privilege = numbersIn(said("privilege"), 2);
+  const cpu = numbersIn(said("cpu"), 4);
+  const pids = numbersIn(said("pids"), 2);
+  const memory = numbersIn(said("memory"), 2);
+  const stages = lines.filter(([first]) => first === "at" || first === "end");
   return {
     kernel,
-    privilege: isWhole(privilege, 2) ? { isFlagSet: privilege[0] === 1, uid: privilege[1] } : undefined,
-    gainedUid: who?.[1],
-    connects,
-    cpu: isWhole(cpu, 4)
-      ? { wallUs: cpu[0], usedUs: cpu[1], stalledUs: cpu[2], longestStallUs: cpu[3] }
-      : undefined,
-    pids: isWhole(pids, 2) ? { made: pids[0], errno: pids[1] } : undefined,
-    memory: isWhole(memory, 2) ? { touchedBytes: memory[0], how: memory[1] } : undefined,
-    diedAt: at,
+    privilege: privilege && { isFlagSet: privilege[0] === 1, uid: privilege[1] },
+    gainedUid: numbersIn(said("who"), 2)?.[1],
+    connects: said("connect").map(([target = "", errno]) => ({ target, errno: Number(errno) })),
+    cpu: cpu && { wallUs: cpu[0], usedUs: cpu[1], stalledUs: cpu[2], longestStallUs: cpu[3] },
+    pids: pids && { made: pids[0], errno: pids[1] },
+    memory: memory && { touchedBytes: memory[0], how: memory[1] },
+    diedAt: stages.at(-1)?.[1],
   };
 }
 
-function isWhole(
-  values: readonly number[] | undefined,
-  count: number,
-): values is readonly [number, number, number, number] {
-  return values !== undefined && values.length >= count;
+type Four = readonly [number, number, number, number];
+
+/** The last line of a kind that holds that many whole numbers, or more. */
+function numbersIn(lines: readonly string[][], count: number): Four | undefined {
+  const whole = lines.filter((words) => words.length >= count && words.every((word) => /^-?\d+$/.test(word)));
+  return whole.at(-1)?.map(Number) as Four | undefined;
 }
