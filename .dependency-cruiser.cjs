@@ -1,5 +1,5 @@
 /**
- * The direction between the folders of `src/`, checked by `npm run direction`.
+ * The direction between the folders of `src/`, and what the page in `web/` may use, checked by `npm run direction`.
  *
  * What calls us is a door, what we call is a driver; both depend on the core and never on each other. Only `serve.ts` and
  * `main.ts` know every part. A folder that is not in the table may be imported by nobody, so a new one starts with a row here.
@@ -89,10 +89,24 @@ module.exports = {
       to: { path: "^src/telemetry/metrics/(open-metrics|registry)\\.ts$" },
     },
     {
+      name: "the-page-uses-only-the-client",
+      comment: "the dashboard reaches the daemon as any other program does",
+      severity: "error",
+      from: { path: "^web/", pathNot: TESTS },
+      to: { path: "^src/", pathNot: "^src/client/" },
+    },
+    {
+      name: "the-page-is-small",
+      comment: "what it is built of travels to every reader",
+      severity: "error",
+      from: { path: "^web/", pathNot: TESTS },
+      to: { path: "node_modules/", pathNot: "node_modules/(preact|@preact/signals|uplot)/" },
+    },
+    {
       name: "no-circular",
       comment: "a cycle of types alone is erased; one of values decides by chance which file runs first",
       severity: "error",
-      from: { path: "^src/" },
+      from: { path: "^(src|web)/" },
       to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
     },
     {

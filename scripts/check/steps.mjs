@@ -19,6 +19,7 @@ export const STEPS = [
     "--config",
     ".dependency-cruiser.cjs",
     "src",
+    "web",
   ]),
   command("dead-code", [node, "scripts/check/dead-code.mjs"]),
   command("shell", ["shellcheck", "-x", ...shellScripts()], { needs: "shellcheck" }),
