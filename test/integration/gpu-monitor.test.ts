@@ -1,6 +1,14 @@
 /** The real reader, in its own process, on a stand-in for the driver (`fake-nvml.ts`): nothing here has seen a real GPU. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -310,6 +318,18 @@ describe("without NVML", () => {
       trouble: `NVIDIA's library ${noLibrary} is not there; nvidia-smi is not there`,
     });
     expect(gpus.readings()).toEqual([]);
+  });
+
+  test("M24: an installation without its optional packages says so, and goes on with nvidia-smi", async () => {
+    const alone = await mkdtemp(join(tmpdir(), "hearth-reader-"));
+    try {
+      copyFileSync(reader, join(alone, "gpu-reader.mjs"));
+      const gpus = open({ reader: [process.execPath, join(alone, "gpu-reader.mjs")] }, noLibrary);
+      await gpus.looked();
+      expect(gpus.trouble).toMatch(/koffi.* is not installed; nvidia-smi is not there$/);
+    } finally {
+      await rm(alone, { recursive: true });
+    }
   });
 
   test("E7: nvidia-smi is asked instead; when it hangs it is killed and its cards are unhealthy", async () => {
