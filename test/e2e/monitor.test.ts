@@ -1,9 +1,11 @@
+import { rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import { createServer } from "node:http";
 import { arch } from "node:os";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TaskFolders } from "../support/echo-tasks.ts";
 import { makeTaskFolders } from "../support/echo-tasks.ts";
+import { scrape } from "../support/exposition.ts";
 import { call } from "../support/legacy-call.ts";
 import { poll } from "../support/poll.ts";
 import { outputOf } from "../support/run-program.ts";
@@ -225,6 +227,27 @@ test("X5: the hash stays over time and over a restart, and changes with what is 
   expect([...second].filter(([name]) => name !== "system_time")).toEqual(
     [...first].filter(([name]) => name !== "system_time"),
   );
+});
+
+test("while the last calls finish it is alive and says that it is no longer ready", async () => {
+  await using daemon = await startDaemon({ env: tasks.env });
+  await call(daemon, "a");
+  const last = call(daemon, "a", "hold release");
+  await poll("the call runs", async () => {
+    const running = (await scrape(daemon.monitorUrl)).value("hearth_calls_running");
+    return running === 1 || String(running);
+  });
+  const ended = daemon.end("SIGTERM");
+  await poll("it is not ready", async () => {
+    const { status, text } = await get(`${daemon.monitorUrl}/readyz`);
+    return (status === 503 && text.includes("[-]calls failed: the executor is draining")) || text;
+  });
+  expect((await get(`${daemon.monitorUrl}/livez`)).status).toBe(200);
+  expect((await scrape(daemon.monitorUrl)).value("hearth_state", { state: "draining" })).toBe(1);
+  await writeFile(`${tasks.path}/a/release`, "");
+  expect((await last).success).toBe(true);
+  expect(await ended).toBe(0);
+  await rm(`${tasks.path}/a/release`);
 });
 
 test("with tokens, probes stay open and the rest needs one that may read", async () => {
