@@ -1,4 +1,4 @@
-import type { ExecutorError, TaskSpec } from "../core/index.ts";
+import type { ExecutorError, Rack, TaskSpec } from "../core/index.ts";
 import { EMPTY_RACK } from "../core/index.ts";
 import { checkGpus } from "./check-gpus.ts";
 import type { GpuOffer } from "./gpu-cards.ts";
@@ -16,6 +16,18 @@ export function refuseInVain(
     if (line.task.resources.gpuCount === 0 || line.waiting.length === 0) continue;
     const refusal = check(line.task);
     if (refusal !== undefined) line.refuse(() => refusal);
+  }
+}
+
+/**
+ * A sandbox whose card is gone or broken takes no more calls: the next one would only find that out. While it is the driver that
+ * is in trouble nobody can tell, and all of them are kept.
+ */
+export function retireUnfit(lines: TaskLines, rack: Rack, offer: GpuOffer): void {
+  if (offer.trouble !== undefined || !offer.isKnown) return;
+  const fit = new Set(rack.cards.filter((card) => card.isHealthy).map((card) => card.id));
+  for (const owner of lines.owners()) {
+    if (owner.isServing && owner.gpuIds.some((id) => !fit.has(id))) owner.retire("unfit");
   }
 }
 

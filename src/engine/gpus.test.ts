@@ -266,6 +266,25 @@ describe("a monitor in trouble", () => {
     expect(calls[1]?.error).toMatchObject({ code: "GPU_UNAVAILABLE", facts: { asked: 2, offered: 1 } });
   });
 
+  test("a sandbox whose card breaks takes no more calls: an idle one goes, a busy one ends its calls first", async () => {
+    const gpus = new FakeGpus([card(0), card(1), card(2)]);
+    const parts = await withGpus(gpus);
+    await warm(parts, gpuTask("idle"));
+    const busy = record(parts.executor, gpuTask("busy"));
+    await parts.clock.advance(1);
+    const health = { isHealthy: false, reason: "XID 79" } as const;
+    gpus.read([card(0, { health }), card(1, { health }), card(2)]);
+    await parts.clock.advance(50);
+    expect(cardsByImage(parts)).toEqual({ busy: ["GPU-1"] });
+    const next = record(parts.executor, gpuTask("busy"));
+    await parts.clock.advance(50);
+    expect(next.placement?.sandboxId).not.toBe(busy.placement?.sandboxId);
+    parts.channels.calls[0]?.answer();
+    await parts.clock.advance(50);
+    expect(busy).toMatchObject({ ends: 1, error: undefined });
+    expect(cardsByImage(parts)).toEqual({ busy: ["GPU-2"] });
+  });
+
   test("a card that vanishes stays booked until its holder ends, leaves the capacity, and is handed to nobody", async () => {
     const gpus = new FakeGpus([card(0), card(1)]);
     const parts = await withGpus(gpus);

@@ -38,7 +38,7 @@ import type {
 } from "./executor.ts";
 import type { ExecutorParts } from "./executor-parts.ts";
 import { explain } from "./explain.ts";
-import { refuseInVain, withdrawGpus } from "./follow-gpus.ts";
+import { refuseInVain, retireUnfit, withdrawGpus } from "./follow-gpus.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
 import { LastWords } from "./last-words.ts";
@@ -341,6 +341,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   /** The books have the cards as they are now. */
   #gpusChanged(): void {
     refuseInVain(this.#lines, this.#gpus.offer, (task) => this.#intake.check(task));
+    retireUnfit(this.#lines, this.#books.rack, this.#gpus.offer);
     this.#desk.pump();
   }
 

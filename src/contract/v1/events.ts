@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { ErrorCode } from "../../core/index.ts";
-import { CALL_ENDS, DOOR_NAMES, ERRORS } from "../../core/index.ts";
+import { CALL_ENDS, DOOR_NAMES, ERRORS, STOP_CAUSES } from "../../core/index.ts";
 import { configValue } from "./config.ts";
 import { executorState, host } from "./host.ts";
 import { named } from "./registry.ts";
@@ -18,19 +18,6 @@ const head = {
 };
 
 const LIFE = ["starting", "hot", "retiring", "freezing", "frozen", "thawing", "stopping", "gone"] as const;
-
-const STOP_CAUSES = [
-  "idle",
-  "evicted",
-  "outdated",
-  "asked",
-  "paused",
-  "drained",
-  "overdue",
-  "cancelled",
-  "died",
-  "failed",
-] as const;
 
 export const eventPhases = named(
   "EventPhases",

@@ -16,6 +16,7 @@ export const STOP_CAUSES = [
   "idle", // unused for the idle timeout
   "evicted", // room was needed
   "outdated", // its image's tag names other content now
+  "unfit", // a GPU that it holds is gone or broken
   "asked", // an operator
   "paused",
   "drained",
