@@ -76,7 +76,9 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const gpus = scope.use(openGpus(config, log));
   const links = { doors: () => doors, cardNodes: (ids: readonly string[]) => gpus.nodesOf(ids) };
   const driver = scope.use(await openDriver(config, identity, log, scope.signal, links));
-  log.log("info", "driver.opened", { driver: driver.name, isolation: driver.capabilities.isolation });
+  // Which of them are usable, their probes tell.
+  const classes = driver.classes().map(({ isolation }) => isolation);
+  log.log("info", "driver.opened", { driver: driver.name, classes });
   const access = accessOf(loaded, driver);
   monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));

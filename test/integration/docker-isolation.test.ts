@@ -6,7 +6,7 @@ import type { DockerWorld } from "../support/docker-world.ts";
 import { never, openDockerWorld, startTask } from "../support/docker-world.ts";
 import { buildTaskImage } from "../support/images.ts";
 import { poll } from "../support/poll.ts";
-import type { PrivateEngine } from "../support/private-engine.ts";
+import type { EngineRuntime, PrivateEngine } from "../support/private-engine.ts";
 import { GVISOR, openPrivateEngine, PLAIN_RUNC, whyNoEngine } from "../support/private-engine.ts";
 
 const reason = whyNoEngine() ?? (existsSync(GVISOR.path) ? undefined : "runsc is not installed");
@@ -16,6 +16,13 @@ describe.skipIf(reason !== undefined)(
   `the classes of the docker driver${reason === undefined ? "" : ` (${reason})`}`,
   () => {
     let engine: PrivateEngine;
+    /** runsc under two further names, of which one changes; and runc under a name that promises more. */
+    const runtimes: Record<string, EngineRuntime> = {
+      runsc: GVISOR,
+      other: GVISOR,
+      fake: PLAIN_RUNC,
+      swapped: GVISOR,
+    };
     let world: DockerWorld;
     let image: string;
     const networkRange = `10.${randomInt(64, 96)}.${randomInt(16) * 16}.0/20`;
@@ -25,8 +32,7 @@ describe.skipIf(reason !== undefined)(
       driver.classes().find((one) => one.isolation === isolation)?.state;
 
     beforeAll(async () => {
-      // runsc under a second name, and runc under a third.
-      engine = await openPrivateEngine({ runtimes: { runsc: GVISOR, other: GVISOR, fake: PLAIN_RUNC } });
+      engine = await openPrivateEngine({ runtimes });
     }, 60_000);
     afterAll(async () => {
       await engine[Symbol.asyncDispose]();
@@ -116,6 +122,28 @@ describe.skipIf(reason !== undefined)(
       expect(adopted?.isolation).toBe("gvisor");
       await last.get("forged")?.reap(never());
       await adopted?.stop(0);
+    });
+
+    test("F: a runtime that an engine comes back with as plain runc, under the same name, is caught", async () => {
+      const driver = await open({ name: "swapped", isolation: "microVM", limits: "optional" });
+      const before = await startTask(driver, image, { task: { isolation: "microVM" } });
+      expect(before.isolation).toBe("microVM");
+      await before.stop(0);
+      runtimes["swapped"] = PLAIN_RUNC;
+      await engine.stop();
+      await engine.start();
+      await poll(
+        "it is tested anew",
+        () => Promise.resolve(stateOf(driver, "microVM") === "unusable" || "not yet"),
+        30_000,
+      );
+      await expect(startTask(driver, image, { task: { isolation: "microVM" } })).rejects.toMatchObject({
+        code: "ISOLATION_UNAVAILABLE",
+        message: expect.stringContaining("no stronger than a container") as string,
+      });
+      const plain = await startTask(driver, image);
+      expect(plain.isolation).toBe("container");
+      await plain.stop(0);
     });
 
     test("E8: test sandboxes that a killed life left are swept, and are nobody's leftovers", async () => {
