@@ -17,7 +17,8 @@ test("each change is told once, not each reading", () => {
   const told: string[] = [];
   const news = new CardNews({
     log: (_, event, fields = {}) => {
-      told.push([event, fields["gpu"], fields["reason"]].filter((part) => part !== undefined).join(" "));
+      const facts = [fields["gpu"], fields["reason"]].filter((fact) => typeof fact === "string");
+      told.push([event, ...facts].join(" "));
     },
   });
   const tell = (readings: readonly GpuReading[], trouble?: string): string[] => {
