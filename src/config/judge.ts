@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { isAtMost } from "../core/index.ts";
 import type { Fault, Origin } from "./fault.ts";
 import { nearest, printValue } from "./fault.ts";
+import { LIST_OF_TEXTS } from "./leaf.ts";
 import type { Config } from "./schema.ts";
 import { ConfigSchema } from "./schema.ts";
 import { findRow, TABLE } from "./table.ts";
@@ -50,7 +51,7 @@ function unknownKey(path: readonly PropertyKey[], locate: Locate): Fault {
 /** For what lies inside a list, or a section that is no section. */
 function expectationInside(issue: z.core.$ZodIssue): string {
   const row = issue.path.map((_, index) => findRow(issue.path.slice(0, index + 1).join("."))).find(Boolean);
-  if (row?.kind === "list") return row.expects;
+  if (row?.expects === LIST_OF_TEXTS) return "a text";
   if (row !== undefined) return row.expects;
   return "a group of keys";
 }

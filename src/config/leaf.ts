@@ -105,11 +105,14 @@ export function secret(about: About) {
     .register(leaves, { kind: "secret", expects: "a text", ...about });
 }
 
+/** What a list expects that takes any text. */
+export const LIST_OF_TEXTS = "a list of texts";
+
 /** A list of texts. `shape` narrows each of them and says how in `expects`. */
 export function list(
   value: readonly string[],
   about: About,
-  shape: ListShape = { isRight: () => true, expects: "a list of texts" },
+  shape: ListShape = { isRight: () => true, expects: LIST_OF_TEXTS },
 ) {
   const entry = z
     .string()
