@@ -353,6 +353,31 @@ describe("lists", () => {
     expect(await hearth(["evict", "zzz", "-H", at])).toMatchObject({ code: 2 });
   });
 
+  test("events are printed as lines, and followed over a broken connection from the last one on", async () => {
+    const asked: (string | undefined)[] = [];
+    const event = (id: string, state: string): string =>
+      `${JSON.stringify({ id, at: "2026-01-02T03:04:05.678Z", type: "executor", state })}\n`;
+    const at = await startDaemon({
+      "GET /v1/events": (request, response, body) => {
+        asked.push(request.url);
+        if (asked.length === 1) response.end(event("a.1", "pausing") + event("a.2", "paused"));
+        else if (asked.length === 2) response.end(event("a.3", "running"));
+        else problem("TOKEN_REQUIRED")(request, response, body);
+      },
+    });
+    const ran = await hearth(["events", "--recent", "5", "-H", at]);
+    expect(ran.out).toBe(
+      "03:04:05.678  executor: pausing\n03:04:05.678  executor: paused\n03:04:05.678  executor: running\n",
+    );
+    expect(ran.err).toContain("a valid bearer token is required");
+    expect(ran.code).not.toBe(0);
+    expect(asked).toEqual([
+      "/v1/events?recent=5",
+      "/v1/events?after=a.2&recent=5",
+      "/v1/events?after=a.3&recent=5",
+    ]);
+  });
+
   test("logs print the last lines, then what comes", async () => {
     const at = await startDaemon({
       ...routes,

@@ -160,13 +160,20 @@ function optionsOf(box: HTMLElement, { lines, most, print }: ChartProps): uPlot.
         label: figure,
         stroke: colour(name),
         width: 2,
-        points: { show: false },
+        points: { show: true, size: 5, filter: loneValues },
         spanGaps: false,
         ...(dash === undefined ? {} : { dash }),
         ...(isFilled === true ? { fill: `${colour(name)}22` } : {}),
       })),
     ],
   };
+}
+
+/** A value with nothing on either side is no line, and would not be seen. */
+function loneValues(plot: uPlot, series: number): number[] {
+  const values = plot.data[series] ?? [];
+  const isBlank = (at: number): boolean => values[at] === null || values[at] === undefined;
+  return Array.from(values, (_, at) => at).filter((at) => !isBlank(at) && isBlank(at - 1) && isBlank(at + 1));
 }
 
 /** uPlot says `null` where it has no data yet, whatever its types say. */

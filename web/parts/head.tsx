@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { askPause, askUnpause } from "../actions.ts";
+import { clock } from "../format.ts";
 import { token } from "../state/daemon.ts";
 import { dialog } from "../state/dialogs.ts";
 import { access, control, engine, host, link } from "../state/live.ts";
@@ -120,7 +121,7 @@ function ofLink(): Told | undefined {
       return {
         tone: "bad",
         word: "Daemon gone",
-        text: `No answer since ${new Date(now.sinceMs).toLocaleTimeString()}. What is shown is as it last was; trying again.`,
+        text: `No answer since ${clock(now.sinceMs)}. What is shown is as it last was; trying again.`,
       };
   }
 }
