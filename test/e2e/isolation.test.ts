@@ -132,11 +132,24 @@ describe.skipIf(reason !== undefined)(`isolation${reason === undefined ? "" : ` 
     expect(plain.msg).toContain(release());
     expect(strong.msg).not.toContain(release());
     expect(again.msg).toBe(strong.msg);
+    // Each answer names the class that it was reached in, on every door; a refusal names none.
+    const reached = (headers: Headers): string | null => headers.get("hearth-isolation");
+    expect([plain, strong, again].map(({ headers }) => reached(headers))).toEqual([
+      "container",
+      "gvisor",
+      "gvisor",
+    ]);
+    const query = new URLSearchParams({ image: kernel, isolation: "gvisor", cpu: "0.5", mem: "64" });
+    const v1 = await ask(daemon, `/v1/calls?${query.toString()}`, "");
+    expect(reached(v1.headers)).toBe("gvisor");
+    expect(v1.bytes.toString()).toBe(strong.msg);
+    const refused = await call(daemon, kernel, "", { ...WISH, runtime: "microVM" });
+    expect([refused.success, reached(refused.headers)]).toEqual([false, null]);
     expect((await inspect(daemon)).sort()).toEqual(["runc", "runsc"]);
     const all = await sandboxes(daemon);
     expect(all.map(({ isolation, calls }) => `${String(isolation)} ${calls}`).sort()).toEqual([
       "container 1",
-      "gvisor 2",
+      "gvisor 3",
     ]);
   });
 

@@ -35,7 +35,9 @@ export const GVISOR: EngineRuntime = {
 };
 
 /** The engine's own usual runtime under a second name: what is called `kata` and is none. */
-export const PLAIN_RUNC: EngineRuntime = { path: "/usr/sbin/runc" };
+export const PLAIN_RUNC: EngineRuntime = {
+  path: ["/usr/sbin/runc", "/usr/bin/runc"].find((path) => existsSync(path)) ?? "runc",
+};
 
 /** A Docker engine of a test's own: own data, own socket, own bridge, loopback registries only. */
 export interface PrivateEngine extends AsyncDisposable {
