@@ -66,14 +66,15 @@ function withHostDefaults(config: Config, origins: Map<string, Origin>, options:
   const isByType = !origins.has("driver") && typeOrigin !== undefined;
   if (isByType) origins.set("driver", typeOrigin);
   const stateDir = config.state_dir === "" ? defaultStateDir(options.env, options.isRoot) : config.state_dir;
+  const address = options.controlAddress ?? "127.0.0.1";
   const dirs = config.tasks.dirs;
   const ownDirs = [join(options.cwd, "tasks"), join(stateDir, "tasks"), ...(options.exampleDirs ?? [])];
   return {
     ...config,
     driver: isByType ? config.type : config.driver,
     state_dir: stateDir,
-    http: { ...config.http, host: config.http.host || options.controlAddress || "127.0.0.1" },
-    monitor: { ...config.monitor, host: config.monitor.host || options.controlAddress || "127.0.0.1" },
+    http: { ...config.http, host: config.http.host || address },
+    monitor: { ...config.monitor, host: config.monitor.host || address },
     tasks: { ...config.tasks, dirs: dirs.length > 0 ? dirs : ownDirs },
     docker: {
       ...config.docker,
