@@ -85,6 +85,15 @@ describe("what a test sandbox saw", () => {
     });
   });
 
+  test("a spin that begins late in one of the kernel's periods and ends early in another is within its share", () => {
+    // 25 ms in each of four periods, of which 250 ms may touch as many.
+    const lucky = GOOD.replace("cpu 250000 62000 180000 75000", "cpu 250000 104000 146000 74000");
+    expect(judgeClass(judging(lucky))).toMatchObject({
+      state: "usable",
+      sight: { enforced: ["cpu", "memory", "pids"] },
+    });
+  });
+
   test.each(["pids", "memory"])("a sandbox that dies of its limit on %s was limited", (stage) => {
     const until = GOOD.slice(0, GOOD.indexOf(`at ${stage}`) + `at ${stage}\n`.length);
     const { state, sight } = judgeClass(judging(until));

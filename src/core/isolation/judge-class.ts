@@ -80,9 +80,13 @@ function gainsNothing({ privilege, gainedUid }: ProbeFindings): boolean {
   return gainedUid === undefined || privilege.uid === 0 ? privilege.isFlagSet : gainedUid === privilege.uid;
 }
 
-/** How long a bandwidth limit lets a group run ahead: it is counted anew each 100 ms. */
+/**
+ * The kernel hands CPU out anew each 100 ms. A spin that begins late in one period, with all of that still to be had, and ends early
+ * in another, gets the shares of two periods more than its length says; and a group is stopped at a tick, of up to 10 ms, after its
+ * share is used up.
+ */
 const PERIOD_US = 100_000;
-const SLACK_US = 10_000;
+const SLACK_US = 20_000;
 /** Stalls of this length are a limit's, not the change to another process. */
 const LONG_STALL_US = 20_000;
 
@@ -94,7 +98,7 @@ const LONG_STALL_US = 20_000;
 function cpuHeld({ cpu }: ProbeFindings, cpuMillis: number): boolean | undefined {
   if (cpu === undefined) return undefined;
   const ranUs = Math.min(cpu.usedUs, cpu.wallUs - cpu.stalledUs);
-  const givenUs = ((cpu.wallUs + PERIOD_US) * cpuMillis) / 1000 + SLACK_US;
+  const givenUs = ((cpu.wallUs + 2 * PERIOD_US) * cpuMillis) / 1000 + SLACK_US;
   if (ranUs > givenUs) return false;
   return cpu.longestStallUs >= LONG_STALL_US ? true : undefined;
 }

@@ -14,10 +14,10 @@ export interface ProbeQuestions {
  * What a test sandbox is given. Less CPU than a task gets by default, so that a spin of one thread runs into it, and no less than
  * a virtual machine needs to begin in time; the memory of a usual task, since runtimes need some of it themselves.
  */
-export const PROBE_CPU_MILLIS = 400;
+export const PROBE_CPU_MILLIS = 300;
 export const PROBE_MEMORY_BYTES = 128 * 1_048_576;
 /** What it tries to take. */
-const SPIN_MS = 250;
+const SPIN_MS = 350;
 const TOUCHED_BYTES = PROBE_MEMORY_BYTES + 16 * 1_048_576;
 const MOST_TARGETS = 32;
 
