@@ -48,9 +48,9 @@ export function clock(at: string | number): string {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map(pad).join(":");
 }
 
-/** Enough of an id to tell it from its neighbours. */
+/** Ids of runs and sandboxes begin with their time and a counter, and end with what all of one life share. */
 export function shortId(id: string): string {
-  return id.length <= 12 ? id : `${id.slice(0, 6)}…${id.slice(-4)}`;
+  return id.slice(0, 15);
 }
 
 function digits(value: number): string {

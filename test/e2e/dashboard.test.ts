@@ -97,6 +97,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     const sinceMs = performance.now();
     await row(host.task).waitFor({ timeout: 10_000 });
     await page.locator(".starts li", { hasText: host.task }).waitFor({ timeout: 10_000 });
+    await page.getByRole("region", { name: "Runs" }).getByRole("row", { name: host.task }).waitFor();
     expect(performance.now() - sinceMs).toBeLessThan(2000);
     expect(await row(host.task).locator('[data-label="Calls"]').textContent()).toBe("1");
 

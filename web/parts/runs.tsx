@@ -1,6 +1,8 @@
 import type { JSX } from "preact";
 import type { Run } from "../../src/client/index.ts";
 import { clock, duration, shortId } from "../format.ts";
+import type { LastCall } from "../state/live.ts";
+import { lastCalls } from "../state/live.ts";
 import { runs } from "../state/runs.ts";
 import { Card, Empty } from "./card.tsx";
 import type { GlyphName } from "./glyphs.tsx";
@@ -14,18 +16,31 @@ const SIGNS: Readonly<Record<Run["state"], GlyphName>> = {
   lost: "square",
 };
 
-/** The last recorded runs, with what their receipts say. */
+/** One line of the table, wherever it comes from. */
+interface Line {
+  readonly id: string;
+  readonly at: string;
+  readonly image: string;
+  readonly state: Run["state"];
+  readonly how: string;
+  readonly why: string;
+  readonly start: string;
+  readonly waitedMs: number | undefined;
+  readonly tookMs: number | undefined;
+}
+
+/** The last recorded runs and, between them, a few of each second's calls. */
 export function Runs(): JSX.Element {
-  const all = runs.value ?? [];
+  const lines = merged();
   return (
-    <Card title="Runs" about="The last recorded runs, the newest first, with what their receipts say.">
-      {all.length === 0 ? (
-        <Empty>No run is recorded yet.</Empty>
+    <Card title="Runs" about="The last recorded runs and a few of each second's calls, the newest first.">
+      {lines.length === 0 ? (
+        <Empty>No call has ended since this page was opened, and no run is recorded.</Empty>
       ) : (
         <table>
           <thead>
             <tr>
-              {["Run", "Image", "Ended as", "Class", "Start", "Waited", "Took"].map((name) => (
+              {["Run", "Image", "Ended as", "Start", "Waited", "Took"].map((name) => (
                 <th key={name} scope="col" class={name === "Waited" || name === "Took" ? "num" : ""}>
                   {name}
                 </th>
@@ -33,8 +48,8 @@ export function Runs(): JSX.Element {
             </tr>
           </thead>
           <tbody>
-            {all.map((run) => (
-              <Row key={run.id} run={run} />
+            {lines.map((line) => (
+              <Row key={line.id} line={line} />
             ))}
           </tbody>
         </table>
@@ -43,29 +58,57 @@ export function Runs(): JSX.Element {
   );
 }
 
-function Row({ run }: { readonly run: Run }): JSX.Element {
-  const { id, state, image, createdAt, endedAt, placement, problem, answer } = run;
-  const how = problem?.code ?? (answer === undefined ? "" : String(answer.status));
+const SHOWN = 12;
+
+function merged(): readonly Line[] {
+  const lines = new Map<string, Line>();
+  for (const call of lastCalls.value)
+    if (call.runId !== undefined) lines.set(call.runId, ofCall(call, call.runId));
+  // What is recorded says more.
+  for (const run of runs.value ?? []) lines.set(run.id, ofRun(run));
+  return [...lines.values()].sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, SHOWN);
+}
+
+function ofCall({ at, image, end, status, start, waitedMs, tookMs }: LastCall, id: string): Line {
+  const how = status === undefined ? "" : String(status);
+  return { id, at, image, state: end, how, why: "", start: start ?? "–", waitedMs, tookMs };
+}
+
+function ofRun({ id, state, image, createdAt, endedAt, placement, problem, answer }: Run): Line {
+  return {
+    id,
+    at: endedAt ?? createdAt,
+    image,
+    state,
+    how: problem?.code ?? (answer === undefined ? "" : String(answer.status)),
+    why: problem?.detail ?? "",
+    start: placement?.start ?? "–",
+    waitedMs: placement?.waitedMs,
+    tookMs: endedAt === undefined ? undefined : Date.parse(endedAt) - Date.parse(createdAt),
+  };
+}
+
+function Row({ line }: { readonly line: Line }): JSX.Element {
+  const { id, at, image, state, how, why, start, waitedMs, tookMs } = line;
   return (
     <tr>
       <th scope="row">
-        <code title={id}>{shortId(id)}</code> <small>{clock(createdAt)}</small>
+        <code title={id}>{shortId(id)}</code> <small>{clock(at)}</small>
       </th>
       <td data-label="Image">
         <span class="name">{image}</span>
       </td>
       <td data-label="Ended as">
-        <span class={`tier ${state}`} title={problem?.detail}>
+        <span class={`tier ${state}`} title={why}>
           <Glyph name={SIGNS[state]} /> {state} {how}
         </span>
       </td>
-      <td data-label="Class">{placement?.isolation ?? "–"}</td>
-      <td data-label="Start">{placement?.start ?? "–"}</td>
+      <td data-label="Start">{start}</td>
       <td data-label="Waited" class="num">
-        {placement === undefined ? "–" : duration(placement.waitedMs)}
+        {waitedMs === undefined ? "–" : duration(waitedMs)}
       </td>
       <td data-label="Took" class="num">
-        {endedAt === undefined ? "–" : duration(Date.parse(endedAt) - Date.parse(createdAt))}
+        {tookMs === undefined ? "–" : duration(tookMs)}
       </td>
     </tr>
   );

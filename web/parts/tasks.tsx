@@ -137,6 +137,9 @@ function traitsOf(sandbox: LiveSandbox): string {
     sandbox.id.slice(0, 10),
     ...(network === undefined || network === "default" ? [] : [`network ${network}`]),
     ...(sgx ? ["SGX"] : []),
+    ...(sandbox.sessions === 0
+      ? []
+      : [`kept by ${sandbox.sessions === 1 ? "a session" : `${sandbox.sessions} sessions`}`]),
     ...(gpuIds.length === 0 ? [] : [`GPU ${gpuIds.map((gpu) => gpu.slice(0, 12)).join(", ")}`]),
     ...warnings,
   ].join(" · ");

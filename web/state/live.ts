@@ -5,6 +5,7 @@ import { daemon, token } from "./daemon.ts";
 import { addBlank, addSample } from "./history.ts";
 
 const KEPT_EVENTS = 400;
+const KEPT_CALLS = 30;
 const RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 5000;
 /** A sample comes every second; silence for this long is a daemon that hangs or a network that lost it. */
@@ -20,6 +21,8 @@ export type Link =
   | { readonly type: "starting" }
   | { readonly type: "lost"; readonly sinceMs: number };
 
+export type LastCall = Extract<HostEvent, { type: "calls" }>["samples"][number] & { readonly at: string };
+
 export const link = signal<Link>({ type: "connecting" });
 export const host = signal<Host | undefined>(undefined);
 export const engine = signal<Live["engine"]>({ isHealthy: true, detail: "" });
@@ -27,6 +30,8 @@ export const waiting = signal<readonly WaitingCall[]>([]);
 export const sandboxes = signal<ReadonlyMap<string, LiveSandbox>>(new Map());
 export const events = signal<readonly HostEvent[]>([]);
 export const access = signal<Access | undefined>(undefined);
+/** A few of each second's calls, the newest first. */
+export const lastCalls = signal<readonly LastCall[]>([]);
 /** By the daemon's clock, so that ages are right whatever this machine's clock says. */
 export const nowMs = signal(Date.now());
 
@@ -99,6 +104,13 @@ async function take(signal: AbortSignal, onHeard: () => void): Promise<void> {
   }
 }
 
+function addCalls(events: readonly HostEvent[]): void {
+  const news = events.flatMap((event) =>
+    event.type === "calls" ? event.samples.map((call) => ({ ...call, at: event.at })) : [],
+  );
+  if (news.length > 0) lastCalls.value = [...news.reverse(), ...lastCalls.value].slice(0, KEPT_CALLS);
+}
+
 function show(live: Live): void {
   link.value = { type: "open" };
   host.value = live.host;
@@ -106,6 +118,7 @@ function show(live: Live): void {
   waiting.value = live.waiting;
   nowMs.value = Date.parse(live.at);
   addSample(live);
+  if (live.type === "sample" || lastCalls.value.length === 0) addCalls(live.events);
   if (live.type === "snapshot") {
     sandboxes.value = new Map(live.sandboxes.map((sandbox) => [sandbox.id, sandbox]));
     events.value = live.events;
