@@ -139,7 +139,7 @@ class Test {
       // Whether anything runs in the default runtime is the engine's matter, not the class's.
       const isOwnFault =
         order.runtime !== undefined && (error.code === "START_TIMEOUT" || isRefusal(thrown, error));
-      if (!isOwnFault) return { type: "untold", error };
+      if (!isOwnFault) return { type: "untold", error: notOfTask(error) };
       const reason =
         thrown instanceof EngineError ? thrown.reason : String(error.facts["reason"] ?? error.message);
       return { type: "failed", reason: `nothing can be run in it: ${reason}` };
@@ -150,6 +150,12 @@ class Test {
     this.#untold.delete(one);
     this.#sink.onOutcome(one, outcome);
   }
+}
+
+/** A test that took too long is the engine's slowness: nobody's task has failed to start. */
+function notOfTask(error: ExecutorError): ExecutorError {
+  if (error.code !== "START_TIMEOUT") return error;
+  return new ExecutorError("ENGINE_UNAVAILABLE", error.facts, { cause: error });
 }
 
 /** The engine answered, and said no. */
