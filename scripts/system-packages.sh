@@ -14,6 +14,7 @@ bwrap            bubblewrap
 busybox          busybox-static
 docker-registry  docker-registry
 ip               iproute2
+nft              nftables
 curl             curl
 wrk              wrk
 shellcheck       shellcheck

@@ -1,4 +1,4 @@
-import type { IsolationClass } from "../core/index.ts";
+import type { IsolationClass, NetworkPolicy } from "../core/index.ts";
 import type { OutgoingBody } from "./transport.ts";
 
 /** One call of a task. */
@@ -17,6 +17,8 @@ export interface CallInput {
   /** MB of each card; left out: whole cards. */
   readonly gpuMemory?: number | undefined;
   readonly isolation?: IsolationClass | "default" | undefined;
+  /** What the task may reach. */
+  readonly network?: NetworkPolicy | "default" | undefined;
   readonly sgx?: boolean | undefined;
   /** `new` keeps the server that answers for a session, whose id the answer has; an id runs on that very server. */
   readonly session?: string | undefined;
@@ -54,10 +56,10 @@ export interface CallAnswer extends Omit<CallStream, "body"> {
 
 /** A call as query parameters. */
 export function queryOf(call: CallInput): Record<string, string | number | boolean | undefined> {
-  const { image, cpu, mem, gpus, gpuMemory, isolation, sgx, session } = call;
+  const { image, cpu, mem, gpus, gpuMemory, isolation, network, sgx, session } = call;
   const { path, queueTimeoutMs, runTimeoutMs } = call;
   return {
-    ...{ image, cpu, mem, gpus, gpuMemory, isolation, sgx, session },
+    ...{ image, cpu, mem, gpus, gpuMemory, isolation, network, sgx, session },
     ...{ path, queueTimeoutMs, runTimeoutMs },
   };
 }

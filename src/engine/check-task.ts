@@ -1,4 +1,4 @@
-import type { Amounts, ClassReport, TaskSpec } from "../core/index.ts";
+import type { Amounts, ClassReport, NetworkReport, TaskSpec } from "../core/index.ts";
 import { ExecutorError, fits, isolationRefusal, MEBIBYTE, sgxConflict } from "../core/index.ts";
 
 /**
@@ -9,6 +9,7 @@ export function checkTask(
   task: TaskSpec,
   capacity: Amounts,
   reports: readonly ClassReport[],
+  networks?: NetworkReport,
 ): ExecutorError | undefined {
   const offered = reports.filter(({ state }) => state !== "unusable").map(({ isolation }) => isolation);
   const conflict = sgxConflict(task);
@@ -16,6 +17,15 @@ export function checkTask(
   if (task.sgx && !offered.includes("sgx")) return sgxRefusal(offered, reports);
   const asked = task.isolation === "default" ? reports[0]?.isolation : task.isolation;
   if (asked !== undefined && !offered.includes(asked)) return isolationRefusal(asked, reports);
+  if (task.network !== "default" && networks !== undefined && !networks.offered.includes(task.network)) {
+    const { offered: policies, reasons } = networks;
+    return new ExecutorError("NETWORK_UNAVAILABLE", {
+      network: task.network,
+      offered: policies,
+      reason:
+        reasons.find((one) => one.startsWith(`${task.network} is`)) ?? reasons[0] ?? "it is not offered",
+    });
+  }
   if (fits(task.resources, capacity)) return undefined;
   return task.resources.cpuMillis > capacity.cpuMillis
     ? new ExecutorError("RESOURCES_EXCEED_LIMIT", {

@@ -91,7 +91,7 @@ export class Intake {
     }
     const { driver, books } = this.#options.context;
     return (
-      checkTask(task, books.capacity, driver.classes()) ??
+      checkTask(task, books.capacity, driver.classes(), driver.networks()) ??
       checkGpus(task, books.rack, this.#options.context.gpuOffer())
     );
   }

@@ -2,7 +2,7 @@ import { createReadStream, statSync } from "node:fs";
 import { Readable } from "node:stream";
 import type { CallInput, CallStream, HearthClient } from "../../client/index.ts";
 import { HearthError } from "../../client/index.ts";
-import { ISOLATION_CLASSES } from "../../core/index.ts";
+import { ISOLATION_CLASSES, NETWORK_POLICIES } from "../../core/index.ts";
 import type { Command, Context, Invocation } from "../command.ts";
 import { numberOption, textArg, textOption, UsageError } from "../command.ts";
 import { callExitCodeOf, EXIT } from "../exit-code.ts";
@@ -34,6 +34,11 @@ export const call: Command = {
       flags: "--isolation <class>",
       about: "at least this strong",
       choices: ["default", ...ISOLATION_CLASSES],
+    },
+    {
+      flags: "--network <policy>",
+      about: "what the task may reach",
+      choices: ["default", ...NETWORK_POLICIES],
     },
     { flags: "--sgx", about: "run with SGX" },
     {
@@ -83,6 +88,7 @@ function callOf(context: Context, invocation: Invocation): CallInput {
     gpus: numberOption(invocation, "gpus"),
     gpuMemory: numberOption(invocation, "gpuMemory"),
     isolation: textOption(invocation, "isolation") as CallInput["isolation"],
+    network: textOption(invocation, "network") as CallInput["network"],
     sgx: invocation.options["sgx"] === true ? true : undefined,
     session: textOption(invocation, "session"),
     path: textOption(invocation, "path"),

@@ -58,6 +58,7 @@ function warm(id: string, image: string, calls: number): LiveSandbox {
     image,
     isolation: "container",
     isolationWish: "default",
+    network: "default",
     sgx: false,
     tier: "hot",
     resources: { cpuMillis: 500, memoryBytes: 2 ** 27, gpuCount: 0, gpuMemoryBytes: 0 },

@@ -150,3 +150,16 @@ test("of a repeated field the last counts, and nothing reaches a prototype", () 
     task: { resources: resources(1000, 128) },
   });
 });
+
+test("the own extension of the network is read, and an unknown policy is a bad request that names the field", () => {
+  const read = (network: unknown) =>
+    parseExecutionRequest(Buffer.from(JSON.stringify({ id: "a/b:1", network })));
+  expect(read("egress")).toMatchObject({ type: "request", task: { network: "egress" } });
+  expect(read(null)).toMatchObject({ type: "request", task: { network: "default" } });
+  for (const wrong of ["host", 1, ["egress"]]) {
+    expect(read(wrong)).toMatchObject({
+      type: "bad",
+      message: expect.stringContaining("network must be") as string,
+    });
+  }
+});

@@ -1,4 +1,11 @@
-import { ExecutorError, isIsolationClass, type TaskSpec, withSgx } from "../../core/index.ts";
+import {
+  ExecutorError,
+  isIsolationClass,
+  isNetworkPolicy,
+  NETWORK_POLICIES,
+  type TaskSpec,
+  withSgx,
+} from "../../core/index.ts";
 import { FieldFault, isAbsent, isFields, readFlag, readResources } from "./resource-wish.ts";
 
 /** What the contract's 400 says, as a JSON string. */
@@ -41,6 +48,8 @@ export function readExecutionRequest(value: unknown): ExecutionRequest {
   if (sgx instanceof FieldFault) return faulty(sgx);
   const isolation = readIsolation(value["runtime"]);
   if (isolation instanceof FieldFault) return faulty(isolation);
+  const network = readNetwork(value["network"]);
+  if (network instanceof FieldFault) return faulty(network);
   const input = value["input"];
   if (!isAbsent(input) && typeof input !== "string") {
     return faulty(new FieldFault("input", "a string; an object is sent as its JSON text"));
@@ -48,7 +57,7 @@ export function readExecutionRequest(value: unknown): ExecutionRequest {
   if (isolation instanceof ExecutorError) return { type: "refused", error: isolation };
   return {
     type: "request",
-    task: { image, resources, network: "default", ...withSgx({ isolation, sgx: sgx === true }) },
+    task: { image, resources, network, ...withSgx({ isolation, sgx: sgx === true }) },
     input: isAbsent(input) ? NO_INPUT : Buffer.from(input, "utf8"),
   };
 }
@@ -59,6 +68,13 @@ function readIsolation(runtime: unknown): TaskSpec["isolation"] | FieldFault | E
   if (typeof runtime !== "string") return new FieldFault("runtime", "a string");
   if (isIsolationClass(runtime)) return runtime;
   return new ExecutorError("ISOLATION_UNAVAILABLE", { runtime: runtime.slice(0, 100) });
+}
+
+/** A field of our own: what the task may reach at most. */
+function readNetwork(network: unknown): TaskSpec["network"] | FieldFault {
+  if (isAbsent(network) || network === "" || network === "default") return "default";
+  if (typeof network === "string" && isNetworkPolicy(network)) return network;
+  return new FieldFault("network", `one of ${NETWORK_POLICIES.join(", ")}`);
 }
 
 function faulty(fault: FieldFault): ExecutionRequest {

@@ -12,6 +12,7 @@ import {
   isolation,
   isolationWish,
   mem,
+  networkWish,
   phases,
   taskPath,
   timeoutMs,
@@ -47,6 +48,7 @@ const taskQuery = {
   gpus: inQuery(gpus).optional(),
   gpuMemory: inQuery(gpuMemory).optional(),
   isolation: isolationWish.default("default"),
+  network: networkWish.default("default"),
 };
 
 export const callQuery = z
@@ -86,6 +88,7 @@ export const newRun = named(
       gpus: gpus.optional(),
       gpuMemory: gpuMemory.optional(),
       isolation: isolationWish.default("default"),
+      network: networkWish.default("default"),
       sgx: z.boolean().default(false),
       session: sessionId
         .optional()

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { problem } from "./problem.ts";
 import { named } from "./registry.ts";
-import { count, cpu, gpuMemory, gpus, image, isolationWish, mem } from "./shared.ts";
+import { count, cpu, gpuMemory, gpus, image, isolationWish, mem, networkWish } from "./shared.ts";
 
 /** A task, in the words of a call. */
 export const explainWish = named(
@@ -14,6 +14,7 @@ export const explainWish = named(
     gpus: gpus.optional(),
     gpuMemory: gpuMemory.optional(),
     isolation: isolationWish.default("default"),
+    network: networkWish.default("default"),
     sgx: z.boolean().default(false),
   }),
 );

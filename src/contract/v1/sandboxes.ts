@@ -1,6 +1,15 @@
 import * as z from "zod";
 import { named } from "./registry.ts";
-import { count, idText, isolation, isolationWish, phases, resources, taskResources } from "./shared.ts";
+import {
+  count,
+  idText,
+  isolation,
+  isolationWish,
+  networkWish,
+  phases,
+  resources,
+  taskResources,
+} from "./shared.ts";
 
 export const sandbox = named(
   "Sandbox",
@@ -13,6 +22,7 @@ export const sandbox = named(
     imageDigest: z.string().optional(),
     isolation: isolation.optional().describe("The class really reached, once it is known."),
     isolationWish,
+    network: networkWish,
     sgx: z.boolean(),
     tier: z.enum(["starting", "hot", "freezing", "frozen", "thawing", "stopping"]),
     resources: taskResources.describe("What it may use."),

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { DEFAULT_RESOURCES, ISOLATION_CLASSES, MEBIBYTE } from "../../core/index.ts";
+import { DEFAULT_RESOURCES, ISOLATION_CLASSES, MEBIBYTE, NETWORK_POLICIES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 
 /** A whole number that is not negative; the bound keeps `Number.MAX_SAFE_INTEGER` out of the description. */
@@ -40,6 +40,11 @@ export const isolation = z.enum(ISOLATION_CLASSES);
 export const isolationWish = z
   .enum(["default", ...ISOLATION_CLASSES])
   .describe("The isolation wanted at least; `default` is the driver's own.");
+
+/** What a task may reach at most; `default` stands for the operator's setting. */
+export const networkWish = z
+  .enum(["default", ...NETWORK_POLICIES])
+  .describe("What the task may reach; `default` is the host's own setting.");
 
 /** Cores, as the contract counts them: one decimal. */
 export const cpu = z

@@ -6,7 +6,7 @@ import type { Executor, SessionWish } from "../../../engine/executor.ts";
 /** What of a wish says which task is meant. */
 export type TaskWish = Pick<
   CallQuery,
-  "image" | "cpu" | "mem" | "gpus" | "gpuMemory" | "isolation" | "sgx" | "session"
+  "image" | "cpu" | "mem" | "gpus" | "gpuMemory" | "isolation" | "network" | "sgx" | "session"
 >;
 
 /**
@@ -21,7 +21,7 @@ export function toTask(wish: TaskWish, executor: Executor): TaskSpec {
   return {
     image: wish.image ?? base?.image ?? "",
     ...words(wish, base),
-    network: base?.network ?? "default",
+    network: wish.network === "default" ? (base?.network ?? "default") : wish.network,
     resources: resourcesOf(wish, base?.resources ?? DEFAULT_RESOURCES),
   };
 }

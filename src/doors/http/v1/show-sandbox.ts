@@ -11,6 +11,7 @@ export function showSandbox(view: SandboxView): Sandbox {
     ...(view.imageDigest === undefined ? {} : { imageDigest: view.imageDigest }),
     ...(view.isolation === undefined ? {} : { isolation: view.isolation }),
     isolationWish: view.task.isolation,
+    network: view.task.network,
     sgx: view.task.sgx,
     tier: view.tier,
     resources: view.task.resources,
