@@ -16,7 +16,7 @@ export function cores(millis: number): string {
 }
 
 export function duration(ms: number): string {
-  if (ms === 0) return "0 ms";
+  if (ms < 0.005) return "0 ms";
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 1000) return `${digits(ms)} ms`;
   const seconds = ms / 1000;

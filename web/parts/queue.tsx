@@ -11,7 +11,7 @@ export function Queue(): JSX.Element {
     <Card
       title="Waiting"
       about="Calls that have no slot yet, by task, and why."
-      aside={callers === 0 ? undefined : `${callers} calls`}
+      aside={callers === 0 ? undefined : callers === 1 ? "1 call" : `${callers.toLocaleString("en")} calls`}
     >
       {all.length === 0 ? (
         <Empty>Nothing waits. Calls that cannot run at once stand here, with the reason.</Empty>

@@ -4,7 +4,7 @@ import { clock, duration, shortId } from "../format.ts";
 import type { LastCall } from "../state/live.ts";
 import { lastCalls } from "../state/live.ts";
 import { runs } from "../state/runs.ts";
-import { Card, Empty } from "./card.tsx";
+import { Card, Empty, Scroll } from "./card.tsx";
 import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
@@ -37,22 +37,24 @@ export function Runs(): JSX.Element {
       {lines.length === 0 ? (
         <Empty>No call has ended since this page was opened, and no run is recorded.</Empty>
       ) : (
-        <table>
-          <thead>
-            <tr>
-              {["Run", "Image", "Ended as", "Start", "Waited", "Took"].map((name) => (
-                <th key={name} scope="col" class={name === "Waited" || name === "Took" ? "num" : ""}>
-                  {name}
-                </th>
+        <Scroll label="The last runs">
+          <table>
+            <thead>
+              <tr>
+                {["Run", "Ended", "Image", "Outcome", "Start", "Waited", "Took"].map((name) => (
+                  <th key={name} scope="col" class={name === "Waited" || name === "Took" ? "num" : ""}>
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {lines.map((line) => (
+                <Row key={line.id} line={line} />
               ))}
-            </tr>
-          </thead>
-          <tbody>
-            {lines.map((line) => (
-              <Row key={line.id} line={line} />
-            ))}
-          </tbody>
-        </table>
+            </tbody>
+          </table>
+        </Scroll>
       )}
     </Card>
   );
@@ -93,12 +95,15 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
   return (
     <tr>
       <th scope="row">
-        <code title={id}>{shortId(id)}</code> <small>{clock(at)}</small>
+        <code title={id}>{shortId(id)}</code>
       </th>
+      <td data-label="Ended">
+        <time>{clock(at)}</time>
+      </td>
       <td data-label="Image">
         <span class="name">{image}</span>
       </td>
-      <td data-label="Ended as">
+      <td data-label="Outcome">
         <span class={`tier ${state}`} title={why}>
           <Glyph name={SIGNS[state]} /> {state} {how}
         </span>

@@ -76,7 +76,9 @@ function Row({ sandbox }: { readonly sandbox: LiveSandbox }): JSX.Element {
           <Glyph name={SIGNS[tier]} /> {tier}
         </span>
       </td>
-      <td data-label="Class">{isolation ?? `${isolationWish}?`}</td>
+      <td data-label="Class">
+        {isolation ?? (isolationWish === "default" ? "–" : `wants ${isolationWish}`)}
+      </td>
       <td data-label="Cores" class="num">
         {cores(resources.cpuMillis)}
       </td>
