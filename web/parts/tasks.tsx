@@ -133,11 +133,10 @@ function Acts({ sandbox }: { readonly sandbox: LiveSandbox }): JSX.Element {
 
 /** What is special about it; nothing for most. */
 function traitsOf(sandbox: LiveSandbox): string {
-  const { sgx, gpuIds, warnings } = sandbox;
-  const network = "network" in sandbox && typeof sandbox.network === "string" ? sandbox.network : undefined;
+  const { network, sgx, gpuIds, warnings } = sandbox;
   return [
     sandbox.id.slice(0, 10),
-    ...(network === undefined || network === "default" ? [] : [`network ${network}`]),
+    ...(network === "default" ? [] : [`network ${network}`]),
     ...(sgx ? ["SGX"] : []),
     ...(sandbox.sessions === 0
       ? []
