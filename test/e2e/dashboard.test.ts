@@ -164,6 +164,8 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
 
   test("V: limits can be changed on the page; what is refused is said and changes nothing", async () => {
     await page.getByRole("button", { name: "Limits" }).click();
+    await page.getByLabel("Calls that may wait").waitFor();
+    expect(await page.getByRole("spinbutton").count()).toBe(6);
     await page.getByLabel("Cores for tasks").fill("-1");
     // The browser would keep it back; what the daemon says of it is what is wanted.
     await page.locator("dialog form").evaluate((form: unknown) => {

@@ -11,7 +11,7 @@ const KEYS = [
   { key: "cpu", name: "Cores for tasks" },
   { key: "mem", name: "Memory for tasks" },
   { key: "timeout", name: "Idle time of a warm task" },
-  { key: "tasks.queue_limit", name: "Calls that may wait" },
+  { key: "tasks.queue", name: "Calls that may wait" },
   { key: "tasks.queue_timeout_s", name: "Longest wait" },
   { key: "tasks.run_timeout_s", name: "Longest call" },
 ] as const;
