@@ -1,5 +1,5 @@
 import type { Clock, LogTail, Sandbox, SandboxId } from "../core/index.ts";
-import { withDeadline } from "../std/index.ts";
+import { orAbort, withDeadline } from "../std/index.ts";
 
 /** What is kept of one sandbox, and of how many; the oldest is forgotten first. */
 const KEPT_BYTES = 64 * 1024;
@@ -21,7 +21,8 @@ export class LastWords {
     try {
       const tail = await withDeadline(
         { ms: READ_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: this.#clock },
-        (signal) => sandbox.tailLog(KEPT_BYTES, signal),
+        // A removal must not hang on a driver that minds no signal.
+        (signal) => orAbort(sandbox.tailLog(KEPT_BYTES, signal), signal),
       );
       this.#tails.set(sandboxId, tail);
       const [oldest] = this.#tails.keys();

@@ -1,3 +1,4 @@
+import type { HearthClient } from "../../client/index.ts";
 import type { Command } from "../command.ts";
 import { numberOption, textArg } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
@@ -14,12 +15,14 @@ export const logs: Command = {
     { flags: "-f, --follow", about: "go on with what comes, until the task ends" },
     { flags: "--tail <lines>", about: "at most this many of the last lines" },
   ],
+  details:
+    "With its whole id also what a task printed last that died or ran out of time, for a while after it is gone.",
   examples: ["hearth logs echo", "hearth logs -f --tail 10 01j9"],
   async run(context, invocation) {
     const { io, isJson, signal } = context;
     const client = context.connect();
     const lines = numberOption(invocation, "tail");
-    const { id } = await findSandbox(client, textArg(invocation.args[0]) ?? "", signal);
+    const id = await idOf(client, textArg(invocation.args[0]) ?? "", signal);
     const { text, isTruncated } = await client.logs(id, { tailBytes: DEFAULT_TAIL_BYTES, signal });
     const tail = lines === undefined ? text : lastLines(text, lines);
     const isFollowed = invocation.options["follow"] === true;
@@ -34,6 +37,12 @@ export const logs: Command = {
     return EXIT.done.code;
   },
 };
+
+/** A whole id is taken as it is: the daemon keeps the last output of a task that died for a while after it is gone. */
+async function idOf(client: HearthClient, text: string, signal: AbortSignal): Promise<string> {
+  if (/^[0-9a-z]{26}$/.test(text)) return text;
+  return (await findSandbox(client, text, signal)).id;
+}
 
 function lastLines(text: string, count: number): string {
   if (count <= 0) return "";
