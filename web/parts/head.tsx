@@ -91,7 +91,7 @@ function Status(): JSX.Element {
       <Glyph
         name={tone === "good" ? "dot" : tone === "quiet" ? "ring" : tone === "warn" ? "bars" : "cross"}
       />
-      <b>{word}</b> <span>{text}</span>
+      <b>{word}</b> <span title={text}>{text}</span>
     </p>
   );
 }
