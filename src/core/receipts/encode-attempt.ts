@@ -1,5 +1,5 @@
 import type { TaskSpec } from "../task/task-spec.ts";
-import type { AttemptEntry, PhasesUs } from "./entry.ts";
+import type { PhasesUs } from "./entry.ts";
 import { ATTEMPT_PHASES } from "./entry.ts";
 
 /** What all attempts in one sandbox, or for one task without one, have in common. */
@@ -56,23 +56,28 @@ export function factsText(facts: AttemptFacts): FactsText {
   };
 }
 
-/** What differs from attempt to attempt. */
-export type AttemptValues = Pick<
-  AttemptEntry,
-  | "seq"
-  | "id"
-  | "door"
-  | "start"
-  | "used"
-  | "acceptedAtUs"
-  | "wallUs"
-  | "phasesUs"
-  | "end"
-  | "status"
-  | "error"
-  | "exitCode"
-  | "signal"
->;
+/** What differs from attempt to attempt; `undefined` is left out of the text. */
+export interface AttemptValues {
+  readonly seq: number;
+  readonly id: string;
+  readonly door: string;
+  readonly start: string | undefined;
+  readonly used: {
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly cpuUs: number | undefined;
+    readonly memoryPeakBytes: number | undefined;
+    readonly reading: string;
+  };
+  readonly acceptedAtUs: number;
+  readonly wallUs: number;
+  readonly phasesUs: PhasesUs;
+  readonly end: string;
+  readonly status: number | undefined;
+  readonly error: string | undefined;
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+}
 
 /** The canonical text of an attempt, put together from what is ready; the same as `canonical` gives, at a fraction of its cost. */
 export function encodeAttempt(values: AttemptValues, facts: FactsText): string {
