@@ -94,14 +94,6 @@ export type {
 } from "./ports/observer.ts";
 export { CALL_ENDS, ENGINE_VERBS, joinObservers, NO_OBSERVER } from "./ports/observer.ts";
 export type {
-  AttemptFilter,
-  AttemptLimits,
-  AttemptLog,
-  AttemptLogState,
-  Receipt,
-  ReceiptKey,
-} from "./ports/receipts.ts";
-export type {
   NewRun,
   RunEnd,
   RunEnding,
@@ -110,25 +102,7 @@ export type {
   RunRecord,
   RunStore,
 } from "./ports/records.ts";
-export type { SandboxUse, UseSink } from "./ports/sandbox-use.ts";
-export type { AttemptTimes, StartTimes } from "./receipts/attempt-phases.ts";
-export { attemptPhases } from "./receipts/attempt-phases.ts";
-export type { CanonicalValue } from "./receipts/canonical.ts";
-export { canonical } from "./receipts/canonical.ts";
-export type { AttemptFacts, AttemptValues, FactsText } from "./receipts/encode-attempt.ts";
-export { attemptFacts, encodeAttempt, factsText } from "./receipts/encode-attempt.ts";
-export type {
-  AttemptEntry,
-  AttemptPhase,
-  Booked,
-  ChainEntry,
-  Checkpoint,
-  MarkEntry,
-  PhasesUs,
-  Reading,
-  Used,
-} from "./receipts/entry.ts";
-export { ATTEMPT_PHASES, READINGS } from "./receipts/entry.ts";
+export type { Reading, SandboxUse, UseSink } from "./ports/sandbox-use.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";

@@ -1,4 +1,9 @@
-import type { Reading } from "../receipts/entry.ts";
+/**
+ * How the use of a call was found. `own`: the sandbox's counters before and after, with no other call in it. `shared`: other calls
+ * ran in it meanwhile, or ended before the counters were read again; the difference is shared out by the time that each ran.
+ * `none`: the counters could not be read.
+ */
+export type Reading = "own" | "shared" | "none";
 
 /** Takes what a measured call has used. */
 export interface UseSink {
