@@ -11,31 +11,41 @@ export function checkTask(
   reports: readonly ClassReport[],
   networks?: NetworkReport,
 ): ExecutorError | undefined {
-  const offered = reports.filter(({ state }) => state !== "unusable").map(({ isolation }) => isolation);
+  return (
+    classRefusal(task, reports) ?? networkRefusal(task, networks) ?? sizeRefusal(task.resources, capacity)
+  );
+}
+
+function classRefusal(task: TaskSpec, reports: readonly ClassReport[]): ExecutorError | undefined {
   const conflict = sgxConflict(task);
   if (conflict !== undefined) return conflict;
+  const offered = reports.filter(({ state }) => state !== "unusable").map(({ isolation }) => isolation);
   if (task.sgx && !offered.includes("sgx")) return sgxRefusal(offered, reports);
   const asked = task.isolation === "default" ? reports[0]?.isolation : task.isolation;
-  if (asked !== undefined && !offered.includes(asked)) return isolationRefusal(asked, reports);
-  if (task.network !== "default" && networks !== undefined && !networks.offered.includes(task.network)) {
-    const { offered: policies, reasons } = networks;
-    return new ExecutorError("NETWORK_UNAVAILABLE", {
-      network: task.network,
-      offered: policies,
-      reason:
-        reasons.find((one) => one.startsWith(`${task.network} is`)) ?? reasons[0] ?? "it is not offered",
-    });
-  }
-  if (fits(task.resources, capacity)) return undefined;
-  return task.resources.cpuMillis > capacity.cpuMillis
+  return asked === undefined || offered.includes(asked) ? undefined : isolationRefusal(asked, reports);
+}
+
+function networkRefusal(
+  { network }: TaskSpec,
+  networks: NetworkReport | undefined,
+): ExecutorError | undefined {
+  if (network === "default" || networks === undefined || networks.offered.includes(network)) return undefined;
+  const { offered, reasons } = networks;
+  const reason = reasons.find((one) => one.startsWith(`${network} is`)) ?? reasons[0] ?? "it is not offered";
+  return new ExecutorError("NETWORK_UNAVAILABLE", { network, offered, reason });
+}
+
+function sizeRefusal(wish: Amounts, capacity: Amounts): ExecutorError | undefined {
+  if (fits(wish, capacity)) return undefined;
+  return wish.cpuMillis > capacity.cpuMillis
     ? new ExecutorError("RESOURCES_EXCEED_LIMIT", {
         field: "resource.cpu",
-        asked: task.resources.cpuMillis / 1000,
+        asked: wish.cpuMillis / 1000,
         limit: capacity.cpuMillis / 1000,
       })
     : new ExecutorError("RESOURCES_EXCEED_LIMIT", {
         field: "resource.mem",
-        asked: task.resources.memoryBytes / MEBIBYTE,
+        asked: wish.memoryBytes / MEBIBYTE,
         limit: Math.floor(capacity.memoryBytes / MEBIBYTE),
       });
 }

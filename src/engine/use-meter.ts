@@ -127,7 +127,8 @@ export class UseMeter implements SandboxUse {
     if (this.#isReading || this.#isEnded) return;
     this.#isReading = true;
     this.#host.readings += 1;
-    void this.#take();
+    // It ends by itself, whatever happens.
+    this.#take().catch(() => undefined);
   }
 
   async #take(): Promise<void> {

@@ -42,24 +42,30 @@ export function readExecutionRequest(value: unknown): ExecutionRequest {
   const image = value["id"];
   if (typeof image !== "string" || image === "") return { type: "bad", message: BAD_REQUEST_TEXT };
   if (image.length > ID_LIMIT) return faulty(new FieldFault("id", `at most ${ID_LIMIT} characters long`));
-  const resources = readResources(value);
-  if (resources instanceof FieldFault) return faulty(resources);
-  const sgx = readFlag(value, ["use_sgx", "useSgx"], "");
-  if (sgx instanceof FieldFault) return faulty(sgx);
-  const isolation = readIsolation(value["runtime"]);
-  if (isolation instanceof FieldFault) return faulty(isolation);
-  const network = readNetwork(value["network"]);
-  if (network instanceof FieldFault) return faulty(network);
+  const task = readTask(image, value);
+  if (task instanceof FieldFault) return faulty(task);
   const input = value["input"];
   if (!isAbsent(input) && typeof input !== "string") {
     return faulty(new FieldFault("input", "a string; an object is sent as its JSON text"));
   }
-  if (isolation instanceof ExecutorError) return { type: "refused", error: isolation };
-  return {
-    type: "request",
-    task: { image, resources, network, ...withSgx({ isolation, sgx: sgx === true }) },
-    input: isAbsent(input) ? NO_INPUT : Buffer.from(input, "utf8"),
-  };
+  if (task instanceof ExecutorError) return { type: "refused", error: task };
+  return { type: "request", task, input: isAbsent(input) ? NO_INPUT : Buffer.from(input, "utf8") };
+}
+
+function readTask(
+  image: string,
+  value: Readonly<Record<string, unknown>>,
+): TaskSpec | FieldFault | ExecutorError {
+  const resources = readResources(value);
+  if (resources instanceof FieldFault) return resources;
+  const sgx = readFlag(value, ["use_sgx", "useSgx"], "");
+  if (sgx instanceof FieldFault) return sgx;
+  const isolation = readIsolation(value["runtime"]);
+  if (isolation instanceof FieldFault) return isolation;
+  const network = readNetwork(value["network"]);
+  if (network instanceof FieldFault) return network;
+  if (isolation instanceof ExecutorError) return isolation;
+  return { image, resources, network, ...withSgx({ isolation, sgx: sgx === true }) };
 }
 
 /** `container` is the contract's word for whatever this host's driver does by itself. */

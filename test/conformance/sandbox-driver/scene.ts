@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import type {
   ExecutorError,
   ResolvedImage,
-  TaskResources,
   Sandbox,
   SandboxDriver,
   SandboxSpec,
+  TaskResources,
   TaskSpec,
 } from "../../../src/core/index.ts";
 import { asId, MEBIBYTE, taskKey } from "../../../src/core/index.ts";

@@ -1,7 +1,7 @@
 import { toProblem } from "../../../contract/problem.ts";
 import type { Verdict } from "../../../contract/v1/explain.ts";
 import type { SandboxId } from "../../../core/index.ts";
-import type { Executor, Verdict as EngineVerdict } from "../../../engine/executor.ts";
+import type { Verdict as EngineVerdict, Executor } from "../../../engine/executor.ts";
 import { sendJson } from "../answer/send-json.ts";
 import { toTask } from "../calls/to-task.ts";
 import type { Handler } from "./handler.ts";
