@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import Docker from "dockerode";
 import { expect } from "vitest";
 import { LABEL, ownerLabel } from "../../src/drivers/docker/container/labels.ts";
@@ -9,6 +8,7 @@ import type { Judged } from "./judge.ts";
 import { poll } from "./poll.ts";
 import type { PrivateEngine, PrivateEngineOptions } from "./private-engine.ts";
 import { openPrivateEngine } from "./private-engine.ts";
+import { rangeOf } from "./range-of.ts";
 import type { DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
 
@@ -144,15 +144,14 @@ async function furnish(engine: PrivateEngine): Promise<FaultHost> {
   };
 }
 
-/** Each daemon cuts its networks from a range of its own: other engines of this machine have theirs. */
+/** What the lives of one owner share, its range included: sandboxes outside of it would not be taken over. */
 function configOf(config: string, section: string, owner: string, networksAhead: number): string {
-  const range = `10.${randomInt(100, 200)}.${randomInt(0, 16) * 16}.0/20`;
   const tasks = config.includes("tasks:") ? "" : "tasks: {stop_grace_s: 1, refresh_images: false}";
   return `driver: docker
 cpu: 2
 mem: 1024
 ${tasks}
-docker: {network_range: ${range}, networks_ahead: ${networksAhead}, owner: ${owner}${section === "" ? "" : `, ${section}`}}
+docker: {network_range: ${rangeOf(owner, 20)}, networks_ahead: ${networksAhead}, owner: ${owner}${section === "" ? "" : `, ${section}`}}
 ${config}
 `;
 }

@@ -1,9 +1,9 @@
-import { randomInt } from "node:crypto";
 import Docker from "dockerode";
 import { freshName } from "./fresh-name.ts";
 import { buildTaskImage } from "./images.ts";
 import type { PrivateEngine, PrivateEngineOptions } from "./private-engine.ts";
 import { openPrivateEngine } from "./private-engine.ts";
+import { rangeOf } from "./range-of.ts";
 import { outputOf } from "./run-program.ts";
 import type { Daemon, DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
@@ -85,19 +85,11 @@ async function startOn(engine: PrivateEngine, options: DaemonOptions): Promise<H
   const env = {
     DOCKER_HOST: `unix://${engine.socketPath}`,
     HEARTH_DOCKER_OWNER: owner,
-    HEARTH_DOCKER_NETWORK_RANGE: someRange(),
+    HEARTH_DOCKER_NETWORK_RANGE: rangeOf(owner, 24),
     ...options.env,
   };
   const daemon = await startDaemon({ ...options, env });
   return Object.assign(daemon, { owner });
-}
-
-/**
- * Room for 32 task networks. Engines do not know of each other's, so that two daemons on two engines of one machine, which is
- * what tests that run side by side are, could otherwise cut the same network twice.
- */
-function someRange(): string {
-  return `10.${randomInt(64, 192)}.${randomInt(256)}.0/24`;
 }
 
 async function look(
