@@ -172,7 +172,7 @@ class Start {
   /** A sandbox made ahead, a bare network made ahead, or a network made now. */
   async #place(signal: AbortSignal): Promise<NetworkPlace> {
     if (this.#taken === undefined) {
-      const made = this.#world.maker.makeNetwork(this.#world.rules.resolve(this.#spec.task.network));
+      const made = this.#world.pool.make(this.#world.rules.resolve(this.#spec.task.network));
       const network = await orAbort(made, signal, (late) =>
         this.#world.pool.discard({ type: "network", network: late }),
       );

@@ -91,7 +91,7 @@ class Test {
       this.#sortOut(await engine.runtimes(signal));
       if (this.#untold.size === 0) return;
       const open = await orAbort(doors(), signal);
-      network = pool.takeBare(maker.defaultPolicy) ?? (await maker.makeNetwork(maker.defaultPolicy));
+      network = pool.takeBare(maker.defaultPolicy) ?? (await pool.make(maker.defaultPolicy));
       const targets = probeTargets(open, network.subnet, engine.isLocal);
       await this.#lookAtAll({ architecture, network, targets }, letPoolWork, signal);
     } catch (thrown) {

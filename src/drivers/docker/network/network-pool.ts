@@ -3,6 +3,7 @@ import { backoffMs, Scope, sleep } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
+import { RangeUsedUp } from "./subnets.ts";
 
 /** Networks without a container kept of each policy: a start that finds no sandbox saves a third with one. */
 const BARE_NETWORKS_AHEAD = 4;
@@ -43,6 +44,8 @@ export class NetworkPool implements AsyncDisposable {
   /** Removals that wait for a quiet moment. */
   readonly #surplus: (() => Promise<void>)[] = [];
   readonly #scope = new Scope();
+  /** The step that was begun last; never rejects. */
+  #atWork: Promise<unknown> = Promise.resolve();
   #starts = 0;
   #lastStartMs = Number.NEGATIVE_INFINITY;
   #wake: () => void = () => undefined;
@@ -87,6 +90,38 @@ export class NetworkPool implements AsyncDisposable {
   takeBare(policy: NetworkPolicy): TaskNetwork | undefined {
     const at = this.#bare.findIndex((network) => network.policy === policy);
     return at < 0 ? undefined : this.#bare.splice(at, 1)[0];
+  }
+
+  /**
+   * Makes a network now, for its caller. Where the range has no room left, what is kept ahead or waits to be removed gives way.
+   *
+   * @throws as {@link NetworkMaker.makeNetwork}.
+   */
+  async make(policy: NetworkPolicy): Promise<TaskNetwork> {
+    try {
+      return await this.#maker.makeNetwork(policy);
+    } catch (thrown) {
+      if (!(thrown instanceof RangeUsedUp)) throw thrown;
+      // It may be making the last one, or be giving one back.
+      await this.#atWork;
+      const bare = this.takeBare(policy);
+      if (bare !== undefined) return bare;
+      await this.#giveWay(policy);
+      return await this.#maker.makeNetwork(policy);
+    }
+  }
+
+  async #giveWay(policy: NetworkPolicy): Promise<void> {
+    const isOfSandboxes = policy === this.#maker.defaultPolicy;
+    const sandbox = isOfSandboxes ? (this.#used.shift() ?? this.#fresh.shift()) : undefined;
+    if (sandbox !== undefined) this.discard({ type: "sandbox", sandbox });
+    await this.#removeSurplus();
+  }
+
+  async #removeSurplus(): Promise<void> {
+    for (let removal = this.#surplus.shift(); removal !== undefined; removal = this.#surplus.shift()) {
+      await this.#attempt(removal);
+    }
   }
 
   /** Sandboxes are made of the default policy only. */
@@ -143,12 +178,8 @@ export class NetworkPool implements AsyncDisposable {
     for (const network of this.#bare.splice(0)) this.discard({ type: "network", network });
     this.#surplus.push(() => this.#maker.unanswered.remove());
     // Four at a time: the engine takes its network lock one by one anyhow.
-    const work = async (): Promise<void> => {
-      for (let removal = this.#surplus.shift(); removal !== undefined; removal = this.#surplus.shift()) {
-        await this.#attempt(removal);
-      }
-    };
-    await boundedWork(Promise.all([work(), work(), work(), work()]), AbortSignal.abort(), CLOSE_MS);
+    const work = Promise.all([1, 2, 3, 4].map(() => this.#removeSurplus()));
+    await boundedWork(work, AbortSignal.abort(), CLOSE_MS);
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
@@ -167,7 +198,9 @@ export class NetworkPool implements AsyncDisposable {
         });
         continue;
       }
-      failures = (await this.#attempt(step)) ? 0 : failures + 1;
+      const attempt = this.#attempt(step);
+      this.#atWork = attempt;
+      failures = (await attempt) ? 0 : failures + 1;
       // The engine answers: whatever it had not answered before is there by now, or soon.
       if (failures === 0) await this.#removeUnanswered();
       if (failures > 0) await sleep(backoffMs(RETRY, failures, Math.random()), signal);

@@ -13,6 +13,14 @@ export interface Subnet {
 /** Of each task network. */
 export const SUBNET_BITS = 29;
 
+/** There is no free subnet left, for now: what is made ahead may give way. */
+export class RangeUsedUp extends ExecutorError {
+  constructor(whole: Range) {
+    const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(whole)} is in use`;
+    super("ENGINE_FAILED", { reason });
+  }
+}
+
 /**
  * Cuts a range into task networks. Synchronous, so that two makers at once never get the same; goes round the range before
  * it hands one out again, so that nothing on the host still remembers its last user.
@@ -39,7 +47,7 @@ export class Subnets {
 
   /**
    * @param inUse further ranges that are taken at this moment.
-   * @throws {@link ExecutorError} ENGINE_FAILED when the range has no free subnet left.
+   * @throws {@link RangeUsedUp} when the range has no free subnet left.
    */
   take(inUse: readonly Range[] = []): Subnet {
     const foreign = [...this.#foreign, ...inUse];
@@ -51,8 +59,7 @@ export class Subnets {
       this.#taken.add(slot);
       return subnet;
     }
-    const reason = `every /${SUBNET_BITS} of the task network range ${formatRange(this.whole)} is in use`;
-    throw new ExecutorError("ENGINE_FAILED", { reason });
+    throw new RangeUsedUp(this.whole);
   }
 
   release(range: Range): void {
