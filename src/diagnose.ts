@@ -10,6 +10,7 @@ import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { classFindings } from "./diagnose-classes.ts";
 import { gpuFindings } from "./diagnose-gpus.ts";
+import { networkFindings } from "./diagnose-networks.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
 import { openProcessDriver } from "./drivers/process/index.ts";
@@ -76,7 +77,8 @@ async function dockerClasses(config: Config, signal: AbortSignal): Promise<Findi
   const identity = { ownerId: `doctor-${process.pid}`, instanceId: "doctor" };
   const alone = { ...config, driver: "docker", docker: { ...config.docker, networks_ahead: 0 } } as const;
   await using driver = await openDriver(alone, identity, silentLog, signal, doorsOf(config));
-  return classFindings(await driver.probe(signal));
+  const classes = classFindings(await driver.probe(signal));
+  return [...classes, ...networkFindings(driver.networks())];
 }
 
 /** Where a daemon with this configuration listens, or would. */
@@ -110,6 +112,7 @@ async function processFindings(
       { area: "isolate", state, text: `${isFallback ? "where no engine answers, " : ""}${detail}` },
       ...warnings.map((text): Finding => ({ area: "isolate", state: "limited", text })),
       ...classes,
+      ...networkFindings(driver.networks()),
     ];
   } catch (error) {
     signal.throwIfAborted();

@@ -25,14 +25,13 @@ function classRefusal(task: TaskSpec, reports: readonly ClassReport[]): Executor
   return asked === undefined || offered.includes(asked) ? undefined : isolationRefusal(asked, reports);
 }
 
-function networkRefusal(
-  { network }: TaskSpec,
-  networks: NetworkReport | undefined,
-): ExecutorError | undefined {
-  if (network === "default" || networks === undefined || networks.offered.includes(network)) return undefined;
-  const { offered, reasons } = networks;
-  const reason = reasons.find((one) => one.startsWith(`${network} is`)) ?? reasons[0] ?? "it is not offered";
-  return new ExecutorError("NETWORK_UNAVAILABLE", { network, offered, reason });
+/** Also for calls that ask for nothing: a default that is not on offer here fails before an image is pulled for it. */
+function networkRefusal({ network }: TaskSpec, report: NetworkReport | undefined): ExecutorError | undefined {
+  const policy = network === "default" ? report?.default : network;
+  if (policy === undefined || report === undefined || report.offered.includes(policy)) return undefined;
+  const { offered, reasons } = report;
+  const reason = reasons.find((one) => one.startsWith(`${policy} is`)) ?? reasons[0] ?? "it is not offered";
+  return new ExecutorError("NETWORK_UNAVAILABLE", { network: policy, offered, reason });
 }
 
 function sizeRefusal(wish: Amounts, capacity: Amounts): ExecutorError | undefined {

@@ -12,6 +12,7 @@ import type {
   IsolationClass,
   LogChunk,
   LogTail,
+  NetworkReport,
   PullProgress,
   Resources,
   RunId,
@@ -173,6 +174,8 @@ export interface ExecutorView {
   readonly capabilities: DriverCapabilities;
   /** Every class that is built in or configured, usable or not; the first is what `default` means. */
   readonly classes: readonly ClassReport[];
+  /** What tasks may be let reach here, and why not more. */
+  readonly networks: NetworkReport;
   readonly host: HostCapacity;
   readonly usage: HostUsage;
   /** What tasks may hold in all, and what they hold now (frozen sandboxes hold memory and cards only). */

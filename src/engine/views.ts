@@ -17,6 +17,7 @@ export function viewOfExecutor(
     driver: driver.name,
     capabilities: driver.capabilities,
     classes: driver.classes(),
+    networks: driver.networks(),
     host: host.capacity,
     usage: host.usage(),
     capacity: books.capacity,

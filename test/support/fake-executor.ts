@@ -175,6 +175,7 @@ export class FakeExecutor implements Executor {
       driver: "fake",
       capabilities: { isolation: ["container"], canFreeze: true, canAdopt: false },
       classes: this.classes,
+      networks: { default: "internal", offered: ["none", "internal"], isFiltered: true, reasons: [] },
       host: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
       usage: { cpuPercent: 12.345, memoryPercent: 50, memoryAvailableBytes: 4096 * MEBIBYTE },
       capacity: this.capacity,

@@ -19,6 +19,7 @@ const HOST: Host = {
   driver: "docker",
   isolation: ["container"],
   classes: [],
+  networks: { default: "internal", offered: ["none", "internal"], isFiltered: true, reasons: [] },
   canFreeze: true,
   canAdopt: true,
   cpuMillis: 4000,

@@ -1,8 +1,9 @@
 import * as z from "zod";
-import { DOOR_NAMES } from "../../core/index.ts";
+import { DOOR_NAMES, NETWORK_POLICIES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { count, isolation, resources } from "./shared.ts";
 
+const networkPolicy = z.enum(NETWORK_POLICIES);
 const limitKind = z.enum(["cpu", "memory", "pids"]);
 
 export const executorState = z.enum(["running", "pausing", "paused", "draining"]);
@@ -33,6 +34,21 @@ export const classReport = named(
       })
       .optional()
       .describe("What its probe saw; absent until one came far enough."),
+  }),
+);
+
+export const networkReport = named(
+  "NetworkReport",
+  "What tasks may be let reach on this host, and whether something holds them to it.",
+  z.object({
+    default: networkPolicy
+      .optional()
+      .describe("For calls that ask for nothing; absent where nothing holds tasks to any policy."),
+    offered: z.array(networkPolicy).describe("What calls may ask for."),
+    isFiltered: z
+      .boolean()
+      .describe("Whether rules keep tasks from this host's services, private networks and cloud metadata."),
+    reasons: z.array(z.string()).describe("Why a policy is not on offer, or what is not enforced."),
   }),
 );
 
@@ -70,6 +86,7 @@ export const host = named(
     classes: z
       .array(classReport)
       .describe("Every class that is built in or configured; the first is what `default` means."),
+    networks: networkReport,
     canFreeze: z.boolean(),
     canAdopt: z.boolean().describe("Whether warm sandboxes outlive the daemon."),
     cpuMillis: count.describe("All CPU of the host, in thousandths of a core."),

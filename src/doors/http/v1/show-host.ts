@@ -1,4 +1,5 @@
 import type { Gpu, Host } from "../../../contract/v1/host.ts";
+import type { NetworkReport } from "../../../core/index.ts";
 import type { GpuView } from "../../../engine/gpu-cards.ts";
 import type { DoorParts } from "../parts.ts";
 import { showClass } from "./show-class.ts";
@@ -13,6 +14,7 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     driver: view.driver,
     isolation: [...capabilities.isolation],
     classes: view.classes.map(showClass),
+    networks: showNetworks(view.networks),
     canFreeze: capabilities.canFreeze,
     canAdopt: capabilities.canAdopt,
     cpuMillis: host.cpuMillis,
@@ -29,6 +31,15 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     running: view.running,
     waiting: view.waiting,
     sandboxes: view.sandboxes,
+  };
+}
+
+function showNetworks({ default: fallback, offered, isFiltered, reasons }: NetworkReport): Host["networks"] {
+  return {
+    ...(fallback === undefined ? {} : { default: fallback }),
+    offered: [...offered],
+    isFiltered,
+    reasons: [...reasons],
   };
 }
 
