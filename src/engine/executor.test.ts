@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { record, task, testExecutor } from "../../test/support/test-executor.ts";
 import { settle } from "../../test/support/virtual-clock.ts";
+import type { ExecutorError } from "../core/errors.ts";
 import { amountsOf, asId, NO_RESOURCES } from "../core/index.ts";
 
 describe("a call", () => {
@@ -101,6 +102,20 @@ describe("a call", () => {
     expect(driver.started.length).toBeLessThanOrEqual(8);
     expect(errors.every((error) => error instanceof Error)).toBe(true);
     expect(errors.at(-1)).toMatchObject({ code: "START_BACKOFF" });
+  });
+
+  test("what is not there is said each time, with its own code: nobody is told to try later", async () => {
+    const { executor, driver, clock } = await testExecutor();
+    driver.missing.add("a");
+    const codes: string[] = [];
+    for (let at = 0; at < 10; at += 1) {
+      const call = record(executor, task("a"));
+      await clock.advance(100);
+      codes.push((call.error as ExecutorError).code);
+    }
+    expect(codes).toEqual(codes.map(() => "IMAGE_NOT_FOUND"));
+    // Its registry is asked ever more seldom all the same.
+    expect(driver.resolved.length).toBeLessThanOrEqual(3);
   });
 
   test("C1: an engine that is away is not held against a task: it starts at once when the engine is back", async () => {

@@ -205,8 +205,7 @@ export class TaskLine {
       this.supply();
       return;
     }
-    // An engine that is away, or a full disk, says nothing about the task: it must start at once when the host is well again.
-    if (failure.spec.kind !== "infrastructure") {
+    if (isHeldAgainst(failure)) {
       this.#failures = afterFailure(this.#failures, this.#context.clock.nowMs());
       this.#lastFailure = failure;
     }
@@ -271,9 +270,12 @@ export class TaskLine {
     const leftMs = backoffLeftMs(this.#failures, this.#context.clock.nowMs());
     if (leftMs <= 0) return { type: "start" };
     if (serving + admitting > 0) return { type: "wait" };
+    // Trying later would not help whoever asked for what is not there, and must not look as if it did.
+    const last = this.#lastFailure;
+    if (last?.spec.retry === "never") return { type: "refused", error: last };
     const retryAfterMs = Math.ceil(leftMs);
     const failures = this.#failures?.count;
-    const reason = this.#lastFailure?.message;
+    const reason = last?.message;
     return {
       type: "refused",
       error: new ExecutorError("START_BACKOFF", { retryAfterMs, failures, reason }),
@@ -358,6 +360,14 @@ const NEWEST_WEIGHT = 0.2;
 
 /** A task that has not been tried for this long per failure, up to ten, starts with a clean slate. */
 const FORGET_FAILURES_MS = 60_000;
+
+/**
+ * Whether a failed start is a reason to wait with the next. An engine that is away, or a full disk, says nothing about the task:
+ * it must start at once when the host is well again. A name that is wrong costs nothing to look at again.
+ */
+function isHeldAgainst({ spec, code }: ExecutorError): boolean {
+  return spec.kind !== "infrastructure" && code !== "IMAGE_NAME_INVALID" && code !== "TASK_NOT_FOUND";
+}
 
 function nobodyWaits(): ExecutorError {
   return new ExecutorError("CALL_CANCELLED", { reason: "nobody waits for it any more" });

@@ -42,8 +42,9 @@ async function follow(
       last = event.id;
     }
   } catch (error) {
-    const isBroken = error instanceof HearthError ? error.code === "UNREACHABLE" : error instanceof TypeError;
-    if (last === undefined || !isBroken) throw error;
+    // A connection that breaks shows itself in as many ways as there are; what the daemon itself refuses is its answer.
+    const isAnswer = error instanceof HearthError && error.code !== "UNREACHABLE";
+    if (last === undefined || isAnswer || signal.aborted) throw error;
   }
   return last;
 }

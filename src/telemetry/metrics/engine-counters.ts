@@ -25,7 +25,7 @@ import { Counts, Durations } from "./series.ts";
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 const START_KINDS = ["warm", "thawed", "cold"] as const satisfies readonly RunPlacement["start"][];
 const PHASES = ["resolve", "pull", "admit", "create", "start", "ready", "first_byte"] as const;
-const RESULTS = ["ok", "failed", "unwanted"] as const;
+const RESULTS = ["ok", "failed", "refused", "unwanted"] as const;
 const REACHED = [...ISOLATION_CLASSES, "none"] as const satisfies readonly (IsolationClass | "none")[];
 /** Tasks whose last sandbox ended badly are remembered for the count of restarts: so many at most. */
 const MOST_BROKEN_TASKS = 1000;
@@ -144,10 +144,15 @@ export class EngineCounters implements Observer {
       if (this.#broken.delete(taskKey)) this.restarts += 1;
       return;
     }
-    this.starts.add(isUnwanted ? "unwanted" : "failed");
-    if (isUnwanted) return;
-    this.startErrors.add(ExecutorError.from(error).code);
-    this.#remember(taskKey);
+    if (isUnwanted) {
+      this.starts.add("unwanted");
+      return;
+    }
+    const { code, spec } = ExecutorError.from(error);
+    this.startErrors.add(code);
+    // A name that nothing has is its caller's mistake; whoever is called at night for failing starts must not hear of it.
+    this.starts.add(spec.fault === "caller" ? "refused" : "failed");
+    if (spec.fault !== "caller") this.#remember(taskKey);
   }
 
   #remember(taskKey: TaskKey): void {

@@ -48,7 +48,7 @@ export const METRICS = {
     ["phase"],
   ),
   hearth_sandbox_starts_total: counter(
-    "Sandboxes started; `unwanted` are starts that were given up because nobody waited any more.",
+    "Starts of sandboxes; `refused`: there is no such image or task, `unwanted`: given up because nobody waited any more.",
     ["result"],
   ),
   hearth_sandbox_start_errors_total: counter("Starts that failed, by error code.", ["code"]),
