@@ -54,6 +54,8 @@ describe("M29: after kill -9 of the daemon", () => {
     }
     expect(await accepts(told.host, told.port)).toBe(false);
     expect(await next.leftovers(never)).toEqual([]);
+    // Its test of the class is a sandbox too, and ends by itself.
+    await next.probe(never);
     expect(await harness.remains()).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { PeerAddress, Sandbox } from "../../src/core/index.ts";
+import { DEFAULT_NETWORK_SETTINGS } from "../../src/core/index.ts";
 import { NetworkNames } from "../../src/drivers/process/network/names.ts";
 import { runIp } from "../../src/drivers/process/network/run-ip.ts";
 import { findTool } from "../../src/drivers/process/tools.ts";
@@ -110,14 +111,26 @@ describe("a network for each sandbox", () => {
     expect(await postOverHttp(neighbour, "we reach it")).toEqual({ status: 200, body: "we reach it" });
   });
 
-  test("D11: an API that listens on all addresses knows a task by its address", async ({ skip }) => {
+  test("D11: an API that listens on all addresses is not reached, and where the list opens it knows a task by its address", async ({
+    skip,
+  }) => {
     if (own.driver.reach.network !== "own") skip("networks for tasks do not work here");
     await using api = await serve({ host: "::" });
-    const sandbox = await start(own, "test/tells");
-    const hostEnd = sandbox.endpoint.host.replace(/\d+$/, (last) => String(Number(last) - 1));
-    expect(await reach(sandbox, { host: hostEnd, port: api.port })).toBe("reached");
+    const allow = [{ range: { base: 0x0ad40000, bits: 16 }, port: api.port }];
+    await using open = await openProcessHarness({ network: { ...DEFAULT_NETWORK_SETTINGS, allow } });
+    await open.addTask("tells", { command: ["node", "behave.mjs", "tells"] });
+    for (const [harness, answer] of [
+      [own, "ECONNREFUSED"],
+      [open, "reached"],
+    ] as const) {
+      const sandbox = await start(harness, "test/tells");
+      const hostEnd = sandbox.endpoint.host.replace(/\d+$/, (last) => String(Number(last) - 1));
+      expect(await reach(sandbox, { host: hostEnd, port: api.port })).toBe(answer);
+    }
     expect(api.peers).toHaveLength(1);
-    expect(api.peers.every((peer) => own.driver.isTaskAddress(peer))).toBe(true);
+    expect(api.peers.every((peer) => open.driver.isTaskAddress(peer))).toBe(true);
+    // Before the driver that made them.
+    await Promise.all(started.splice(0).map((sandbox) => sandbox.stop(0)));
   });
 
   test("inside there are loopback and one IPv4 address, and no route but to the host's end", async ({

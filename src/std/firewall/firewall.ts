@@ -1,6 +1,7 @@
 import type { Log } from "../../core/index.ts";
 import { Scope } from "../scope.ts";
 import { sleep } from "../sleep.ts";
+import { lowerForwardPass, raiseForwardPass } from "./forward-pass.ts";
 import type { RulesetPlan } from "./ruleset.ts";
 import { removalText, rulesetText, tableName } from "./ruleset.ts";
 import { findNft, runNft } from "./run-nft.ts";
@@ -12,6 +13,11 @@ export interface FirewallOptions extends RulesetPlan {
   readonly log: Log | undefined;
   /** Asked at the end: whether something still runs behind the rules, which then stay for the next life. */
   readonly isNeeded: () => boolean | Promise<boolean>;
+  /**
+   * Whether what the rules let out also needs to pass a `FORWARD` chain of the host's own; `false` removes what an earlier life
+   * set for that. Default: somebody else, such as an engine, sees to it.
+   */
+  readonly needsForwardPass?: boolean;
   /** Default: 15 s. */
   readonly checkMs?: number;
 }
@@ -20,6 +26,8 @@ export interface FirewallOptions extends RulesetPlan {
 export interface Firewall extends AsyncDisposable {
   /** Whether they stood when they were last looked at. */
   readonly isUp: boolean;
+  /** Why the host's own `FORWARD` chain could not be made to let tasks pass, where that is needed. */
+  readonly passProblem: string | undefined;
   /** Looks whether the rules stand as they were set, and sets them anew if not. Never rejects. */
   check(): Promise<void>;
 }
@@ -47,6 +55,7 @@ export async function openFirewall(options: FirewallOptions): Promise<OpenedFire
 
 class Rules implements Firewall {
   isUp = false;
+  passProblem: string | undefined;
   readonly #nft: string;
   readonly #options: FirewallOptions;
   readonly #scope = new Scope();
@@ -64,6 +73,7 @@ class Rules implements Firewall {
     await runNft(this.#nft, ["-f", "-"], rulesetText(this.#options));
     this.#listing = await this.#list();
     this.isUp = true;
+    await this.#pass();
   }
 
   keep(): void {
@@ -84,7 +94,11 @@ class Rules implements Firewall {
   async #look(): Promise<void> {
     const { log } = this.#options;
     const seen = await this.#list().catch(() => "");
-    if (this.#scope.signal.aborted || (seen === this.#listing && this.isUp)) return;
+    if (this.#scope.signal.aborted) return;
+    if (seen === this.#listing && this.isUp) {
+      await this.#pass();
+      return;
+    }
     try {
       await this.set();
       log?.log("warn", "firewall.restored", { table: tableName(this.#options.owner) });
@@ -94,6 +108,13 @@ class Rules implements Firewall {
     }
   }
 
+  /** Looked at each time: the host's chain is rewritten by whoever owns it, such as an engine that starts after us. */
+  async #pass(): Promise<void> {
+    const { needsForwardPass, facePrefix } = this.#options;
+    if (needsForwardPass === true) this.passProblem = (await raiseForwardPass(facePrefix)).problem;
+    else if (needsForwardPass === false) await lowerForwardPass(facePrefix).catch(() => undefined);
+  }
+
   async #list(): Promise<string> {
     return await runNft(this.#nft, ["-s", "list", "table", "inet", tableName(this.#options.owner)]);
   }
@@ -101,9 +122,12 @@ class Rules implements Firewall {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope[Symbol.asyncDispose]();
     await this.#work;
-    const { isNeeded, log, owner } = this.#options;
+    const { isNeeded, log, owner, facePrefix, needsForwardPass } = this.#options;
     try {
-      if (!(await isNeeded())) await runNft(this.#nft, ["-f", "-"], removalText(owner));
+      if (await isNeeded()) return;
+      // The pass first: it is safe only behind the rules.
+      if (needsForwardPass !== undefined) await lowerForwardPass(facePrefix);
+      await runNft(this.#nft, ["-f", "-"], removalText(owner));
     } catch (error) {
       log?.log("warn", "firewall.failed", { step: "removing", error });
     }

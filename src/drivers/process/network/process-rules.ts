@@ -14,6 +14,8 @@ import type { Firewall } from "../../../std/index.ts";
 import { forwardDroppers, hostResolvers, openFirewall } from "../../../std/index.ts";
 import { NetworkNames } from "./names.ts";
 
+/** That of iptables, which the rules see to themselves. */
+const PASSED_CHAIN = "ip filter FORWARD";
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
 
 export interface ProcessRulesOptions {
@@ -60,9 +62,15 @@ export class ProcessRules implements AsyncDisposable {
       ...{ owner, facePrefix, whole, ranges, resolvers, log, allow: settings.allow },
       // A task that outlives this life must not gain by it.
       isNeeded: () => readdirSync("/sys/class/net").some((name) => name.startsWith(facePrefix)),
+      needsForwardPass: leadsOut(settings) && whyNoForwarding() === undefined,
     });
     const resolvConf = resolvers.length === 0 ? undefined : writeResolvConf(options, resolvers);
-    const rules = new ProcessRules(options, opened, resolvConf, await remarksOn(resolvers, settings));
+    const rules = new ProcessRules(
+      options,
+      opened,
+      resolvConf,
+      await remarksOn(resolvers, settings, opened.firewall),
+    );
     const { isFiltered, reasons } = rules.report();
     if (!isFiltered) log?.log("warn", "firewall.failed", { driver: "process", reasons });
     else if (settings.default === "egress" && reasons.length > 0)
@@ -120,19 +128,33 @@ function writeResolvConf({ stateDirectory }: ProcessRulesOptions, resolvers: rea
   return file;
 }
 
+/** Whether any policy that can be asked for may lead beyond this host. */
+function leadsOut({ most, allow }: NetworkSettings): boolean {
+  return most === "egress" || (most === "internal" && allow.length > 0);
+}
+
 async function remarksOn(
   resolvers: readonly string[],
-  { most }: NetworkSettings,
+  settings: NetworkSettings,
+  firewall: Firewall | undefined,
 ): Promise<readonly string[]> {
-  if (most !== "egress") return [];
-  const droppers = await forwardDroppers();
+  if (firewall === undefined || !leadsOut(settings)) return [];
+  const forwarding = whyNoForwarding();
+  if (forwarding !== undefined)
+    return settings.allow.length === 0
+      ? []
+      : [`network.allow opens only what is on this host itself: ${forwarding}`];
+  const { passProblem } = firewall;
+  const droppers = (await forwardDroppers()).filter(
+    (chain) => chain !== PASSED_CHAIN || passProblem !== undefined,
+  );
   const names =
-    resolvers.length > 0
+    resolvers.length > 0 || settings.most !== "egress"
       ? []
       : ["this host's name servers are on loopback, where tasks cannot ask them: set network.dns for egress"];
-  const walls = droppers.map(
-    (chain) =>
-      `the host's own firewall drops what it does not know (${chain}): it must let tasks with egress pass (docs/network.md)`,
-  );
+  const walls = droppers.map((chain) => {
+    const cause = chain === PASSED_CHAIN ? `; ${passProblem}` : "";
+    return `the host's own firewall drops what it does not know (${chain}${cause}): it must let tasks with a way out pass (docs/network.md)`;
+  });
   return [...names, ...walls];
 }

@@ -111,8 +111,9 @@ export class TaskNetworks {
         `link set ${link} up`,
       ],
     );
-    // What comes from the task is passed on or not by this alone, where there should be no rules.
-    writeFileSync(`/proc/sys/net/ipv4/conf/${link}/forwarding`, hasWayOut ? "1" : "0");
+    // What comes from the task is passed on or not by this alone, where there should be no rules. At most what the host's own
+    // setting is, which the cable has from the start.
+    if (!hasWayOut) writeFileSync(`/proc/sys/net/ipv4/conf/${link}/forwarding`, "0");
     await runIp(
       this.#ip,
       ["-n", namespace],
