@@ -132,16 +132,10 @@ function toLeftover(world: World, found: Found): Leftover {
 }
 
 async function adopt(world: World, found: Found, signal: AbortSignal): Promise<Sandbox> {
-  const { row, labels, network } = found;
+  const { row, labels } = found;
   const { engine, reach } = world;
   signal.throwIfAborted();
-  if (
-    network === undefined ||
-    (row.networkMode.startsWith("container:") && found.pause?.state !== "running")
-  ) {
-    throw notWhole("its task network is gone");
-  }
-  if (!found.isAsAsked) throw notWhole("its network is not what such a task gets now");
+  const network = wholeNetwork(found);
   const watch = world.deaths.watch(row.id, labels.task.resources.memoryBytes);
   try {
     const facts = await engine.containers.inspect(row.id, { signal });
@@ -176,6 +170,16 @@ async function adopt(world: World, found: Found, signal: AbortSignal): Promise<S
     signal.throwIfAborted();
     throw toExecutorError(thrown);
   }
+}
+
+/** @throws {@link ExecutorError} SANDBOX_LOST when it is gone, or would be another for a task started now. */
+function wholeNetwork({ row, network, pause, isAsAsked }: Found): NonNullable<Found["network"]> {
+  const isJoined = row.networkMode.startsWith("container:");
+  if (network === undefined || (isJoined && pause?.state !== "running")) {
+    throw notWhole("its task network is gone");
+  }
+  if (!isAsAsked) throw notWhole("its network is not what such a task gets now");
+  return network;
 }
 
 /** What its labels say is believed only as far as the engine agrees, and its class still is what it was. */

@@ -78,7 +78,7 @@ export class NetworkClient {
       name: row.Name,
       subnets: (row.IPAM?.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
       labels: row.Labels ?? {},
-      isInternal: row.Internal === true,
+      isInternal: row.Internal,
     }));
   }
 
