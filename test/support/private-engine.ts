@@ -14,6 +14,8 @@ export interface PrivateEngineOptions {
   readonly bridge?: string;
   /** Isolation tests need it; otherwise two engines of one host would rewrite each other's chains. Default: off. */
   readonly iptables?: boolean;
+  /** Program and arguments that run what follows them where the engine is to be, such as on a walled host. */
+  readonly entrance?: readonly string[];
   /** Containers survive the engine's stop. Default: off. */
   readonly liveRestore?: boolean;
   /** Variables of the engine's own environment, besides this process's. */
@@ -108,7 +110,8 @@ class Dockerd implements PrivateEngine {
     await writeFile(join(this.#root, "daemon.json"), JSON.stringify({ runtimes }));
     const log = openSync(join(this.#root, "log"), "a");
     const env = { ...process.env, ...this.#options.env };
-    const child = spawn("dockerd", this.#arguments(), { stdio: ["ignore", log, log], env });
+    const [program = "", ...words] = [...(this.#options.entrance ?? []), "dockerd", ...this.#arguments()];
+    const child = spawn(program, words, { stdio: ["ignore", log, log], env });
     this.#child = child;
     await poll(
       "the private engine answers",
@@ -141,7 +144,7 @@ class Dockerd implements PrivateEngine {
     }
     await this.#endContainerd();
     await unmountBelow(this.#root);
-    await command("ip", ["link", "delete", this.#bridge]);
+    await this.#ip("link", "delete", this.#bridge);
     await rm(this.#root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
@@ -165,15 +168,14 @@ class Dockerd implements PrivateEngine {
   async #makeBridge(): Promise<void> {
     if (existsSync(`/sys/class/net/${this.#bridge}`)) return;
     const [a, b] = randomBytes(2);
-    await command("ip", ["link", "add", this.#bridge, "type", "bridge"]);
-    await command("ip", [
-      "address",
-      "add",
-      `10.${200 + ((a ?? 0) % 10)}.${b ?? 0}.1/24`,
-      "dev",
-      this.#bridge,
-    ]);
-    await command("ip", ["link", "set", this.#bridge, "up"]);
+    await this.#ip("link", "add", this.#bridge, "type", "bridge");
+    await this.#ip("address", "add", `10.${200 + ((a ?? 0) % 10)}.${b ?? 0}.1/24`, "dev", this.#bridge);
+    await this.#ip("link", "set", this.#bridge, "up");
+  }
+
+  async #ip(...words: readonly string[]): Promise<void> {
+    const [program = "", ...rest] = [...(this.#options.entrance ?? []), "ip", ...words];
+    await command(program, rest);
   }
 
   async #end(name: NodeJS.Signals, patienceMs = 30_000): Promise<void> {

@@ -70,7 +70,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   };
   const output = openSync(logFile, "a");
   const named = options.hasFile === false ? [] : ["--config", config];
-  const child = spawn(process.execPath, [program, "serve", ...named, ...(options.args ?? [])], {
+  const serve = [process.execPath, program, "serve", ...named, ...(options.args ?? [])];
+  const [first = "", ...words] = [...(options.under ?? []), ...serve];
+  const child = spawn(first, words, {
     env,
     cwd: folder,
     stdio: ["ignore", output, output],
