@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { Loaded } from "./config/index.ts";
+import type { Config, Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
 import type { HostMonitor, Observer, SandboxDriver, Settings, Tracer } from "./core/index.ts";
 import { asId, imagePolicy, joinObservers } from "./core/index.ts";
@@ -8,13 +8,15 @@ import type { HttpDoorOptions } from "./doors/http/door-options.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
 import type { GuardOptions } from "./doors/http/guards/guard.ts";
 import { Guard } from "./doors/http/guards/guard.ts";
+import type { HttpLimits } from "./doors/http/limits.ts";
+import { withinFiles } from "./doors/http/limits.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
-import { openHostMonitor } from "./drivers/host/index.ts";
+import { openFilesLimit, openHostMonitor } from "./drivers/host/index.ts";
 import { listTaskFolders } from "./drivers/process/task-folders.ts";
 import { openRunStore } from "./drivers/records/open-run-store.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
@@ -142,7 +144,7 @@ function doorOptions(
     host: config.http.host,
     port: config.http.port,
     version,
-    limits: toHttpLimits(config.http),
+    limits: limitsFor(config, log),
     isTraced: ears.tracer !== undefined,
     feed,
     describeConfig: () => live.describe(),
@@ -176,6 +178,17 @@ function openLiveConfig(
     log.log("info", "config.changed", limitsOf(settings));
     onChange();
   });
+}
+
+function limitsFor({ http }: Config, log: OpenLog): HttpLimits {
+  const asked = toHttpLimits(http);
+  const openFiles = openFilesLimit();
+  const limits = withinFiles(asked, openFiles);
+  if (limits.connections < asked.connections) {
+    const warning = `with ${openFiles} open files there are at most ${limits.connections} connections`;
+    log.log("warn", "config.loaded", { warning });
+  }
+  return limits;
 }
 
 function limitsOf(settings: Settings): Record<string, number> {

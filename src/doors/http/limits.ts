@@ -41,3 +41,23 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   activeRuns: 1000,
   closeGraceMs: 10_000,
 };
+
+/** Files for everything but callers: the engine, the store, the other door, what sandboxes print. */
+const OWN_FILES = 64;
+const FEWEST_CONNECTIONS = 8;
+
+/**
+ * The same limits, with no more connections than this process may have files for: each call may hold two, its caller's and its
+ * task's. Otherwise callers who do nothing would take the files that the engine is reached with.
+ *
+ * @param openFiles how many there may be in all; `undefined` for no bound.
+ */
+export function withinFiles(limits: HttpLimits, openFiles: number | undefined): HttpLimits {
+  if (openFiles === undefined) return limits;
+  const most = Math.max(FEWEST_CONNECTIONS, Math.floor((openFiles - OWN_FILES) / 2));
+  return {
+    ...limits,
+    connections: Math.min(limits.connections, most),
+    connectionsPerPeer: Math.min(limits.connectionsPerPeer, most),
+  };
+}
