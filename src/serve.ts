@@ -67,8 +67,13 @@ async function runDaemon(
   scope.spawn((signal) => manager.keepAlive(signal));
   for await (const wish of wishes.wishes()) {
     if (wish.type === "stop") break;
-    if (wish.type === "reload") reloadConfig(options, daemon, log);
-    else dumpState(daemon.executor, log);
+    if (wish.type === "reload") {
+      reloadConfig(options, daemon, log);
+      // What stands behind a runtime's name may have changed as well: nothing that was proven before is taken for granted.
+      scope.spawn(async (signal) => {
+        await daemon.executor.probe(signal);
+      });
+    } else dumpState(daemon.executor, log);
   }
   manager.stopping();
   return await endInOrder(daemon, loaded, wishes.forced);

@@ -135,6 +135,7 @@ function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions
     sgx: openSgx(parts, options),
     log,
     nowMs: systemClock.nowMs,
+    definitionOf: async (runtime, signal) => (await parts.engine.runtimes(signal)).definitions.get(runtime),
     spawn: (test) => {
       if (scope.signal.aborted)
         test(scope.signal).catch(() => undefined); // does nothing any more

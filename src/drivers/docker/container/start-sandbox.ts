@@ -132,7 +132,7 @@ class Start {
     const startedMs = systemClock.nowMs();
     const endpoint = sandboxEndpoint ?? (await this.#ownEndpoint(containerId));
     const warnings = await (isReady ?? readiness.until(endpoint, this.#started, signal));
-    this.#world.classes.confirm(this.#plan);
+    await this.#world.classes.confirm(this.#plan, signal);
     const readyMs = systemClock.nowMs();
     return this.#sandbox(containerId, this.#watch, endpoint, warnings, {
       createMs: createdMs - beganMs,

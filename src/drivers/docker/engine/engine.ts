@@ -44,6 +44,8 @@ export interface RuntimeList {
   readonly names: readonly string[];
   /** The one for containers that name none. */
   readonly byDefault: string;
+  /** What stands behind each name, as one text that changes when that does: its program and arguments. */
+  readonly definitions: ReadonlyMap<string, string>;
 }
 
 /**
@@ -96,7 +98,11 @@ export async function openEngine(
 
 function readRuntimes(info: unknown): RuntimeList {
   const runtimes = isRecord(info) && isRecord(info["Runtimes"]) ? info["Runtimes"] : {};
-  return { names: Object.keys(runtimes).sort(), byDefault: readText(info, "DefaultRuntime") ?? "" };
+  return {
+    names: Object.keys(runtimes).sort(),
+    byDefault: readText(info, "DefaultRuntime") ?? "",
+    definitions: new Map(Object.entries(runtimes).map(([name, value]) => [name, JSON.stringify(value)])),
+  };
 }
 
 /** The library takes options here; its types know a callback only. */

@@ -58,6 +58,14 @@ const step = fc.oneof(
       microVM: fc.option(fc.constantFrom(...NAMES), { nil: undefined }),
     }),
   },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant("reload" as const),
+      name: fc.constantFrom(...NAMES),
+      kind: fc.option(fc.constantFrom(...KINDS), { nil: undefined }),
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ type: "probe" as const }) },
 );
 
@@ -109,6 +117,10 @@ class ScriptedEngine {
       sgx,
       log: undefined,
       nowMs: () => clock.nowMs(),
+      definitionOf: async (runtime) => {
+        await this.#pass(1);
+        return this.runtimes.get(runtime);
+      },
       spawn: (run) => {
         run(new AbortController().signal).catch(() => undefined); // a test does not reject
       },
@@ -124,6 +136,12 @@ class ScriptedEngine {
     if (kind === undefined) this.runtimes.delete(name);
     else this.runtimes.set(name, kind);
     this.book.forget();
+  }
+
+  /** An engine that reloads its configuration takes other runtimes, and nobody is told. */
+  reload(name: string, kind: Kind | undefined): void {
+    if (kind === undefined) this.runtimes.delete(name);
+    else this.runtimes.set(name, kind);
   }
 
   /** Makes a fake driver's sandboxes as the real one does: plan, make, confirm. */
@@ -144,7 +162,7 @@ class ScriptedEngine {
         .filter(({ id }) => id === sandbox.id)
         .forEach((fake) => (fake.isolation = plan.isolation));
       try {
-        this.book.confirm(plan);
+        await this.book.confirm(plan, signal);
       } catch (error) {
         await sandbox.stop(0);
         throw error;
@@ -198,7 +216,12 @@ test("F: over 10 000 random requests while runtimes come and go, no answer is fr
           if (one.type === "call") ask(one.image, one.isolation);
           else if (one.type === "wait") await clock.advance(one.ms);
           else if (one.type === "engine") engine.restart(one.name, one.kind);
-          else if (one.type === "probe") executor.probe(new AbortController().signal).catch(() => undefined);
+          else if (one.type === "reload") {
+            engine.reload(one.name, one.kind);
+            // There and back within one start is nothing that anybody could see.
+            await clock.advance(400);
+          } else if (one.type === "probe")
+            executor.probe(new AbortController().signal).catch(() => undefined);
           else executor.configure({ ...executor.settings(), runtimes: settingsOf(one.gvisor, one.microVM) });
         }
         for (const [index, isolation] of further.entries()) {

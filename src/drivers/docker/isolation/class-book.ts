@@ -17,6 +17,8 @@ export interface ClassBookOptions {
   readonly sgx: Pick<SgxHost, "report" | "parts">;
   readonly log: Log | undefined;
   readonly nowMs: () => number;
+  /** What the engine says now that stands behind a runtime's name; `undefined` when it does not list it. */
+  definitionOf(runtime: string, signal: AbortSignal): Promise<string | undefined>;
   /** Runs a test alongside, under a signal that aborts, or has, when the driver closes. */
   spawn(test: (signal: AbortSignal) => Promise<void>): void;
 }
@@ -29,6 +31,8 @@ interface Entry {
   testing: Promise<void> | undefined;
   /** Why the last test could not be carried out. */
   failure: ExecutorError | undefined;
+  /** What stood behind its runtime's name when it was last tested. */
+  definition: string | undefined;
 }
 
 /** Who is tested in one round, and whom to tell. */
@@ -72,19 +76,31 @@ export class ClassBook {
     const configured = [...this.#entries.values()].map((entry) => entry.configured);
     const plan = planIsolation(task, configured, this.reports(), () => this.#options.sgx.parts());
     const proven = provenClass(plan);
+    if (plan.runtime !== undefined) await this.#doubt(proven, plan.runtime, signal);
     await this.prove(proven, plan.runtime, signal);
     return { ...plan, proof: this.#entries.get(proven) };
   }
 
+  /** A proof is of what stood behind a name: an engine that reloads its configuration may have put something else there. */
+  async #doubt(isolation: IsolationClass, runtime: string, signal: AbortSignal): Promise<void> {
+    const entry = this.#entries.get(isolation);
+    if (entry?.report.state !== "usable") return;
+    const definition = await this.#options.definitionOf(runtime, signal);
+    if (definition === entry.definition || this.#entries.get(isolation) !== entry) return;
+    this.#entries = new Map(this.#entries).set(isolation, unproven(entry.configured));
+  }
+
   /**
-   * Holds a sandbox that has started by a plan against what is known now: between the two its engine may have been away, and
-   * have come back with another runtime under the same name.
+   * Holds a sandbox that has started by a plan against what is known now: between the two its engine may have been away, or
+   * have read its configuration anew, and have another runtime under the same name.
    *
    * @throws {@link ExecutorError} SANDBOX_START_FAILED.
    */
-  confirm(plan: IsolationPlan): void {
+  async confirm(plan: IsolationPlan, signal: AbortSignal): Promise<void> {
     const { isolation, runtime, proof } = plan;
-    if (runtime === undefined || this.#entries.get(provenClass(plan)) === proof) return;
+    if (runtime === undefined) return;
+    await this.#doubt(provenClass(plan), runtime, signal);
+    if (this.#entries.get(provenClass(plan)) === proof) return;
     const reason = `what stands behind the class ${isolation} has changed while it started`;
     throw new ExecutorError("SANDBOX_START_FAILED", { reason });
   }
@@ -183,6 +199,7 @@ export class ClassBook {
     const needsHostKernel =
       this.#hostKernel === undefined && classes.some(({ runtime }) => runtime !== undefined);
     const life = this.#engineLife;
+    await this.#noteDefinitions(entries, signal);
     const sink: ProbeSink = {
       onHostKernel: (kernel) => {
         if (life === this.#engineLife) this.#hostKernel = kernel;
@@ -195,6 +212,16 @@ export class ClassBook {
       },
     };
     await this.#options.prober.test({ classes, needsHostKernel }, sink, signal);
+  }
+
+  /** Before they are tested: what changes after this is doubted at the next start. */
+  async #noteDefinitions(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    for (const entry of entries) {
+      const { runtime } = entry.configured;
+      if (runtime === undefined) continue;
+      // An engine that does not answer fails the test itself, and says why.
+      entry.definition = await this.#options.definitionOf(runtime, signal).catch(() => undefined);
+    }
   }
 
   #take(entry: Entry, outcome: ProbeOutcome, tookMs: number): void {
@@ -278,5 +305,6 @@ function unproven(configured: ConfiguredClass): Entry {
     report: { isolation, runtime, state: "unproven", reasons: [], sight: undefined },
     testing: undefined,
     failure: undefined,
+    definition: undefined,
   };
 }
