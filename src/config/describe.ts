@@ -44,7 +44,12 @@ function shown(value: unknown): Scalar | Scalar[] {
 function shownItem(value: unknown): Scalar {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
   if (value === null || value === undefined) return null;
-  // A token entry: who it is for and what it allows may be seen.
-  const { name, scopes } = value as { name?: unknown; scopes?: unknown };
-  return `${String(name)} (${Array.isArray(scopes) ? scopes.join(", ") : ""})`;
+  // A token's entry, or a runtime's: whose it is and what it allows may be seen, and no secret.
+  const { name, token: _token, token_file: _file, ...rest } = value as Readonly<Record<string, unknown>>;
+  return `${String(name)} (${Object.values(rest).flatMap(openWords).join(", ")})`;
+}
+
+function openWords(value: unknown): readonly string[] {
+  if (Array.isArray(value)) return value.flatMap(openWords);
+  return typeof value === "string" ? [value] : [];
 }

@@ -86,6 +86,12 @@ test("a description of what is in force shows every setting once, its origin, an
   expect(byKey.get("http.token")?.value).toBe("[redacted]");
 });
 
+test("a runtime is shown with its class and with what its operator consents to", () => {
+  const runtimes = [{ name: "runsc", isolation: "gvisor", limits: "optional" }];
+  const entries = describeConfig(applyPatch(loaded(), { runtimes }).loaded ?? loaded());
+  expect(entries.find(({ key }) => key === "runtimes")?.value).toEqual(["runsc (gvisor, optional)"]);
+});
+
 test("E4: a running configuration is changed as a whole or stays as it is", () => {
   const applied: number[] = [];
   const host = { cpuMillis: 2000, memoryBytes: 2 ** 33 };

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseSmi, querySmi } from "./query-smi.ts";
 
@@ -21,6 +24,29 @@ describe("what nvidia-smi prints", () => {
         },
       ],
     });
+  });
+
+  test.each([
+    ["a UUID that is none", GPU0.replace("GPU-aaaa", "GPU-<script>"), 'no UUID, but "GPU-<script>"'],
+    ["a word for its memory", GPU0.replace("81920", "much"), '"much" for its memory'],
+    ["more memory than there is", GPU0.replace("81920", "99999999999999999999999"), "for its memory"],
+  ])("a row with %s is no card", (_, line, reason) => {
+    const { cards, unreadable } = parseSmi(line);
+    expect(cards).toEqual([]);
+    expect(unreadable).toEqual([{ index: 0, reason: expect.stringContaining(reason) as string }]);
+  });
+
+  test("a program that prints without end is stopped, and that is said", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hearth-smi-"));
+    try {
+      const program = join(folder, "nvidia-smi");
+      writeFileSync(program, "#!/bin/sh\nexec yes\n", { mode: 0o755 });
+      const run = querySmi(program, new AbortController().signal);
+      expect(await run.answer).toEqual({ type: "failed", reason: "nvidia-smi does not stop talking" });
+      await run.gone;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("figures that a card does not tell are zero, and its name may hold a comma", () => {

@@ -16,6 +16,9 @@ const FIELDS = [
 ] as const;
 
 export const SMI_TIMEOUT_MS = 5000;
+const UUID = /^GPU-[0-9A-Za-z-]{1,64}$/;
+/** A pebibyte: more than any card has for years to come. */
+const MOST_MEBIBYTES = 2 ** 30;
 const MEBIBYTE = 1_048_576;
 const MOST_OUTPUT_BYTES = 262_144;
 
@@ -40,6 +43,7 @@ export function querySmi(program: string, signal: AbortSignal, timeoutMs = SMI_T
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     said = (said + chunk).slice(0, MOST_OUTPUT_BYTES);
+    if (said.length === MOST_OUTPUT_BYTES) stop("nvidia-smi does not stop talking");
   });
   let giveUp: (reason: string) => void = () => undefined;
   const gone = new Promise<void>((resolve) => {
@@ -83,12 +87,27 @@ function judge(said: string, code: number | null): SmiAnswer {
 export function parseSmi(text: string): CardsReport {
   const rows = text.split("\n").map((line) => line.split(",").map((part) => part.trim()));
   const whole = rows.filter((row) => row.length >= FIELDS.length && /^\d+$/.test(row[0] ?? ""));
-  const cards = whole.filter((row) => /^GPU-/.test(row[1] ?? "")).map(toCard);
-  const ids = new Set(cards.map(({ index }) => index));
-  const unreadable = whole
-    .filter((row) => !ids.has(Number(row[0])))
-    .map((row) => ({ index: Number(row[0]), reason: `nvidia-smi shows no UUID, but "${row[1] ?? ""}"` }));
+  const cards: Card[] = [];
+  const unreadable: CardsReport["unreadable"][number][] = [];
+  for (const row of whole) {
+    const reason = whyUnreadable(row);
+    if (reason === undefined) cards.push(toCard(row));
+    else unreadable.push({ index: Number(row[0]), reason });
+  }
   return { driver: whole[0]?.[7] ?? "", cards, unreadable };
+}
+
+/** A row that nobody can make sense of is no card: it would be handed out. */
+function whyUnreadable([, id = "", , total = ""]: readonly string[]): string | undefined {
+  if (!UUID.test(id)) return `nvidia-smi shows no UUID, but ${quoted(id)}`;
+  const isTold = !/^\[.*\]$/.test(total);
+  if (isTold && (toNumber(total) ?? Number.POSITIVE_INFINITY) > MOST_MEBIBYTES)
+    return `nvidia-smi shows ${quoted(total)} for its memory`;
+  return undefined;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
 }
 
 function toCard(row: readonly string[]): Card {
