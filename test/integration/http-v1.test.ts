@@ -347,3 +347,13 @@ test("every JSON answer of a looking route fits the schema that describes it", a
     expect(Object.keys(body as object).length, name).toBeGreaterThan(0);
   }
 });
+
+test("M20: the driver's own class by its name is the same task as no class at all", async () => {
+  await using door = await openTestDoor();
+  for (const query of ["image=a", "image=a&isolation=default", "image=a&isolation=container"]) {
+    expect((await fetch(`${door.url}/v1/calls?${query}`, { method: "POST" })).status).toBe(200);
+  }
+  await fetch(`${door.url}/v1/calls?image=a&isolation=gvisor`, { method: "POST" });
+  const asked = door.executor.calls.map(({ task }) => task.isolation);
+  expect(asked).toEqual(["default", "default", "default", "gvisor"]);
+});

@@ -20,7 +20,7 @@ export function toTask(wish: TaskWish, executor: Executor): TaskSpec {
   const base = joined === undefined ? undefined : executor.session(joined).task;
   return {
     image: wish.image ?? base?.image ?? "",
-    ...words(wish, base),
+    ...words(wish, base, executor),
     network: wish.network === "default" ? (base?.network ?? "default") : wish.network,
     resources: resourcesOf(wish, base?.resources ?? DEFAULT_RESOURCES),
   };
@@ -49,7 +49,17 @@ function joinedSession({ session }: TaskWish): SessionId | undefined {
   return session === undefined || session === NEW ? undefined : asId<"session">(session);
 }
 
-function words(wish: TaskWish, base: TaskSpec | undefined): Pick<TaskSpec, "isolation" | "sgx"> {
-  const isSaid = wish.sgx || wish.isolation !== "default";
-  return base !== undefined && !isSaid ? { isolation: base.isolation, sgx: base.sgx } : withSgx(wish);
+function words(
+  { sgx, isolation }: TaskWish,
+  base: TaskSpec | undefined,
+  executor: Executor,
+): Pick<TaskSpec, "isolation" | "sgx"> {
+  const isSaid = sgx || isolation !== "default";
+  if (base !== undefined && !isSaid) return { isolation: base.isolation, sgx: base.sgx };
+  return withSgx({ sgx, isolation: isOwn(isolation, executor) ? "default" : isolation });
+}
+
+/** Whether a class is the driver's own, which nobody has to name: whoever does meets the same warm servers. */
+function isOwn(isolation: TaskWish["isolation"], executor: Executor): boolean {
+  return isolation !== "default" && executor.view().classes[0]?.isolation === isolation;
 }
