@@ -31,6 +31,7 @@ test("a class that is unusable is refused with why, and with what is there inste
   const reports = [
     report("container", "usable"),
     report("microVM", "unusable", "it is plain runc", "and slow"),
+    report("sgx", "unusable", "it is off"),
   ];
   const { executor, driver, clock } = await testExecutor({}, {}, (fake) => reaching(fake, () => reports));
   const calls = [record(executor, strong("a")), record(executor, { ...task("a"), isolation: "gvisor" })];
@@ -41,12 +42,15 @@ test("a class that is unusable is refused with why, and with what is there inste
       asked: "microVM",
       reason: "it is plain runc; and slow",
       offered: ["container"],
-      missing: ["microVM: it is plain runc; and slow"],
+      missing: ["sgx: it is off"],
     },
   });
   expect(calls[1]?.error).toMatchObject({
     code: "ISOLATION_UNAVAILABLE",
-    facts: { asked: "gvisor", reason: "nothing on this host is configured for it" },
+    facts: {
+      asked: "gvisor",
+      reason: "nothing on this host is configured for it; its operator can name a runtime in runtimes",
+    },
   });
   expect(driver.started).toEqual([]);
 });

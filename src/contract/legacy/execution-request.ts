@@ -1,5 +1,6 @@
 import {
   ExecutorError,
+  ISOLATION_CLASSES,
   isIsolationClass,
   isNetworkPolicy,
   NETWORK_POLICIES,
@@ -73,7 +74,10 @@ function readIsolation(runtime: unknown): TaskSpec["isolation"] | FieldFault | E
   if (isAbsent(runtime) || runtime === "" || runtime === "container") return "default";
   if (typeof runtime !== "string") return new FieldFault("runtime", "a string");
   if (isIsolationClass(runtime)) return runtime;
-  return new ExecutorError("ISOLATION_UNAVAILABLE", { runtime: runtime.slice(0, 100) });
+  return new ExecutorError("ISOLATION_UNAVAILABLE", {
+    runtime: runtime.slice(0, 100),
+    reason: `runtime is one of ${ISOLATION_CLASSES.join(", ")}`,
+  });
 }
 
 /** A field of our own: what the task may reach at most. */
