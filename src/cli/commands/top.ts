@@ -105,7 +105,9 @@ class Watching implements Disposable {
       await this.#follow();
       await sleep(RETRY_MS, this.#signal).catch(() => undefined);
     }
-    return this.#left.signal.aborted ? EXIT.done.code : EXIT.interrupted.code;
+    // A signal from outside ends every command in the same way.
+    if (!this.#left.signal.aborted) throw this.#context.signal.reason;
+    return EXIT.done.code;
   }
 
   [Symbol.dispose](): void {
