@@ -146,6 +146,22 @@ describe.skipIf(reason !== undefined)(
       await plain.stop(0);
     });
 
+    test("F: a runtime behind whose name a reload of the engine puts plain runc is caught at the next start, without a word", async () => {
+      runtimes["swapped"] = GVISOR;
+      await engine.reload();
+      const driver = await open({ name: "swapped", isolation: "gvisor", limits: "optional" });
+      const before = await startTask(driver, image, { task: { isolation: "gvisor" } });
+      expect(before.isolation).toBe("gvisor");
+      await before.stop(0);
+      runtimes["swapped"] = PLAIN_RUNC;
+      await engine.reload();
+      expect(stateOf(driver, "gvisor")).toBe("usable");
+      await expect(startTask(driver, image, { task: { isolation: "gvisor" } })).rejects.toMatchObject({
+        code: "ISOLATION_UNAVAILABLE",
+      });
+      expect(stateOf(driver, "gvisor")).toBe("unusable");
+    });
+
     test("E8: test sandboxes that a killed life left are swept, and are nobody's leftovers", async () => {
       const first = await open();
       await first.probe(never());

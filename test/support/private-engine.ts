@@ -49,6 +49,8 @@ export interface PrivateEngine extends AsyncDisposable {
   start(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
+  /** Has it read its file anew while it runs: other runtimes count from then on. */
+  reload(): Promise<void>;
   /** SIGKILL, and waits for its end. */
   kill(): Promise<void>;
   signal(name: NodeJS.Signals): void;
@@ -106,8 +108,7 @@ class Dockerd implements PrivateEngine {
   async start(): Promise<void> {
     await this.#makeBridge();
     await this.#forgetDeadContainerd();
-    const { runtimes = {} } = this.#options;
-    await writeFile(join(this.#root, "daemon.json"), JSON.stringify({ runtimes }));
+    await this.#writeConfig();
     const log = openSync(join(this.#root, "log"), "a");
     const env = { ...process.env, ...this.#options.env };
     const [program = "", ...words] = [...(this.#options.entrance ?? []), "dockerd", ...this.#arguments()];
@@ -125,6 +126,26 @@ class Dockerd implements PrivateEngine {
 
   async stop(): Promise<void> {
     await this.#end("SIGTERM");
+  }
+
+  async reload(): Promise<void> {
+    await this.#writeConfig();
+    const before = await this.#reloads();
+    this.signal("SIGHUP");
+    await poll("the private engine has read its file anew", async () => {
+      const reloads = await this.#reloads();
+      return reloads > before || `${reloads} times so far`;
+    });
+  }
+
+  async #writeConfig(): Promise<void> {
+    const { runtimes = {} } = this.#options;
+    await writeFile(join(this.#root, "daemon.json"), JSON.stringify({ runtimes }));
+  }
+
+  async #reloads(): Promise<number> {
+    const log = await readFile(join(this.#root, "log"), "utf8");
+    return log.split("Reloaded configuration").length - 1;
   }
 
   async kill(): Promise<void> {
