@@ -1,23 +1,7 @@
-import type {
-  Books,
-  Card,
-  Clock,
-  GpuHealth,
-  GpuMonitor,
-  GpuReading,
-  SandboxId,
-  Settings,
-} from "../core/index.ts";
+import type { Books, Card, Clock, GpuMonitor, GpuReading, SandboxId, Settings } from "../core/index.ts";
 
 /** One card, as lists show it. */
-export interface GpuView {
-  readonly id: string;
-  readonly index: number;
-  readonly model: string;
-  readonly memoryBytes: number;
-  readonly memoryUsedBytes: number;
-  readonly computePercent: number;
-  readonly health: GpuHealth;
+export interface GpuView extends Omit<GpuReading, "pids"> {
   /** Nothing here holds it, and it is in use all the same. */
   readonly isBusyOutside: boolean;
   readonly holders: readonly GpuHolder[];

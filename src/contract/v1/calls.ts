@@ -14,6 +14,7 @@ import {
   mem,
   networkWish,
   phases,
+  taskBody,
   taskPath,
   timeoutMs,
 } from "./shared.ts";
@@ -83,13 +84,7 @@ export const newRun = named(
   z
     .strictObject({
       image: image.optional(),
-      cpu: cpu.optional(),
-      mem: mem.optional(),
-      gpus: gpus.optional(),
-      gpuMemory: gpuMemory.optional(),
-      isolation: isolationWish.default("default"),
-      network: networkWish.default("default"),
-      sgx: z.boolean().default(false),
+      ...taskBody,
       session: sessionId
         .optional()
         .describe("Run on this session's server and on no other; the task may then be left out."),

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { problem } from "./problem.ts";
 import { named } from "./registry.ts";
-import { count, cpu, gpuMemory, gpus, image, isolationWish, mem, networkWish } from "./shared.ts";
+import { count, image, taskBody } from "./shared.ts";
 
 /** A task, in the words of a call. */
 export const explainWish = named(
@@ -9,13 +9,7 @@ export const explainWish = named(
   "The task that a call would be for.",
   z.strictObject({
     image,
-    cpu: cpu.optional(),
-    mem: mem.optional(),
-    gpus: gpus.optional(),
-    gpuMemory: gpuMemory.optional(),
-    isolation: isolationWish.default("default"),
-    network: networkWish.default("default"),
-    sgx: z.boolean().default(false),
+    ...taskBody,
   }),
 );
 

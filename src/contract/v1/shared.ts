@@ -93,3 +93,14 @@ export const idText = z
   .min(1)
   .max(64)
   .regex(/^[A-Za-z0-9_-]+$/);
+
+/** What of a JSON body says which task is meant, besides its image. */
+export const taskBody = {
+  cpu: cpu.optional(),
+  mem: mem.optional(),
+  gpus: gpus.optional(),
+  gpuMemory: gpuMemory.optional(),
+  isolation: isolationWish.default("default"),
+  network: networkWish.default("default"),
+  sgx: z.boolean().default(false),
+};
