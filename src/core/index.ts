@@ -102,7 +102,6 @@ export type {
   RunRecord,
   RunStore,
 } from "./ports/records.ts";
-export type { Reading, SandboxUse, UseSink } from "./ports/sandbox-use.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";

@@ -10,7 +10,6 @@ import type {
   Observer,
   RunId,
   SandboxEnd,
-  SandboxUse,
   StartStory,
   TaskKey,
   TaskSpec,
@@ -22,7 +21,6 @@ import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { SessionTie } from "./sessions.ts";
 import type { TaskLine } from "./task-line.ts";
-import type { UseMeter } from "./use-meter.ts";
 
 /** How long a broken connection waits for the reason of its sandbox's end; an engine under load tells it late. */
 const END_REASON_WAIT_MS = 900;
@@ -72,9 +70,6 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   // What its story tells, in plain numbers: a warm call must not pay for being told of.
   #placement: Placement | undefined;
   #start: StartStory | undefined;
-  #use: UseMeter | undefined;
-  #ticket = 0;
-  wasAlone = false;
   gpuIds: readonly string[] = NO_GPU_IDS;
   #isQueued = false;
   #headAtMs = NOT_YET;
@@ -128,10 +123,6 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     return this.#start;
   }
 
-  get use(): SandboxUse | undefined {
-    return this.#use;
-  }
-
   get placedAtMs(): number | undefined {
     return this.sentAtMs === NOT_YET ? undefined : this.sentAtMs;
   }
@@ -182,8 +173,6 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     this.#host.started(this);
     this.#start = owner.start;
     this.gpuIds = owner.gpuIds;
-    this.#use = owner.use;
-    if (owner.use !== undefined) this.#ticket = owner.use.took(this.sentAtMs);
     this.#placement = {
       sandboxId: owner.id,
       isolation: sandbox.isolation,
@@ -354,11 +343,6 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     if (owner === undefined) return;
     this.#owner = undefined;
     this.#exchange = undefined;
-    const use = this.#use;
-    if (use !== undefined) {
-      this.wasAlone = use.wasAlone(this.#ticket);
-      use.gave(this.#endedAtMs === 0 ? this.#host.nowMs() : this.#endedAtMs);
-    }
     this.#host.ended(this);
     owner.give();
   }

@@ -24,8 +24,6 @@ export interface ExecutorParts {
   readonly observer?: Observer;
   /** Left out: calls are not traced. */
   readonly tracer?: Tracer;
-  /** Whether calls tell what they used of their sandbox. Default: no. */
-  readonly measuresUse?: boolean;
   readonly settings: Settings;
   /** The operator's policy; asked before anything is looked up or booked. */
   isImageAllowed(image: string): boolean;

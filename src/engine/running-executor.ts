@@ -324,7 +324,6 @@ export class RunningExecutor implements Executor, AttemptHost {
       clock: parts.clock,
       log: parts.log,
       observer: this.observer,
-      meters: parts.measuresUse === true ? { clock: parts.clock, readings: 0 } : undefined,
       books: this.#books,
       desk: this.#desk,
       lastWords: this.#lastWords,

@@ -7,7 +7,6 @@ import type { TaskSpec } from "../task/task-spec.ts";
 import type { CallRequest } from "./channel.ts";
 import type { StartPhases } from "./driver.ts";
 import type { RunPlacement } from "./records.ts";
-import type { SandboxUse } from "./sandbox-use.ts";
 
 /** `answered`: the task's server gave a whole answer, whatever its status; `cancelled`: the call was given up with its caller. */
 export const CALL_ENDS = ["answered", "failed", "cancelled"] as const;
@@ -60,10 +59,6 @@ export interface CallStory {
   readonly start: StartStory | undefined;
   /** The cards that its sandbox held, by UUID; none before its slot. */
   readonly gpuIds: readonly string[];
-  /** Tells what it used of its sandbox; `undefined` before its slot, and where nobody measures. */
-  readonly use: SandboxUse | undefined;
-  /** Whether no other call had a slot of its sandbox meanwhile. Valid once it has ended. */
-  readonly wasAlone: boolean;
   /** When the request was handed to its task. */
   readonly placedAtMs: number | undefined;
   /** When the answer's head came. */

@@ -152,8 +152,6 @@ test("calls are counted by door, class and outcome, whatever became of them", as
     end: "answered",
     error: undefined,
     gpuIds: [],
-    use: undefined,
-    wasAlone: true,
   };
   counters.callPlaced(call);
   counters.callEnded(call);
