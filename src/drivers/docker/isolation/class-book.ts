@@ -35,6 +35,12 @@ interface Entry {
   definition: string | undefined;
 }
 
+/** What was seen is of neither of the two that stood behind the name: the next start has it tested again. */
+const CHANGED_MEANWHILE: ProbeOutcome = {
+  type: "untold",
+  error: new ExecutorError("ENGINE_UNAVAILABLE", { reason: "its runtime was changed while it was tested" }),
+};
+
 /** Who is tested in one round, and whom to tell. */
 type Round = Map<Entry, () => void>;
 
@@ -77,8 +83,7 @@ export class ClassBook {
     const plan = planIsolation(task, configured, this.reports(), () => this.#options.sgx.parts());
     const proven = provenClass(plan);
     if (plan.runtime !== undefined) await this.#doubt(proven, plan.runtime, signal);
-    await this.prove(proven, plan.runtime, signal);
-    return { ...plan, proof: this.#entries.get(proven) };
+    return { ...plan, proof: await this.prove(proven, plan.runtime, signal) };
   }
 
   /** A proof is of what stood behind a name: an engine that reloads its configuration may have put something else there. */
@@ -100,17 +105,22 @@ export class ClassBook {
     const { isolation, runtime, proof } = plan;
     if (runtime === undefined) return;
     await this.#doubt(provenClass(plan), runtime, signal);
-    if (this.#entries.get(provenClass(plan)) === proof) return;
+    const now = this.#entries.get(provenClass(plan));
+    if (now === proof && now?.report.state === "usable") return;
     const reason = `what stands behind the class ${isolation} has changed while it started`;
     throw new ExecutorError("SANDBOX_START_FAILED", { reason });
   }
 
   /**
-   * Resolves once a class is known to be usable, with that runtime behind it.
+   * Resolves once a class is known to be usable, with that runtime behind it, to what that is known by.
    *
    * @throws {@link ExecutorError} ISOLATION_UNAVAILABLE, or why its probe could not be carried out; the signal's reason.
    */
-  async prove(isolation: IsolationClass, runtime: string | undefined, signal: AbortSignal): Promise<void> {
+  async prove(
+    isolation: IsolationClass,
+    runtime: string | undefined,
+    signal: AbortSignal,
+  ): Promise<IsolationPlan["proof"]> {
     const entry = this.#entries.get(isolation);
     if (entry === undefined) throw isolationRefusal(isolation, this.reports());
     if (entry.report.state === "unproven") await this.#wait(entry, signal);
@@ -119,8 +129,9 @@ export class ClassBook {
       throw isolationRefusal(isolation, this.reports());
     }
     // The settings changed while it was tested: the new entry has a test of its own.
-    if (now !== entry) await this.prove(isolation, runtime, signal);
-    else if (now.report.state === "unproven") throw now.failure ?? new ExecutorError("ENGINE_UNAVAILABLE");
+    if (now !== entry) return this.prove(isolation, runtime, signal);
+    if (now.report.state === "unproven") throw now.failure ?? new ExecutorError("ENGINE_UNAVAILABLE");
+    return now;
   }
 
   /** Tests all classes, or one, and resolves with what is known then. */
@@ -199,7 +210,8 @@ export class ClassBook {
     const needsHostKernel =
       this.#hostKernel === undefined && classes.some(({ runtime }) => runtime !== undefined);
     const life = this.#engineLife;
-    await this.#noteDefinitions(entries, signal);
+    const before = await this.#definitionsOf(entries, signal);
+    const conclusions: Promise<void>[] = [];
     const sink: ProbeSink = {
       onHostKernel: (kernel) => {
         if (life === this.#engineLife) this.#hostKernel = kernel;
@@ -207,25 +219,39 @@ export class ClassBook {
       onOutcome: (one, outcome) => {
         const entry = entries.find(({ configured }) => configured === one);
         if (entry === undefined) return;
-        this.#take(entry, outcome, Math.round(this.#options.nowMs() - beganMs));
-        settle(round, entry);
+        const conclude = async (): Promise<void> => {
+          const after = (await this.#definitionsOf([entry], signal)).get(entry);
+          const isOfOne = after === before.get(entry);
+          const tookMs = Math.round(this.#options.nowMs() - beganMs);
+          this.#take(entry, isOfOne ? outcome : CHANGED_MEANWHILE, after, tookMs);
+          settle(round, entry);
+        };
+        conclusions.push(conclude());
       },
     };
     await this.#options.prober.test({ classes, needsHostKernel }, sink, signal);
+    await Promise.all(conclusions);
   }
 
-  /** Before they are tested: what changes after this is doubted at the next start. */
-  async #noteDefinitions(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+  /** What the engine says stands behind their names now; what changes after this is doubted at the next start. */
+  async #definitionsOf(
+    entries: readonly Entry[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<Entry, string | undefined>> {
+    const definitions = new Map<Entry, string | undefined>();
     for (const entry of entries) {
       const { runtime } = entry.configured;
       if (runtime === undefined) continue;
       // An engine that does not answer fails the test itself, and says why.
-      entry.definition = await this.#options.definitionOf(runtime, signal).catch(() => undefined);
+      definitions.set(entry, await this.#options.definitionOf(runtime, signal).catch(() => undefined));
     }
+    return definitions;
   }
 
-  #take(entry: Entry, outcome: ProbeOutcome, tookMs: number): void {
+  #take(entry: Entry, outcome: ProbeOutcome, definition: string | undefined, tookMs: number): void {
     const before = entry.report;
+    // With the judgement, not before it: what was judged last time was judged of what stood there then.
+    if (outcome.type !== "untold" || before.state === "unproven") entry.definition = definition;
     entry.failure = outcome.type === "untold" ? outcome.error : undefined;
     entry.report = { ...before, ...this.#judge(entry, outcome) };
     this.#tell(before, entry.report, tookMs);
