@@ -217,8 +217,8 @@ export interface Executor extends AsyncDisposable {
    * at `sink.onError`, always after this function has returned. At most once: nothing is sent twice after the first byte.
    */
   call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange;
-  /** Says what `call` would come to now, and why; nothing is changed by asking. */
-  explain(task: TaskSpec, door: DoorName): Verdict;
+  /** Says what `call` would come to now, and why; nothing is changed by asking. Rejects only with the signal's reason. */
+  explain(task: TaskSpec, door: DoorName, signal: AbortSignal): Promise<Verdict>;
   view(): ExecutorView;
   health(signal: AbortSignal): Promise<DriverHealth>;
   /** Tests every class anew, or one, and resolves with what is known then. */

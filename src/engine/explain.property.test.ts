@@ -20,6 +20,7 @@ const wish = fc.constantFrom(
   { image: "f", cpu: 0.5, memory: 600 },
   { image: "too-big", cpu: 3.1, memory: 50 },
   { image: "forbidden", cpu: 1, memory: 50 },
+  { image: "missing", cpu: 1, memory: 50 },
 );
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.record({ type: fc.constant("call" as const), wish }) },
@@ -145,6 +146,7 @@ test("E: in 2000 random states the verdict is what then happens", async () => {
           },
           { startMs: START_MS, freezeMs: 8, stopMs: 20 },
         );
+        parts.driver.missing.add("missing");
         await play(parts, steps);
         // A start that fails of itself is nothing that anybody could foretell.
         parts.driver.heal();
@@ -153,7 +155,7 @@ test("E: in 2000 random states the verdict is what then happens", async () => {
         const asked = called[which % (called.length + 1)] ?? other;
         const spec = specOf(asked);
         const before = JSON.stringify([parts.executor.sandboxes(), parts.executor.waiting()]);
-        const verdict = parts.executor.explain(spec, "http");
+        const verdict = await parts.executor.explain(spec, "http", new AbortController().signal);
         expect(JSON.stringify([parts.executor.sandboxes(), parts.executor.waiting()])).toBe(before);
         // Of a start or waking that is on its way for others already the caller only gets the seat that is left.
         fc.pre(reasonOf(parts.executor, spec) === undefined || verdict.type !== "room");
@@ -171,6 +173,7 @@ test("E: in 2000 random states the verdict is what then happens", async () => {
     { numRuns: 2000 },
   );
   // A run in which one kind never came up would have shown nothing about it.
-  const kinds = ["warm", "cold", "thawed", "freezes", "evicts", "wait", "IMAGE_FORBIDDEN", "QUEUE_FULL"];
+  const refusals = ["IMAGE_FORBIDDEN", "IMAGE_NOT_FOUND", "QUEUE_FULL"];
+  const kinds = ["warm", "cold", "thawed", "freezes", "evicts", "wait", ...refusals];
   for (const kind of kinds) expect(seen.get(kind) ?? 0, kind).toBeGreaterThan(5);
 }, 300_000);

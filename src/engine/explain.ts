@@ -1,5 +1,5 @@
-import type { ExecutorError, ExpectedHolding, Holding, SandboxId, TaskSpec } from "../core/index.ts";
-import { asId, expectRoom } from "../core/index.ts";
+import type { ExpectedHolding, Holding, SandboxDriver, SandboxId, TaskSpec } from "../core/index.ts";
+import { asId, ExecutorError, expectRoom } from "../core/index.ts";
 import type { DeskSandboxes, Foresight } from "./admission-desk.ts";
 import type { Attempt } from "./attempt.ts";
 import type { EngineContext } from "./context.ts";
@@ -20,11 +20,28 @@ export interface ExplainHost {
   closed(): ExecutorError | undefined;
   /** Why a call of this task that finds no free slot is refused at once. */
   refusal(task: TaskSpec): ExecutorError | undefined;
+  /** Why any start of this task would fail at its first step. */
+  readonly imageRefusal: ExecutorError | undefined;
+}
+
+/** Why there is no such image, as far as that can be told without fetching it. */
+export async function refusalOfImage(
+  driver: SandboxDriver,
+  image: string,
+  signal: AbortSignal,
+): Promise<ExecutorError | undefined> {
+  try {
+    await driver.checkImage(image, signal);
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return ExecutorError.from(error);
+  }
 }
 
 /**
  * What would become of one more call of a task if it came now, told by the very steps that would decide it; nothing is changed
- * by asking. What only its start would find out is not known: whether its image can be had, or has moved.
+ * by asking. What only its start would find out is not known: whether an image that is not here can be had, or has moved.
  *
  * @param line the task's own line, or a fresh one that nobody else knows.
  */
@@ -51,7 +68,9 @@ export function explain(host: ExplainHost, line: TaskLine): Verdict {
 }
 
 function starting(host: ExplainHost, line: TaskLine): Verdict {
-  const { context } = host;
+  const { context, imageRefusal } = host;
+  // A start looks its image up before it asks for room.
+  if (imageRefusal !== undefined) return { type: "refused", error: imageRefusal };
   const id = asId<"demand">("explained");
   const need = line.task.resources;
   const demand = { id, door: line.door, need, keep: undefined, enqueuedAtMs: context.clock.nowMs() };

@@ -27,6 +27,7 @@ export function observeDriver(driver: SandboxDriver, observer: Observer, clock: 
       return driver.capabilities;
     },
     resolve: (...asked) => tell("resolve", () => driver.resolve(...asked)),
+    checkImage: (...asked) => driver.checkImage(...asked),
     start: async (...asked) => observedSandbox(await tell("start", () => driver.start(...asked)), tell),
     leftovers: async (...asked) => {
       const leftovers = await tell("leftovers", () => driver.leftovers(...asked));

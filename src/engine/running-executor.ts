@@ -37,7 +37,7 @@ import type {
   WaitingView,
 } from "./executor.ts";
 import type { ExecutorParts } from "./executor-parts.ts";
-import { explain } from "./explain.ts";
+import { explain, refusalOfImage } from "./explain.ts";
 import { refuseInVain, retireUnfit, withdrawGpus } from "./follow-gpus.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
@@ -157,8 +157,10 @@ export class RunningExecutor implements Executor, AttemptHost {
     return this.#intake.callLater(key, task, request, options, sink);
   }
 
-  explain(task: TaskSpec, door: DoorName): Verdict {
+  async explain(task: TaskSpec, door: DoorName, signal: AbortSignal): Promise<Verdict> {
     const key = taskKey(task);
+    // Asked before everything else is looked at, so that all of that is told of one moment.
+    const imageRefusal = await refusalOfImage(this.#parts.driver, task.image, signal);
     const host = {
       context: this.#context,
       lines: this.#lines,
@@ -166,6 +168,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       running: this.#running,
       closed: () => this.#opening.refusal(),
       refusal: () => this.#intake.refusal(task),
+      imageRefusal,
     };
     return explain(host, this.#lines.get(key) ?? new TaskLine(this.#context, key, task, door));
   }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Verdict } from "../../src/client/index.ts";
+import { HearthClient } from "../../src/client/index.ts";
 import { startDaemon } from "../support/start-daemon.ts";
 
 const CONFIG = "driver: process\ncpu: 1\nmem: 512\n";
@@ -24,6 +25,18 @@ test("E: what explain says of a real task is what then happens: room, a warm slo
   expect(await explain("echo")).toMatchObject({ type: "wakes", freeze: [{ image: "slow-start" }] });
 
   await expect(daemon.cli("explain", "echo", "--cpu", "9")).rejects.toThrow(/resource.cpu/);
+  // What has no folder, and what is no name at all: refused in the very words of the call.
+  for (const [name, code] of [
+    ["nobody-has-this", "TASK_NOT_FOUND"],
+    ["../etc/passwd", "IMAGE_NAME_INVALID"],
+  ] as const) {
+    const client = new HearthClient({ baseUrl: daemon.baseUrl });
+    const told = await client.explain({ image: name });
+    expect(told).toMatchObject({ type: "refused", problem: { code, retry: "never" } });
+    await expect(client.call({ image: name, input: "" })).rejects.toMatchObject({ code });
+    await expect(daemon.cli("explain", name)).rejects.toThrow(/never: /);
+  }
+
   const plain = await daemon.cli("explain", "echo");
   expect(plain).toMatch(/^runs now: its frozen sandbox can wake, once 1 idle one is frozen\n {2}freezes {2}/);
 }, 120_000);

@@ -164,9 +164,9 @@ export class FakeExecutor implements Executor {
   /** What it says of any task. */
   verdict: Verdict = { type: "warm", sandboxId: asId<"sandbox">("s1") };
 
-  explain(task: TaskSpec): Verdict {
+  explain(task: TaskSpec): Promise<Verdict> {
     this.explained.push(task);
-    return this.verdict;
+    return Promise.resolve(this.verdict);
   }
 
   view(): ExecutorView {

@@ -55,7 +55,7 @@ function linesOf(verdict: Verdict): readonly string[] {
     case "waits":
       return [`waits: ${verdict.reason}`, ...waitLines(verdict)];
     case "refused":
-      return [`refused: ${verdict.reason}`];
+      return [`${verdict.problem.retry === "never" ? "never" : "refused"}: ${verdict.reason}`];
   }
 }
 

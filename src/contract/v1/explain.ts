@@ -23,7 +23,7 @@ const room = {
 
 export const verdict = named(
   "Verdict",
-  "What would become of a call if it came now. `warm`: a free slot; `starts`, `wakes`: there is room, after those named have made it; `waits`: not yet; `refused`: never, or not before something else changes, see `problem`. Whether an image can be had is only found out by a start.",
+  "What would become of a call if it came now. `warm`: a free slot; `starts`, `wakes`: there is room, after those named have made it; `waits`: not yet; `refused`: never, or not before something else changes, see `problem`. A name that no image can have, or no task folder has, is refused; whether a registry has an image is only found out by a start.",
   z.discriminatedUnion("type", [
     z.object({ type: z.literal("warm"), reason: z.string(), sandboxId: z.string() }),
     z.object({

@@ -207,6 +207,13 @@ export interface SandboxDriver extends AsyncDisposable {
    */
   resolve(image: string, options: ResolveOptions, signal: AbortSignal): Promise<ResolvedImage>;
   /**
+   * Says what can be told of an image without fetching anything: rejects as `resolve` would for a name that no image can have,
+   * or that nothing here has and nobody else can have. That it resolves is no promise that there is such an image.
+   *
+   * @throws {@link ExecutorError} IMAGE_NAME_INVALID, TASK_NOT_FOUND, IMAGE_NOT_FOUND, IMAGE_UNUSABLE, ENGINE_UNAVAILABLE.
+   */
+  checkImage(image: string, signal: AbortSignal): Promise<void>;
+  /**
    * Resolves once the sandbox is ready: it said so *and* its port accepts. After a rejection nothing is left behind.
    *
    * @throws {@link ExecutorError} SANDBOX_START_FAILED, SANDBOX_EXITED_EARLY, START_TIMEOUT (both with `logTail`), IMAGE_UNUSABLE,

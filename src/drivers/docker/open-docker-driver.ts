@@ -205,6 +205,7 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
       return { isolation: world.classes.usable(), canFreeze: true, canAdopt: true };
     },
     resolve: (image, resolveOptions, signal) => resolver.resolve(image, resolveOptions, signal),
+    checkImage: (image, signal) => resolver.check(image, signal),
     start: (spec, signal) => startSandbox(world, spec, signal),
     leftovers: (signal) => findLeftovers(world, signal),
     health: (signal) => health(world.engine, signal),

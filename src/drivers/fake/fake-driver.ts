@@ -72,6 +72,11 @@ export class FakeDriver implements SandboxDriver {
     return { digest: this.digests.get(image) ?? `sha256:${image}`, wasPulled: false };
   }
 
+  async checkImage(image: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.missing.has(image)) throw new ExecutorError("IMAGE_NOT_FOUND", { image });
+  }
+
   async start(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
     const sandbox = new FakeSandbox(this, spec);
     this.started.push(spec);

@@ -174,6 +174,10 @@ function processDriver(
       const { digest } = await world.digests.digest(folder, signal);
       return { digest, wasPulled: false };
     },
+    async checkImage(image, signal) {
+      signal.throwIfAborted();
+      await findTaskFolder(world.taskDirectories, image);
+    },
     start: (spec, signal) => startSandbox(world, isolation, spec, signal),
     async leftovers(signal) {
       signal.throwIfAborted();

@@ -3,7 +3,19 @@ import type { ExecutorError } from "../../../src/core/index.ts";
 import type { Scene } from "./scene.ts";
 import { neverAborted } from "./scene.ts";
 
-/** What `resolve` promises. */
+const NO_NAMES = [
+  "",
+  " ",
+  "-rf",
+  "../../etc/passwd",
+  "/etc",
+  "a b",
+  "a\nb",
+  "Upper/../case",
+  "x".repeat(5000),
+];
+
+/** What `resolve` promises, and `checkImage`. */
 export function testImages(scene: Scene): void {
   const resolve = (image: string, signal = neverAborted()) =>
     scene.wait(scene.driver.resolve(image, { refresh: "missing" }, signal));
@@ -11,6 +23,12 @@ export function testImages(scene: Scene): void {
     resolve(image, signal).then(
       () => Promise.reject(new Error(`"${image}" was resolved`)),
       (error: unknown) => error as ExecutorError,
+    );
+
+  const foresee = (image: string): Promise<unknown> =>
+    scene.wait(scene.driver.checkImage(image, neverAborted())).then(
+      () => undefined,
+      (error: unknown) => error,
     );
 
   test("one content has one digest", async ({ skip }) => {
@@ -39,13 +57,25 @@ export function testImages(scene: Scene): void {
     expect(error.message).toContain(unknownImage);
   });
 
-  test.each(["", " ", "-rf", "../../etc/passwd", "/etc", "a b", "a\nb", "Upper/../case", "x".repeat(5000)])(
+  test.each(NO_NAMES)(
     "M31: an id that is no image reference is refused and harms nothing (%j)",
     async (image) => {
       const error = await failure(image);
       expect(error.code).toMatch(/^(IMAGE_NAME_INVALID|IMAGE_NOT_FOUND|TASK_NOT_FOUND)$/);
     },
   );
+
+  test.each(NO_NAMES)(
+    "E: what no image can be called is foretold as it is refused, and nothing is fetched (%j)",
+    async (image) => {
+      const foretold = await foresee(image);
+      expect(foretold).toMatchObject({ code: (await failure(image)).code });
+    },
+  );
+
+  test("E: an image that is here is foretold to be there", async ({ skip }) => {
+    expect(await foresee(scene.image("echo", skip))).toBeUndefined();
+  });
 
   test("a resolve under a signal that has aborted already rejects with its reason", async ({ skip }) => {
     const reason = new Error("too late");

@@ -6,9 +6,9 @@ import { sendJson } from "../answer/send-json.ts";
 import { toTask } from "../calls/to-task.ts";
 import type { Handler } from "./handler.ts";
 
-export const explain: Handler<"explain"> = ({ executor }, { response, runId }, { body: wish }) => {
-  const verdict = executor.explain(toTask(wish, executor), "http");
-  sendJson(response, 200, show(verdict, namesIn(executor), runId));
+export const explain: Handler<"explain"> = async ({ executor }, context, { body: wish }) => {
+  const verdict = await executor.explain(toTask(wish, executor), "http", context.signal);
+  sendJson(context.response, 200, show(verdict, namesIn(executor), context.runId));
 };
 
 type Names = (ids: readonly SandboxId[]) => { sandboxId: string; image: string }[];

@@ -52,7 +52,7 @@ export class ImageResolver {
     const local = await this.#inspect(reference, signal);
     if (reference.type === "id") {
       if (local !== undefined) return { digest: local.id, wasPulled: false };
-      throw new ExecutorError("IMAGE_NOT_FOUND", { image, reason: "no image here has this id" });
+      throw noSuchId(image);
     }
     if (local === undefined) {
       await this.#pull(image, reference, options, signal);
@@ -70,6 +70,14 @@ export class ImageResolver {
       });
     }
     return { digest: pulled.id, wasPulled: true };
+  }
+
+  /** As `SandboxDriver.checkImage` promises: an id is here or nowhere, and any well-formed name may be in its registry. */
+  async check(image: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const reference = parseImageReference(image);
+    if (reference.type === "id" && (await this.#inspect(reference, signal)) === undefined)
+      throw noSuchId(image);
   }
 
   async #inspect(reference: ImageReference, signal: AbortSignal): Promise<ImageFacts | undefined> {
@@ -153,4 +161,8 @@ export class ImageResolver {
     this.#flights.set(key, flight);
     return flight;
   }
+}
+
+function noSuchId(image: string): ExecutorError {
+  return new ExecutorError("IMAGE_NOT_FOUND", { image, reason: "no image here has this id" });
 }
