@@ -43,6 +43,20 @@ export type { NetworkFindings, NetworkSettings } from "./network/network-setting
 export { DEFAULT_NETWORK_SETTINGS, offerNetworks } from "./network/network-settings.ts";
 export type { PolicyRanges } from "./network/policy-ranges.ts";
 export { policyOf, policyRanges } from "./network/policy-ranges.ts";
+export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
+export type {
+  ArchiveEntry,
+  ArchiveLimits,
+  Archiver,
+  ArtifactInfo,
+  ArtifactKey,
+  ArtifactStore,
+  ByteRange,
+  OpenArtifact,
+  PackReport,
+  WriteOptions,
+  WrittenArtifact,
+} from "./ports/artifacts.ts";
 export type {
   AnswerHead,
   AnswerSink,
@@ -79,6 +93,26 @@ export type {
 export type { GpuHealth, GpuMonitor, GpuReading } from "./ports/gpus.ts";
 export { NO_GPUS } from "./ports/gpus.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type {
+  JobDriver,
+  JobLeftover,
+  JobMark,
+  JobSandbox,
+  JobSandboxSpec,
+  WorkDir,
+} from "./ports/job-sandbox.ts";
+export type {
+  Claim,
+  CommitResult,
+  Completion,
+  DeadLetter,
+  FleetBoard,
+  FleetHost,
+  JobEvent,
+  JobSource,
+  SourceFigures,
+  SourceState,
+} from "./ports/job-source.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
 export type {

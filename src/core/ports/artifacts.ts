@@ -1,0 +1,122 @@
+/** An object in a store, relative to its root: segments that `isSafeKey` allows, such as `users/7/k2p9/input.zip`. */
+export type ArtifactKey = string;
+
+export interface ArtifactInfo {
+  readonly bytes: number;
+  readonly modifiedAtMs: number;
+}
+
+export interface OpenArtifact extends ArtifactInfo {
+  /** Its bytes, once; ending early closes the source. */
+  readonly contents: AsyncIterable<Uint8Array>;
+}
+
+/** A part of an object, by bytes; `end` is exclusive. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What was written: the digest is of the bytes that were handed over, hexadecimal. */
+export interface WrittenArtifact {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface WriteOptions {
+  /** More than this is refused, and nothing is left. */
+  readonly maxBytes: number;
+}
+
+/**
+ * Files of jobs, by key. An object appears whole under its name or not at all: a reader never sees half of one, and what a
+ * failed or cut write left is removed. Memory does not grow with an object's size. Every method retries what may pass by
+ * itself, within a bounded budget, and rejects with the signal's reason once it aborts.
+ *
+ * @throws {@link ExecutorError} ARTIFACT_NOT_FOUND, ARTIFACT_KEY_INVALID, ARTIFACT_TOO_LARGE, ARTIFACT_STORE_DENIED (credentials),
+ * ARTIFACT_STORE_UNAVAILABLE, DISK_FULL.
+ */
+export interface ArtifactStore extends AsyncDisposable {
+  /** For people: scheme, bucket or path; no secrets. */
+  readonly name: string;
+  /** The object's URI, for those who read it elsewhere. */
+  uriOf(key: ArtifactKey): string;
+  info(key: ArtifactKey, signal: AbortSignal): Promise<ArtifactInfo | undefined>;
+  open(key: ArtifactKey, range: ByteRange | undefined, signal: AbortSignal): Promise<OpenArtifact>;
+  write(
+    key: ArtifactKey,
+    contents: AsyncIterable<Uint8Array>,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<WrittenArtifact>;
+  /** Copies into a new local file, which is removed again if this fails. */
+  download(
+    key: ArtifactKey,
+    toPath: string,
+    options: WriteOptions,
+    signal: AbortSignal,
+  ): Promise<WrittenArtifact>;
+  /** Publishes a local file. */
+  upload(key: ArtifactKey, fromPath: string, signal: AbortSignal): Promise<WrittenArtifact>;
+  /** No error if there is none. */
+  remove(key: ArtifactKey, signal: AbortSignal): Promise<void>;
+  /** Whether it can be read and written now; for the start and for `doctor`. */
+  check(signal: AbortSignal): Promise<void>;
+}
+
+/** What an archive may hold at most; all of it is counted as it is, not as the archive says. */
+export interface ArchiveLimits {
+  readonly entries: number;
+  readonly totalBytes: number;
+  /** Bytes unpacked for each byte of the archive, asked once the first mebibyte is out. */
+  readonly ratio: number;
+  readonly depth: number;
+  readonly nameBytes: number;
+  readonly deadlineMs: number;
+}
+
+export interface PackReport {
+  readonly bytes: number;
+  readonly files: number;
+  /** Links, devices, sockets and pipes that were left out, by their names in the folder; bounded. */
+  readonly skipped: readonly string[];
+  readonly skippedCount: number;
+}
+
+export interface ArchiveEntry {
+  readonly name: string;
+  readonly bytes: number;
+  readonly compressedBytes: number;
+}
+
+/**
+ * Reads and writes zip archives of strangers.
+ *
+ * @throws {@link ExecutorError} ARCHIVE_INVALID (damaged, encrypted, or an entry that reaches outside), ARCHIVE_TOO_LARGE,
+ * DISK_FULL; the signal's reason.
+ */
+export interface Archiver {
+  /** Into a folder that is there and empty; after a rejection it is empty again. Plain files and folders only. */
+  unpack(zipPath: string, intoDir: string, limits: ArchiveLimits, signal: AbortSignal): Promise<void>;
+  /**
+   * The contents of a folder into a new file: folder entries with a trailing slash, none for the root, links never followed.
+   *
+   * @param extra entries that are written if the folder does not have them: a name ending in `/` is an empty folder.
+   */
+  pack(
+    dir: string,
+    zipPath: string,
+    limits: ArchiveLimits,
+    extra: Readonly<Record<string, Uint8Array>>,
+    signal: AbortSignal,
+  ): Promise<PackReport>;
+  list(zipPath: string, limits: ArchiveLimits, signal: AbortSignal): Promise<readonly ArchiveEntry[]>;
+  /** A new archive of the named files, each under the name given for it. @throws ARTIFACT_NOT_FOUND naming a missing one. */
+  pick(
+    zipPath: string,
+    names: Readonly<Record<string, string>>,
+    toZipPath: string,
+    limits: ArchiveLimits,
+    signal: AbortSignal,
+  ): Promise<void>;
+}

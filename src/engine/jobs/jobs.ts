@@ -1,0 +1,131 @@
+import type {
+  DoorName,
+  IsolationClass,
+  JobMark,
+  LogChunk,
+  LogTail,
+  SandboxId,
+  SandboxUsage,
+  TaskSpec,
+  WorkDir,
+} from "../../core/index.ts";
+
+/** A job that asks for room. */
+export interface JobRequest {
+  readonly mark: JobMark;
+  readonly door: DoorName;
+  /** Its image, size and class; `sgx` is always false. */
+  readonly task: TaskSpec;
+}
+
+/** What is run once there is room and the work folder is ready. */
+export interface JobOrder {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workDir: WorkDir;
+  readonly user: string | undefined;
+  readonly pidsLimit: number | undefined;
+  /** The longest that the command may run, from its start; `undefined` is without end. */
+  readonly deadlineMs: number | undefined;
+  /** Bytes that came in with it, for its record. */
+  readonly inputBytes: number;
+}
+
+/** Why a job is ended before its time. */
+export type JobStop = "killed" | "time" | "drain" | "lease";
+
+/** How a job's command ended. The first four are the job's own doing. */
+export type JobEnding = {
+  readonly usage: SandboxUsage | undefined;
+  readonly ranMs: number;
+} & (
+  | { readonly cause: "exit"; readonly exitCode: number }
+  | { readonly cause: "signal"; readonly signal: string }
+  | { readonly cause: "memory"; readonly limitBytes: number }
+  | { readonly cause: "time"; readonly limitMs: number }
+  | { readonly cause: "stopped"; readonly by: JobStop }
+  /** Its sandbox was removed, or the engine lost it: nothing is known of the command's end. */
+  | { readonly cause: "infrastructure"; readonly reason: string }
+);
+
+/** A job whose command has started. */
+export interface RunningJob {
+  readonly sandboxId: SandboxId;
+  readonly mark: JobMark;
+  readonly task: TaskSpec;
+  readonly label: string;
+  readonly isolation: IsolationClass;
+  readonly imageDigest: string;
+  readonly gpuIds: readonly string[];
+  readonly startedAtMs: number;
+  /** Resolves once; never rejects. Its deadline is kept here, also for one that was taken over. */
+  readonly ending: Promise<JobEnding>;
+  /** Ends it: asked, then killed after `graceMs`. The first cause counts; on one that has ended it changes nothing. */
+  stop(by: JobStop, graceMs: number): void;
+  usage(signal: AbortSignal): Promise<SandboxUsage>;
+  tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail>;
+  followLog(tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk>;
+  /**
+   * Removes its sandbox, gives its reservation back and leaves its record. To be called exactly once for each job that has
+   * started, after `ending`; an engine that will not remove it is tried again behind the caller's back, and the
+   * reservation comes back then.
+   *
+   * @param outputBytes what its files came to, for its record.
+   */
+  settle(outputBytes: number): Promise<void>;
+}
+
+/** Room that is booked for one job. */
+export interface JobRoom {
+  readonly sandboxId: SandboxId;
+  readonly gpuIds: readonly string[];
+  /**
+   * Pins the image and starts the command. After a rejection the room is given back.
+   *
+   * @throws {@link ExecutorError} as `SandboxDriver.resolve` and `JobDriver.startJob` do; the signal's reason.
+   */
+  start(order: JobOrder, signal: AbortSignal): Promise<RunningJob>;
+  /** Gives it back unused; no change once `start` was called. */
+  release(): void;
+}
+
+/** A job that an earlier life of this daemon started, booked here and not yet claimed by its door. */
+export interface LeftoverJob {
+  readonly mark: JobMark;
+  readonly sandboxId: SandboxId;
+  /** Takes it over; `deadlineMs` counts from its own start. @throws {@link ExecutorError} SANDBOX_LOST. */
+  adopt(door: DoorName, deadlineMs: number | undefined, signal: AbortSignal): Promise<RunningJob>;
+  /** Ends and removes it, and gives its reservation back. */
+  reap(): Promise<void>;
+}
+
+/** One job as lists show it. */
+export interface JobView {
+  readonly mark: JobMark;
+  readonly door: DoorName;
+  readonly sandboxId: SandboxId;
+  readonly label: string | undefined;
+  readonly task: TaskSpec;
+  readonly state: "reserved" | "starting" | "running" | "stopping" | "settling" | "leftover";
+  readonly isolation: IsolationClass | undefined;
+  readonly gpuIds: readonly string[];
+  readonly ageMs: number;
+}
+
+/** The second mode of the executor: commands that run to their end, on the same books as the calls. */
+export interface Jobs {
+  /** @throws {@link ExecutorError} why a job like this can never run here, as a call's refusal would say it. */
+  check(task: TaskSpec): void;
+  /** Whether it would get room at once, idle warm sandboxes given up if need be. Changes nothing. */
+  hasRoomFor(task: TaskSpec, door: DoorName): boolean;
+  /**
+   * Waits for room in the one queue of all doors, without a deadline of its own. Refused while the executor is paused or
+   * draining.
+   *
+   * @throws {@link ExecutorError} as `check`; PAUSED, DRAINING; the signal's reason.
+   */
+  reserve(request: JobRequest, signal: AbortSignal): Promise<JobRoom>;
+  /** What is left of earlier lives; nobody ends them until a door says so. */
+  leftovers(): readonly LeftoverJob[];
+  list(): readonly JobView[];
+}
