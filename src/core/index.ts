@@ -27,6 +27,7 @@ export type { Judgement, Judging } from "./isolation/judge-class.ts";
 export { judgeClass } from "./isolation/judge-class.ts";
 export type { ProbeFindings } from "./isolation/probe-findings.ts";
 export { readFindings } from "./isolation/probe-findings.ts";
+export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
 export type { AllowEntry } from "./network/allow-entry.ts";
 export { formatAllowEntry, parseAllowEntry } from "./network/allow-entry.ts";
 export type { Range } from "./network/ipv4.ts";
@@ -43,7 +44,6 @@ export type { NetworkFindings, NetworkSettings } from "./network/network-setting
 export { DEFAULT_NETWORK_SETTINGS, offerNetworks } from "./network/network-settings.ts";
 export type { PolicyRanges } from "./network/policy-ranges.ts";
 export { policyOf, policyRanges } from "./network/policy-ranges.ts";
-export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
 export type {
   ArchiveEntry,
   ArchiveLimits,
@@ -128,6 +128,22 @@ export type {
 } from "./ports/observer.ts";
 export { CALL_ENDS, ENGINE_VERBS, joinObservers, NO_OBSERVER } from "./ports/observer.ts";
 export type {
+  AttemptFilter,
+  AttemptPlace,
+  AttemptRecord,
+  AttemptUse,
+  ChainFault,
+  ChainRange,
+  ChainReport,
+  Receipt,
+  ReceiptKey,
+  ReceiptLimits,
+  ReceiptLog,
+  ReceiptLogState,
+  ReceiptSink,
+} from "./ports/receipts.ts";
+export { BLOCK_ENTRIES } from "./ports/receipts.ts";
+export type {
   NewRun,
   RunEnd,
   RunEnding,
@@ -136,6 +152,28 @@ export type {
   RunRecord,
   RunStore,
 } from "./ports/records.ts";
+export type { SandboxUse, UseSink } from "./ports/sandbox-use.ts";
+export type { AttemptTimes, StartTimes } from "./receipts/attempt-times.ts";
+export { attemptPhases, toUs } from "./receipts/attempt-times.ts";
+export type { CanonicalValue } from "./receipts/canonical.ts";
+export { canonical } from "./receipts/canonical.ts";
+export type { AttemptFacts, AttemptValues, FactsText } from "./receipts/encode-attempt.ts";
+export { attemptFacts, encodeAttempt, factsText } from "./receipts/encode-attempt.ts";
+export type {
+  AttemptDoor,
+  AttemptEntry,
+  AttemptPhase,
+  Booked,
+  ChainEntry,
+  Checkpoint,
+  ExportEnd,
+  GapReason,
+  MarkEntry,
+  PhasesUs,
+  Reading,
+  Used,
+} from "./receipts/entry.ts";
+export { ATTEMPT_DOORS, ATTEMPT_PHASES, GAP_REASONS, READINGS } from "./receipts/entry.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";

@@ -1,0 +1,47 @@
+import type { ChainEntry, ChainReport } from "../../core/index.ts";
+
+type Counts = Pick<ChainReport, "attempts" | "lost" | "crashes" | "refused" | "prunedTo">;
+
+/** Adds up what the entries of a chain say. */
+export class EntryTally {
+  #attempts = 0;
+  #lost = 0;
+  #crashes = 0;
+  #refused = 0;
+  #prunedTo = 0;
+  /** The hash of the newest entry that was dropped, as the chain says. */
+  prunedHash: string | undefined;
+
+  get counts(): Counts {
+    return {
+      attempts: this.#attempts,
+      lost: this.#lost,
+      crashes: this.#crashes,
+      refused: this.#refused,
+      prunedTo: this.#prunedTo,
+    };
+  }
+
+  /** @param text an entry's canonical text. */
+  count(text: string): void {
+    const entry = JSON.parse(text) as ChainEntry;
+    switch (entry.type) {
+      case "attempt":
+        this.#attempts += 1;
+        break;
+      case "gap":
+        this.#lost += entry.lost ?? 0;
+        if (entry.reason === "crash") this.#crashes += 1;
+        break;
+      case "refused":
+        for (const count of Object.values(entry.counts)) this.#refused += count;
+        break;
+      case "pruned":
+        this.#prunedTo = entry.last;
+        this.prunedHash = entry.head;
+        break;
+      default:
+        break;
+    }
+  }
+}
