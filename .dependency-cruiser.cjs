@@ -6,12 +6,13 @@
  */
 const MAY_IMPORT = {
   core: [],
+  gen: [],
   std: ["core"],
   contract: ["core"],
   telemetry: ["core"],
   engine: ["core", "std", "telemetry"],
-  drivers: ["core", "std", "contract", "telemetry"],
-  doors: ["core", "std", "contract", "telemetry", "engine"],
+  drivers: ["core", "std", "contract", "telemetry", "gen"],
+  doors: ["core", "std", "contract", "telemetry", "engine", "gen"],
   client: ["core", "contract"],
   cli: ["core", "std", "contract", "client"],
   config: ["core", "contract"],
@@ -29,6 +30,8 @@ const HOMES = {
   koffi: ["drivers"],
   "prom-client": ["telemetry"],
   "@opentelemetry": ["telemetry"],
+  "@grpc/grpc-js": ["std/grpc"],
+  "@bufbuild/protobuf": ["gen", "std/grpc", "doors/indexify", "drivers/function-executor"],
 };
 
 const TESTS = "\\.test\\.ts$";

@@ -38,6 +38,8 @@ const COMMONJS_NAMES = [
 ].join("");
 
 const startedAt = new Date();
+if (spawnSync(process.execPath, [join(root, "scripts/generate.mjs")], { stdio: "inherit" }).status !== 0)
+  process.exit(1);
 mkdirSync(dist, { recursive: true });
 const daemon = await bundle("src/main.ts", "hearth", {
   platform: "node",

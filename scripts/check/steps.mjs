@@ -11,6 +11,7 @@ const MINUTE_MS = 60_000;
 
 /** Everything that is looked at without running the product, then the product, in the order in which a mistake is cheapest. */
 export const STEPS = [
+  command("generate", [node, "scripts/generate.mjs"]),
   command("format", [...bin("@biomejs/biome/bin/biome"), "check", "--linter-enabled=false", "."]),
   command("types", [...bin("typescript/lib/tsc.js"), "-b"]),
   command("lint", [...bin("eslint/bin/eslint.js"), "--max-warnings=0", "."]),
