@@ -1,0 +1,30 @@
+export type { EventFields, EventJson, EventType, TrackerEvent } from "./events.ts";
+export { EVENTS, eventOf, parseEvent } from "./events.ts";
+export type { ExecuterType, ImagesFile, ParsedImagesFile } from "./images-file.ts";
+export { parseImagesFile } from "./images-file.ts";
+export type { MethodTable, ParsedMethods } from "./methods.ts";
+export { commandOf, DEFAULT_METHODS, parseMethods } from "./methods.ts";
+export {
+  commandKeysOf,
+  DEFAULT_GROUP,
+  EVENTS_STREAM,
+  INPUT_FILE,
+  KILL,
+  OUTPUT_FILE,
+  requestStreamOf,
+} from "./names.ts";
+export type { HostInfo, Registration, RegistrationRequest, ValidationProblem } from "./registration.ts";
+export { hostInfo, registrationRequest, registrationResponse, validationProblem } from "./registration.ts";
+export type { EntryReading, RequestEntry } from "./request-entry.ts";
+export { readRequestEntry, writeRequestEntry } from "./request-entry.ts";
+export type { TaskStatus, TerminationReason } from "./statuses.ts";
+export {
+  isTerminal,
+  STOPPED_STATUS,
+  TASK_STATUSES,
+  TERMINAL_STATUSES,
+  TERMINATION_REASONS,
+  taskStatus,
+  terminationReason,
+} from "./statuses.ts";
+export { formatTimestamp, timestamp } from "./timestamp.ts";

@@ -1,0 +1,42 @@
+import * as z from "zod";
+
+/** Every status that a task of 2023 can have; a client of that time raises on any other text (section 4.3). */
+export const TASK_STATUSES = [
+  "pending-input",
+  "submitted",
+  "started",
+  "success",
+  "failed",
+  "pending-kill",
+  "killed",
+  "spot-instance-preempted",
+  "executer-terminated",
+  "executer-failed",
+] as const;
+export const taskStatus = z.enum(TASK_STATUSES);
+export type TaskStatus = z.output<typeof taskStatus>;
+
+/** A task never leaves one of these. */
+export const TERMINAL_STATUSES = [
+  "success",
+  "failed",
+  "killed",
+  "executer-failed",
+  "executer-terminated",
+  "spot-instance-preempted",
+] as const satisfies readonly TaskStatus[];
+
+export function isTerminal(status: TaskStatus): boolean {
+  return (TERMINAL_STATUSES as readonly TaskStatus[]).includes(status);
+}
+
+export const TERMINATION_REASONS = ["interrupted", "preempted", "error"] as const;
+export const terminationReason = z.enum(TERMINATION_REASONS);
+export type TerminationReason = z.output<typeof terminationReason>;
+
+/** What becomes of the tasks that an executer names as stopped when it ends. */
+export const STOPPED_STATUS = {
+  interrupted: "executer-terminated",
+  preempted: "spot-instance-preempted",
+  error: "executer-failed",
+} as const satisfies Record<TerminationReason, TaskStatus>;
