@@ -28,6 +28,8 @@ export { judgeClass } from "./isolation/judge-class.ts";
 export type { ProbeFindings } from "./isolation/probe-findings.ts";
 export { readFindings } from "./isolation/probe-findings.ts";
 export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
+export type { JobState } from "./jobs/job-life.ts";
+export { advanceJob, JOB_STATES } from "./jobs/job-life.ts";
 export type { AllowEntry } from "./network/allow-entry.ts";
 export { formatAllowEntry, parseAllowEntry } from "./network/allow-entry.ts";
 export type { Range } from "./network/ipv4.ts";
