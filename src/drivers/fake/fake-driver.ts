@@ -5,6 +5,10 @@ import type {
   DriverHealth,
   DriverSettings,
   IsolationClass,
+  JobDriver,
+  JobLeftover,
+  JobSandbox,
+  JobSandboxSpec,
   Leftover,
   NetworkReport,
   PeerAddress,
@@ -13,13 +17,15 @@ import type {
   Sandbox,
   SandboxDriver,
   SandboxSpec,
+  WorkDir,
 } from "../../core/index.ts";
 import { ExecutorError, NETWORK_POLICIES } from "../../core/index.ts";
+import { FakeJob, fakeJobLeftover } from "./fake-job.ts";
 import { FakeSandbox } from "./fake-sandbox.ts";
 
 /** What the next operation of a kind does instead of simply working. */
 export type Fault = "none" | "reject" | "hang";
-export type FaultKind = "resolve" | "start" | "freeze" | "stop";
+export type FaultKind = "resolve" | "start" | "freeze" | "stop" | "startJob" | "end" | "removeJob";
 
 export interface FakeDriverOptions {
   readonly clock: Clock;
@@ -31,7 +37,7 @@ export interface FakeDriverOptions {
 }
 
 /** A driver without sandboxes: scripted behaviour and faults in whatever time its clock keeps. For tests only. */
-export class FakeDriver implements SandboxDriver {
+export class FakeDriver implements SandboxDriver, JobDriver {
   readonly name = "fake";
   readonly capabilities: DriverCapabilities;
   /** Every sandbox that is not gone, frozen ones included. */
@@ -42,8 +48,22 @@ export class FakeDriver implements SandboxDriver {
   readonly digests = new Map<string, string>();
   readonly missing = new Set<string>();
   leftoverSandboxes: Leftover[] = [];
+  /** Every job that is not removed, ended ones included. */
+  readonly liveJobs = new Set<FakeJob>();
+  readonly startedJobs: JobSandboxSpec[] = [];
+  leftoverJobs: JobLeftover[] = [];
+  /** Set to refuse every shared folder. */
+  sharedDirFault: ExecutorError | undefined;
   readonly #options: FakeDriverOptions;
-  readonly #faults: Record<FaultKind, Fault[]> = { resolve: [], start: [], freeze: [], stop: [] };
+  readonly #faults: Record<FaultKind, Fault[]> = {
+    resolve: [],
+    start: [],
+    freeze: [],
+    stop: [],
+    startJob: [],
+    end: [],
+    removeJob: [],
+  };
 
   constructor(options: FakeDriverOptions) {
     this.#options = options;
@@ -92,6 +112,42 @@ export class FakeDriver implements SandboxDriver {
 
   async leftovers(_signal: AbortSignal): Promise<readonly Leftover[]> {
     return this.leftoverSandboxes;
+  }
+
+  async startJob(spec: JobSandboxSpec, signal: AbortSignal): Promise<JobSandbox> {
+    const job = new FakeJob(this, spec, this.#options.clock.wallMs());
+    this.startedJobs.push(spec);
+    this.liveJobs.add(job);
+    try {
+      await this.perform("startJob", this.#options.startMs ?? 0, signal);
+    } catch (error) {
+      this.liveJobs.delete(job);
+      throw error;
+    }
+    return job;
+  }
+
+  async jobLeftovers(_signal: AbortSignal): Promise<readonly JobLeftover[]> {
+    return this.leftoverJobs;
+  }
+
+  /** Hands every live job to a driver of the next life, as its leftovers. */
+  leaveJobsTo(next: FakeDriver): void {
+    for (const job of this.liveJobs) {
+      next.liveJobs.add(job);
+      next.leftoverJobs.push(fakeJobLeftover(next, job));
+      job.moveTo(next);
+    }
+    this.liveJobs.clear();
+  }
+
+  async checkSharedDir(
+    _dir: Pick<WorkDir, "localPath" | "hostPath">,
+    _image: ResolvedImage,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    if (this.sharedDirFault !== undefined) throw this.sharedDirFault;
   }
 
   async health(_signal: AbortSignal): Promise<DriverHealth> {
@@ -144,7 +200,9 @@ export class FakeDriver implements SandboxDriver {
       signal?.addEventListener("abort", onAbort, { once: true });
     });
     if (fault === "reject")
-      throw new ExecutorError(kind === "start" ? "SANDBOX_START_FAILED" : "ENGINE_FAILED");
+      throw new ExecutorError(
+        kind === "start" || kind === "startJob" ? "SANDBOX_START_FAILED" : "ENGINE_FAILED",
+      );
   }
 
   get freezeMs(): number {

@@ -1,0 +1,149 @@
+import type {
+  IsolationClass,
+  JobLeftover,
+  JobMark,
+  JobSandbox,
+  JobSandboxSpec,
+  LogChunk,
+  LogTail,
+  SandboxEnd,
+  SandboxId,
+  SandboxUsage,
+  TaskSpec,
+} from "../../core/index.ts";
+import type { FakeDriver } from "./fake-driver.ts";
+
+/** A job that runs until it is told how it ended. */
+export class FakeJob implements JobSandbox {
+  readonly id: SandboxId;
+  readonly mark: JobMark;
+  readonly task: TaskSpec;
+  readonly imageDigest: string;
+  readonly label: string;
+  readonly isolation: IsolationClass = "container";
+  readonly gpuIds: readonly string[];
+  readonly startedAtMs: number;
+  readonly spec: JobSandboxSpec;
+  readonly ended: Promise<SandboxEnd>;
+  /** What `usage` tells; a test may change it at any time. */
+  figures: SandboxUsage = { cpuMs: 0, memoryBytes: 0, memoryPeakBytes: undefined };
+  #driver: FakeDriver;
+  readonly #said: LogChunk[] = [];
+  #end: (end: SandboxEnd) => void = () => undefined;
+  #hasEnded = false;
+  /** Wakes whoever follows the log. */
+  #wake: () => void = () => undefined;
+  #news = this.#nextNews();
+
+  constructor(driver: FakeDriver, spec: JobSandboxSpec, startedAtMs: number) {
+    this.#driver = driver;
+    this.spec = spec;
+    this.id = spec.sandboxId;
+    this.mark = spec.mark;
+    this.task = spec.task;
+    this.imageDigest = spec.image.digest;
+    this.label = `fake_${spec.sandboxId}`;
+    this.gpuIds = spec.gpuIds;
+    this.startedAtMs = startedAtMs;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** What its command (or a stranger) does to it; the first end counts. */
+  die(end: SandboxEnd): void {
+    this.#hasEnded = true;
+    this.#end(end);
+    this.#tell();
+  }
+
+  /** From now on the operations of this driver's next life are done to it. */
+  moveTo(driver: FakeDriver): void {
+    this.#driver = driver;
+  }
+
+  /** What its command prints. */
+  say(text: string, stream: LogChunk["stream"] = "stdout"): void {
+    this.#said.push({ stream, text });
+    this.#tell();
+  }
+
+  async end(_graceMs: number): Promise<void> {
+    if (this.#hasEnded) return;
+    await this.#driver.perform("end", this.#driver.stopMs);
+    this.die({ type: "stopped" });
+  }
+
+  async remove(): Promise<void> {
+    if (!this.#driver.liveJobs.has(this)) return;
+    await this.#driver.perform("removeJob", this.#driver.stopMs);
+    this.#driver.liveJobs.delete(this);
+    this.die({ type: "stopped" });
+  }
+
+  async usage(signal: AbortSignal): Promise<SandboxUsage> {
+    signal.throwIfAborted();
+    return this.figures;
+  }
+
+  async tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    signal.throwIfAborted();
+    const whole = this.#said.map(({ text }) => text).join("");
+    return { text: whole.slice(Math.max(0, whole.length - maxBytes)), isTruncated: whole.length > maxBytes };
+  }
+
+  async *followLog(tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    const { text } = await this.tailLog(tailBytes, signal);
+    let next = this.#said.length;
+    if (text !== "") yield { stream: "stdout", text };
+    const onAbort = (): void => this.#tell();
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const chunk = this.#said[next];
+        if (chunk !== undefined) {
+          next += 1;
+          yield chunk;
+        } else if (this.#hasEnded) return;
+        else await this.#news;
+      }
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #tell(): void {
+    this.#wake();
+    this.#news = this.#nextNews();
+  }
+
+  #nextNews(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** The same job as the driver's next life finds it. */
+export function fakeJobLeftover(driver: FakeDriver, job: FakeJob): JobLeftover {
+  return {
+    sandboxId: job.id,
+    mark: job.mark,
+    task: job.task,
+    imageDigest: job.imageDigest,
+    gpuIds: job.gpuIds,
+    async adopt(signal) {
+      await driver.perform("startJob", 0, signal);
+      return job;
+    },
+    async reap(signal) {
+      signal.throwIfAborted();
+      await job.remove();
+    },
+  };
+}
