@@ -30,6 +30,9 @@ const HOMES = {
   koffi: ["drivers"],
   "prom-client": ["telemetry"],
   "@opentelemetry": ["telemetry"],
+  yauzl: ["std"],
+  "@aws-sdk": ["drivers"],
+  "@google-cloud": ["drivers"],
   "@grpc/grpc-js": ["std/grpc"],
   "@bufbuild/protobuf": ["gen", "std/grpc", "doors/indexify", "drivers/function-executor"],
 };

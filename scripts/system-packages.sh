@@ -26,6 +26,11 @@ gcc              build-essential
 setpriv          util-linux
 top              procps
 runsc            runsc
+zip              zip
+swift-proxy-server      swift-proxy
+swift-account-server    swift-account
+swift-container-server  swift-container
+swift-object-server     swift-object
 '
 
 PATH=$PATH:/usr/sbin:/sbin
