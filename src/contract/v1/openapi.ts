@@ -27,7 +27,7 @@ export function describeApi(version: string): Json {
         "Runs offloaded tasks in isolated, capped sandboxes that stay warm. The paths of the MECAnywhere contract (`/`, `/stats`, `/health`, `/pause`, `/unpause`, `/update-config`, `/stop`) are served beside these.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    tags: ["calls", "runs", "sandboxes", "host", "about"].map((name) => ({ name })),
+    tags: ["calls", "runs", "sandboxes", "queue", "host", "about"].map((name) => ({ name })),
     paths,
     components: { schemas: schemas(), securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
   };

@@ -20,7 +20,7 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly tag: "calls" | "runs" | "sandboxes" | "host" | "about";
+  readonly tag: "calls" | "runs" | "sandboxes" | "queue" | "host" | "about";
   readonly scopes: readonly Scope[];
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;

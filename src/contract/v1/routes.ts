@@ -3,6 +3,7 @@ import { callRoutes } from "./routes/calls.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { explainRoutes } from "./routes/explain.ts";
 import { aboutRoutes, hostRoutes } from "./routes/host.ts";
+import { queueRoutes } from "./routes/queue.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 
@@ -12,6 +13,7 @@ export const ROUTES = {
   ...explainRoutes,
   ...sandboxRoutes,
   ...sessionRoutes,
+  ...queueRoutes,
   ...hostRoutes,
   ...eventRoutes,
   ...aboutRoutes,

@@ -5,6 +5,7 @@ import type { Log, PeerAddress, RunStore, Secret } from "../../core/index.ts";
 import type { TimerWheel } from "../../std/index.ts";
 import type { EventFeed } from "./feed/event-feed.ts";
 import type { HttpLimits } from "./limits.ts";
+import type { QueueDesk } from "./queue-desk.ts";
 
 /** Who may do what. Once there is one token, every request needs one. */
 export interface AccessToken {
@@ -44,6 +45,8 @@ export interface HttpDoorOptions {
   readonly isTraced?: boolean;
   /** What happens on this host: the observer of the executor that the door is opened for. */
   readonly feed: EventFeed;
+  /** The queue of jobs, where the daemon takes any. */
+  readonly queue?: QueueDesk | undefined;
   /** The settings in force, secrets masked. */
   describeConfig(): readonly ConfigEntry[];
   /** Checks and applies a change; must not throw for a bad one. */

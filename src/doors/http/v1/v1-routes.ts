@@ -19,6 +19,7 @@ import { getHost, getStats } from "./host.ts";
 import { readLogs } from "./logs.ts";
 import { openapi } from "./openapi.ts";
 import { listTasks, prefetch } from "./prefetch.ts";
+import { getFleet, getQueue, listDeadJobs, replayDeadJobs } from "./queue.ts";
 import { cancelRun, followRun, getAnswer, getRun, listRuns } from "./runs.ts";
 import { evictSandbox, getSandbox, listSandboxes, listWaiting } from "./sandboxes.ts";
 import { endSession, getSession, listSessions } from "./sessions.ts";
@@ -44,6 +45,10 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   listSessions,
   getSession,
   endSession,
+  getQueue,
+  listDeadJobs,
+  replayDeadJobs,
+  getFleet,
   getHost,
   getStats,
   getConfig,
