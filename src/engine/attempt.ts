@@ -1,6 +1,7 @@
 import type {
   AnswerHead,
   AnswerSink,
+  AttemptDoor,
   CallEnd,
   CallRequest,
   CallStory,
@@ -10,6 +11,7 @@ import type {
   Observer,
   RunId,
   SandboxEnd,
+  SandboxUse,
   StartStory,
   TaskKey,
   TaskSpec,
@@ -21,6 +23,7 @@ import { counted, outgoing } from "./outgoing.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { SessionTie } from "./sessions.ts";
 import type { TaskLine } from "./task-line.ts";
+import type { UseMeter } from "./use-meter.ts";
 
 /** How long a broken connection waits for the reason of its sandbox's end; an engine under load tells it late. */
 const END_REASON_WAIT_MS = 900;
@@ -70,6 +73,9 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
   // What its story tells, in plain numbers: a warm call must not pay for being told of.
   #placement: Placement | undefined;
   #start: StartStory | undefined;
+  #use: UseMeter | undefined;
+  #ticket = 0;
+  wasAlone = false;
   gpuIds: readonly string[] = NO_GPU_IDS;
   #isQueued = false;
   #headAtMs = NOT_YET;
@@ -99,6 +105,11 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     return this.options.door;
   }
 
+  get recordedAs(): AttemptDoor {
+    const { door, recordedAs } = this.options;
+    return recordedAs ?? (door === "http" ? "v1" : door);
+  }
+
   get runId(): RunId | undefined {
     return this.options.runId;
   }
@@ -121,6 +132,10 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
 
   get start(): StartStory | undefined {
     return this.#start;
+  }
+
+  get use(): SandboxUse | undefined {
+    return this.#use;
   }
 
   get placedAtMs(): number | undefined {
@@ -173,6 +188,8 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     this.#host.started(this);
     this.#start = owner.start;
     this.gpuIds = owner.gpuIds;
+    this.#use = owner.use;
+    if (owner.use !== undefined) this.#ticket = owner.use.took(this.sentAtMs);
     this.#placement = {
       sandboxId: owner.id,
       isolation: sandbox.isolation,
@@ -343,6 +360,11 @@ export class Attempt implements Exchange, AnswerSink, CallStory {
     if (owner === undefined) return;
     this.#owner = undefined;
     this.#exchange = undefined;
+    const use = this.#use;
+    if (use !== undefined) {
+      this.wasAlone = use.wasAlone(this.#ticket);
+      use.gave(this.#endedAtMs === NOT_YET ? this.#host.nowMs() : this.#endedAtMs);
+    }
     this.#host.ended(this);
     owner.give();
   }

@@ -5,23 +5,26 @@ import type {
   Log,
   Observer,
   OpenChannel,
-  SandboxDriver,
   SandboxId,
   Settings,
 } from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
 import type { GpuOffer } from "./gpu-cards.ts";
 import type { LastWords } from "./last-words.ts";
+import type { WholeDriver } from "./observe-driver.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
+import type { MeterHost } from "./use-meter.ts";
 
 /** What every part of the engine shares. One executor has one of these. */
 export interface EngineContext {
-  readonly driver: SandboxDriver;
+  readonly driver: WholeDriver;
   readonly openChannel: OpenChannel;
   readonly host: HostMonitor;
   readonly clock: Clock;
   readonly log: Log;
   readonly observer: Observer;
+  /** What calls use of their sandboxes is measured with this; `undefined`: nobody wants to know. */
+  readonly meters: MeterHost | undefined;
   readonly books: Books;
   readonly desk: AdmissionDesk;
   /** What sandboxes that are gone printed last. */

@@ -2,6 +2,7 @@ import type {
   Clock,
   GpuMonitor,
   HostMonitor,
+  JobDriver,
   Log,
   Observer,
   OpenChannel,
@@ -14,7 +15,7 @@ import type {
 
 /** What an executor is made of. */
 export interface ExecutorParts {
-  readonly driver: SandboxDriver;
+  readonly driver: SandboxDriver & Partial<JobDriver>;
   readonly openChannel: OpenChannel;
   readonly host: HostMonitor;
   readonly gpus: GpuMonitor;
@@ -24,6 +25,8 @@ export interface ExecutorParts {
   readonly observer?: Observer;
   /** Left out: calls are not traced. */
   readonly tracer?: Tracer;
+  /** Whether calls tell what they used of their sandbox. Default: no. */
+  readonly measuresUse?: boolean;
   readonly settings: Settings;
   /** The operator's policy; asked before anything is looked up or booked. */
   isImageAllowed(image: string): boolean;

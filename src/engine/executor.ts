@@ -1,5 +1,6 @@
 import type {
   AnswerSink,
+  AttemptDoor,
   CallRequest,
   ClassReport,
   DoorName,
@@ -25,6 +26,7 @@ import type {
   TaskSpec,
 } from "../core/index.ts";
 import type { GpuView } from "./gpu-cards.ts";
+import type { Jobs } from "./jobs/jobs.ts";
 
 /** Where a call runs. */
 export interface Placement {
@@ -83,6 +85,8 @@ export interface SessionView {
 /** What a door says of one call besides the task and the request. */
 export interface CallOptions {
   readonly door: DoorName;
+  /** What its receipt calls the way in. Default: as the door is called, and `v1` for `http`. */
+  readonly recordedAs?: AttemptDoor;
   /** What the door calls this call to its caller. */
   readonly runId?: RunId;
   /** Shorter than the setting if given; milliseconds. */
@@ -212,6 +216,8 @@ export interface DrainOptions {
 
 /** The daemon's heart as its doors see it. Every method may be called at any time. */
 export interface Executor extends AsyncDisposable {
+  /** Commands that run to their end, on the same books as the calls. */
+  readonly jobs: Jobs;
   /**
    * Runs one call: admits it, places it in a warm sandbox or a new one, sends it, and settles. Never throws: refusals arrive
    * at `sink.onError`, always after this function has returned. At most once: nothing is sent twice after the first byte.

@@ -41,7 +41,10 @@ import { explain, refusalOfImage } from "./explain.ts";
 import { refuseInVain, retireUnfit, withdrawGpus } from "./follow-gpus.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
+import type { HeldJob } from "./jobs/held-job.ts";
+import { JobEngine } from "./jobs/job-engine.ts";
 import { LastWords } from "./last-words.ts";
+import type { WholeDriver } from "./observe-driver.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { Opening } from "./opening.ts";
 import { recover } from "./recover.ts";
@@ -61,7 +64,8 @@ const TICK_MS = 250;
 export class RunningExecutor implements Executor, AttemptHost {
   readonly observer: Observer;
   readonly tracer: Tracer | undefined;
-  readonly #parts: ExecutorParts;
+  readonly jobs: JobEngine;
+  readonly #parts: ExecutorParts & { readonly driver: WholeDriver };
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
   readonly #context: EngineContext;
@@ -124,6 +128,12 @@ export class RunningExecutor implements Executor, AttemptHost {
       clock: parts.clock,
       settings,
       onChange: () => this.#gpusChanged(),
+    });
+    this.jobs = new JobEngine({
+      engine: this.#context,
+      refusal: () => this.#opening.refusal(),
+      check: (task) => this.#intake.check(task),
+      changed: (job) => this.#jobChanged(job),
     });
     this.#intake = new Intake({
       attempts: this,
@@ -319,7 +329,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#work.add(settled);
   }
 
-  #makeContext(parts: ExecutorParts): EngineContext {
+  #makeContext(parts: ExecutorParts & { readonly driver: WholeDriver }): EngineContext {
     return {
       driver: parts.driver,
       openChannel: parts.openChannel,
@@ -327,6 +337,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       clock: parts.clock,
       log: parts.log,
       observer: this.observer,
+      meters: parts.measuresUse === true ? { clock: parts.clock, readings: 0 } : undefined,
       books: this.#books,
       desk: this.#desk,
       lastWords: this.#lastWords,
@@ -363,6 +374,12 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#desk.pump();
     if (owner.isIdle) this.#ticker.armFor(owner.lastUsedMs + this.#settings.idleTimeoutMs);
     else if (owner.state.type === "gone") this.#ticker.arm();
+    this.#watchers.notify();
+  }
+
+  #jobChanged(job: HeldJob): void {
+    if (job.state === "gone" && job.gpuIds.length > 0) this.#gpus.refresh();
+    this.#desk.pump();
     this.#watchers.notify();
   }
 

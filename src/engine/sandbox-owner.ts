@@ -16,6 +16,7 @@ import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../core/in
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
 import { untilRemoved } from "./until-removed.ts";
+import { UseMeter } from "./use-meter.ts";
 
 const VERB_DEADLINE_MS = 10_000;
 /** Ends that make somebody ask what the code had to say. */
@@ -60,6 +61,8 @@ export class SandboxOwner {
   startCostMs = 0;
   /** The cards that it holds, by UUID; known once it is ready. */
   gpuIds: readonly string[] = [];
+  /** What its calls use of it; from when it is ready, if anybody wants to know. */
+  use: UseMeter | undefined;
   /** When it was last woken; before every call if it never was. */
   thawedAtMs = Number.NEGATIVE_INFINITY;
   readonly #context: EngineContext;
@@ -174,6 +177,8 @@ export class SandboxOwner {
       return;
     }
     this.gpuIds = this.#context.books.heldBy(this.id)?.gpuIds ?? [];
+    const { meters } = this.#context;
+    if (meters !== undefined) this.use = new UseMeter(meters, (signal) => sandbox.usage(signal));
     this.#advance({ type: "ready", nowMs: this.lastUsedMs });
     if (tier === "frozen") {
       this.#advance({ type: "freeze" });
@@ -329,6 +334,7 @@ export class SandboxOwner {
   }
 
   #settle(): void {
+    this.use?.end();
     this.#context.books.release(this.id);
     this.#advance({ type: "removed" });
     const cause = this.#state.type === "gone" ? this.#state.cause : "failed";

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
 import type { RunId, SandboxId, TaskKey } from "../ids.ts";
+import type { AttemptDoor } from "../receipts/entry.ts";
 import type { LifeState, StopCause } from "../sandbox/life.ts";
 import type { DoorName } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
@@ -7,6 +8,7 @@ import type { TaskSpec } from "../task/task-spec.ts";
 import type { CallRequest } from "./channel.ts";
 import type { StartPhases } from "./driver.ts";
 import type { RunPlacement } from "./records.ts";
+import type { SandboxUse } from "./sandbox-use.ts";
 
 /** `answered`: the task's server gave a whole answer, whatever its status; `cancelled`: the call was given up with its caller. */
 export const CALL_ENDS = ["answered", "failed", "cancelled"] as const;
@@ -47,6 +49,8 @@ export interface Tracer {
  */
 export interface CallStory {
   readonly door: DoorName;
+  /** What its receipt calls the way in. */
+  readonly recordedAs: AttemptDoor;
   /** What the answer's `Hearth-Run-Id` says; `undefined` for a door that has no such thing. */
   readonly runId: RunId | undefined;
   readonly trace: CallTrace | undefined;
@@ -59,6 +63,10 @@ export interface CallStory {
   readonly start: StartStory | undefined;
   /** The cards that its sandbox held, by UUID; none before its slot. */
   readonly gpuIds: readonly string[];
+  /** Tells what it used of its sandbox; `undefined` before its slot, and where nobody measures. */
+  readonly use: SandboxUse | undefined;
+  /** Whether no other call had a slot of its sandbox meanwhile. Valid once it has ended. */
+  readonly wasAlone: boolean;
   /** When the request was handed to its task. */
   readonly placedAtMs: number | undefined;
   /** When the answer's head came. */

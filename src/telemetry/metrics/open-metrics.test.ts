@@ -152,6 +152,9 @@ test("calls are counted by door, class and outcome, whatever became of them", as
     end: "answered",
     error: undefined,
     gpuIds: [],
+    use: undefined,
+    wasAlone: true,
+    recordedAs: "v1" as const,
   };
   counters.callPlaced(call);
   counters.callEnded(call);

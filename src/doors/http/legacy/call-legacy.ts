@@ -83,6 +83,7 @@ class LegacyCall implements CallSink, LegacyExchange {
   /** Read by the executor when the call is cancelled. */
   readonly #options: {
     readonly door: "http";
+    readonly recordedAs: "legacy";
     readonly runId: RunId;
     onCancel?: "close";
     session?: typeof HOLD;
@@ -105,7 +106,7 @@ class LegacyCall implements CallSink, LegacyExchange {
     this.#headers = headers;
     this.#executor = executor;
     this.#runId = runId;
-    this.#options = { door: "http", runId };
+    this.#options = { door: "http", recordedAs: "legacy", runId };
     this.#collector = collector;
     this.#onAnswer = onAnswer;
   }
