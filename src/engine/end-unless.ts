@@ -1,10 +1,7 @@
 import type { SandboxEnd } from "../core/index.ts";
 
 /** Why a sandbox ended; `undefined` once the signal aborts. Leaves nothing on the signal, which outlives every sandbox. */
-export function endUnless(
-  ended: Promise<SandboxEnd>,
-  signal: AbortSignal,
-): Promise<SandboxEnd | undefined> {
+export function endUnless(ended: Promise<SandboxEnd>, signal: AbortSignal): Promise<SandboxEnd | undefined> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => resolve(undefined);
     signal.addEventListener("abort", onAbort, { once: true });

@@ -17,7 +17,7 @@ export class LastWords {
   }
 
   /** Reads them while the sandbox is still there. Never throws: they are worth nothing compared with its removal. */
-  async keep(sandbox: Sandbox, sandboxId: SandboxId): Promise<void> {
+  async keep(sandbox: Pick<Sandbox, "tailLog">, sandboxId: SandboxId): Promise<void> {
     try {
       const tail = await withDeadline(
         { ms: READ_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock: this.#clock },

@@ -2,6 +2,9 @@ import type {
   Clock,
   EngineVerb,
   ErrorCode,
+  JobDriver,
+  JobLeftover,
+  JobSandbox,
   Leftover,
   LogChunk,
   LogTail,
@@ -18,8 +21,15 @@ type Tell = <T>(
   codeOf?: (result: T) => ErrorCode | undefined,
 ) => Promise<T>;
 
+/** A driver of both modes. */
+export type WholeDriver = SandboxDriver & JobDriver;
+
 /** The same driver; everything that it and its sandboxes are asked for is told of, with its time and its failure. */
-export function observeDriver(driver: SandboxDriver, observer: Observer, clock: Clock): SandboxDriver {
+export function observeDriver(
+  driver: SandboxDriver & Partial<JobDriver>,
+  observer: Observer,
+  clock: Clock,
+): WholeDriver {
   const tell = teller(observer, clock);
   return {
     name: driver.name,
@@ -44,6 +54,14 @@ export function observeDriver(driver: SandboxDriver, observer: Observer, clock: 
     configure: (settings) => driver.configure(settings),
     networks: () => driver.networks(),
     isTaskAddress: (peer) => driver.isTaskAddress(peer),
+    startJob: async (...asked) =>
+      observedJob(await tell("start", () => withJobs(driver).startJob(...asked)), tell),
+    jobLeftovers: async (...asked) => {
+      if (driver.jobLeftovers === undefined) return [];
+      const leftovers = await tell("leftovers", () => withJobs(driver).jobLeftovers(...asked));
+      return leftovers.map((leftover) => observedJobLeftover(leftover, tell));
+    },
+    checkSharedDir: (...asked) => tell("probe", () => withJobs(driver).checkSharedDir(...asked)),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };
 }
@@ -83,6 +101,42 @@ function observedSandbox(sandbox: Sandbox, tell: Tell): Sandbox {
     tailLog: (maxBytes, signal): Promise<LogTail> => tell("logs", () => sandbox.tailLog(maxBytes, signal)),
     followLog: (tailBytes, signal): AsyncIterable<LogChunk> => sandbox.followLog(tailBytes, signal),
   };
+}
+
+function observedJob(job: JobSandbox, tell: Tell): JobSandbox {
+  return {
+    id: job.id,
+    mark: job.mark,
+    task: job.task,
+    imageDigest: job.imageDigest,
+    label: job.label,
+    isolation: job.isolation,
+    gpuIds: job.gpuIds,
+    startedAtMs: job.startedAtMs,
+    ended: job.ended,
+    end: (graceMs) => tell("stop", () => job.end(graceMs)),
+    remove: () => tell("stop", () => job.remove()),
+    usage: (signal): Promise<SandboxUsage> => tell("usage", () => job.usage(signal)),
+    tailLog: (maxBytes, signal): Promise<LogTail> => tell("logs", () => job.tailLog(maxBytes, signal)),
+    followLog: (tailBytes, signal): AsyncIterable<LogChunk> => job.followLog(tailBytes, signal),
+  };
+}
+
+function observedJobLeftover(leftover: JobLeftover, tell: Tell): JobLeftover {
+  return {
+    ...leftover,
+    adopt: async (signal) => observedJob(await tell("start", () => leftover.adopt(signal)), tell),
+    reap: (signal) => tell("stop", () => leftover.reap(signal)),
+  };
+}
+
+/** @throws {@link ExecutorError} ENGINE_FAILED for a driver that has no jobs. */
+function withJobs(driver: SandboxDriver & Partial<JobDriver>): JobDriver {
+  const { startJob, jobLeftovers, checkSharedDir } = driver;
+  if (startJob === undefined || jobLeftovers === undefined || checkSharedDir === undefined) {
+    throw new ExecutorError("ENGINE_FAILED", { reason: `the driver ${driver.name} runs no jobs` });
+  }
+  return driver as WholeDriver;
 }
 
 function observedLeftover(leftover: Leftover, tell: Tell): Leftover {

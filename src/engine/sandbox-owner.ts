@@ -15,6 +15,7 @@ import type {
 import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
 import type { EngineContext } from "./context.ts";
+import { endUnless } from "./end-unless.ts";
 import { untilRemoved } from "./until-removed.ts";
 import { UseMeter } from "./use-meter.ts";
 
@@ -348,19 +349,6 @@ export class SandboxOwner {
       work,
     );
   }
-}
-
-/** Why a sandbox ended; `undefined` once the signal aborts. Leaves nothing on the signal, which outlives every sandbox. */
-function endUnless(ended: Promise<SandboxEnd>, signal: AbortSignal): Promise<SandboxEnd | undefined> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve(undefined);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    ended.then((end) => {
-      signal.removeEventListener("abort", onAbort);
-      resolve(end);
-    }, reject);
-  });
 }
 
 /** What a sandbox holds in a tier: a frozen one keeps its memory and its cards, on which its data stay. */

@@ -35,6 +35,7 @@ import type {
   WaitingView,
 } from "../../src/engine/executor.ts";
 import type { GpuView } from "../../src/engine/gpu-cards.ts";
+import { FakeJobs } from "./fake-jobs.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";
 
 /** One call that has reached the fake executor; the script of the test answers it. */
@@ -130,6 +131,7 @@ export const PLACEMENT: Placement = {
 
 /** An executor whose every answer a test may script. By itself it echoes. */
 export class FakeExecutor implements Executor {
+  readonly jobs = new FakeJobs();
   readonly calls: FakeCall[] = [];
   readonly done: string[] = [];
   readonly explained: TaskSpec[] = [];

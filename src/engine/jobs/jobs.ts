@@ -2,6 +2,7 @@ import type {
   DoorName,
   IsolationClass,
   JobMark,
+  JobState,
   LogChunk,
   LogTail,
   SandboxId,
@@ -106,7 +107,7 @@ export interface JobView {
   readonly sandboxId: SandboxId;
   readonly label: string | undefined;
   readonly task: TaskSpec;
-  readonly state: "reserved" | "starting" | "running" | "stopping" | "settling" | "leftover";
+  readonly state: Exclude<JobState, "gone">;
   readonly isolation: IsolationClass | undefined;
   readonly gpuIds: readonly string[];
   readonly ageMs: number;

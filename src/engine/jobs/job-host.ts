@@ -1,0 +1,14 @@
+import type { ExecutorError, TaskSpec } from "../../core/index.ts";
+import type { EngineContext } from "../context.ts";
+import type { HeldJob } from "./held-job.ts";
+
+/** What the jobs of one executor share. */
+export interface JobHost {
+  readonly engine: EngineContext;
+  /** Why no job may start now; `undefined` when it may. */
+  refusal(): ExecutorError | undefined;
+  /** Why this host can never run it. */
+  check(task: TaskSpec): ExecutorError | undefined;
+  /** It went from one state to another; one that is `gone` holds nothing any more. */
+  changed(job: HeldJob): void;
+}

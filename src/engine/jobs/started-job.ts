@@ -1,0 +1,181 @@
+import type {
+  IsolationClass,
+  JobMark,
+  JobSandbox,
+  LogChunk,
+  LogTail,
+  SandboxEnd,
+  SandboxId,
+  SandboxUsage,
+  TaskSpec,
+} from "../../core/index.ts";
+import { orAbort, withDeadline } from "../../std/index.ts";
+import { endUnless } from "../end-unless.ts";
+import { untilRemoved } from "../until-removed.ts";
+import type { HeldJob } from "./held-job.ts";
+import { jobEnding } from "./job-ending.ts";
+import type { JobHost } from "./job-host.ts";
+import type { JobEnding, JobStop, RunningJob } from "./jobs.ts";
+
+/** A job that has ended must not wait longer for its figures. */
+const USAGE_DEADLINE_MS = 2_000;
+
+/** The one owner of a job whose command has started: it alone ends and removes its sandbox. */
+export class StartedJob implements RunningJob {
+  readonly ending: Promise<JobEnding>;
+  readonly #host: JobHost;
+  readonly #job: HeldJob;
+  readonly #sandbox: JobSandbox;
+  readonly #deadlineMs: number | undefined;
+  #cancelDeadline = (): void => undefined;
+  #stop: JobStop | undefined;
+  #hasEnded = false;
+  #lastUsage: SandboxUsage | undefined;
+  #settled: Promise<void> | undefined;
+
+  /** @param deadlineMs from the job's own start; `undefined` is without end. */
+  constructor(host: JobHost, job: HeldJob, sandbox: JobSandbox, deadlineMs: number | undefined) {
+    this.#host = host;
+    this.#job = job;
+    this.#sandbox = sandbox;
+    this.#deadlineMs = deadlineMs;
+    job.started(sandbox);
+    job.onStop = (by, graceMs) => this.stop(by, graceMs);
+    this.ending = new Promise((resolve) => host.engine.track(this.#watch(resolve)));
+    this.#armDeadline();
+  }
+
+  get sandboxId(): SandboxId {
+    return this.#job.sandboxId;
+  }
+
+  get mark(): JobMark {
+    return this.#job.mark;
+  }
+
+  get task(): TaskSpec {
+    return this.#job.task;
+  }
+
+  get label(): string {
+    return this.#sandbox.label;
+  }
+
+  get isolation(): IsolationClass {
+    return this.#sandbox.isolation;
+  }
+
+  get imageDigest(): string {
+    return this.#sandbox.imageDigest;
+  }
+
+  get gpuIds(): readonly string[] {
+    return this.#job.gpuIds;
+  }
+
+  get startedAtMs(): number {
+    return this.#sandbox.startedAtMs;
+  }
+
+  stop(by: JobStop, graceMs: number): void {
+    if (this.#hasEnded) return;
+    if (this.#stop === undefined) {
+      this.#stop = by;
+      this.#job.advance("stopping");
+    }
+    // A later one may only hasten what the first has begun.
+    this.#host.engine.track(this.#end(graceMs));
+  }
+
+  async usage(signal: AbortSignal): Promise<SandboxUsage> {
+    this.#lastUsage = await this.#sandbox.usage(signal);
+    return this.#lastUsage;
+  }
+
+  tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    return this.#sandbox.tailLog(maxBytes, signal);
+  }
+
+  followLog(tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    return this.#sandbox.followLog(tailBytes, signal);
+  }
+
+  settle(outputBytes: number): Promise<void> {
+    this.#settled ??= this.#settle(outputBytes);
+    return this.#settled;
+  }
+
+  async #watch(resolve: (ending: JobEnding) => void): Promise<void> {
+    const { clock, ending, log } = this.#host.engine;
+    const end = await endUnless(this.#sandbox.ended, ending);
+    this.#cancelDeadline();
+    // The executor lets go of a job that runs: its next life takes it over, and knows how it ends.
+    if (end === undefined) return;
+    this.#hasEnded = true;
+    const ranMs = Math.max(0, clock.wallMs() - this.#sandbox.startedAtMs);
+    this.#job.advance("settling");
+    const usage = await this.#figures(end);
+    const how = jobEnding({ end, stop: this.#stop, usage, ranMs, deadlineMs: this.#deadlineMs });
+    const { jobId, attempt } = this.mark;
+    log.log("info", "job.ended", { jobId, attempt, sandboxId: this.sandboxId, ...how });
+    resolve(how);
+  }
+
+  /** What it had used at its end, or when it was last looked at. */
+  async #figures(end: SandboxEnd): Promise<SandboxUsage | undefined> {
+    if (end.type === "lost") return this.#lastUsage;
+    const { clock } = this.#host.engine;
+    try {
+      return await withDeadline({ ms: USAGE_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", clock }, (signal) =>
+        orAbort(this.#sandbox.usage(signal), signal),
+      );
+    } catch {
+      // An engine that is away must not keep a job from its end.
+      return this.#lastUsage;
+    }
+  }
+
+  #armDeadline(): void {
+    if (this.#deadlineMs === undefined || this.#hasEnded) return;
+    const { clock, settings } = this.#host.engine;
+    const ranMs = Math.max(0, clock.wallMs() - this.#sandbox.startedAtMs);
+    this.#cancelDeadline = clock.after(Math.max(0, this.#deadlineMs - ranMs), () =>
+      this.stop("time", settings().stopGraceMs),
+    );
+  }
+
+  /** An engine that will not end it is asked until it does. */
+  async #end(graceMs: number): Promise<void> {
+    await untilRemoved(this.#host.engine, this.#facts(), async (tryNumber) => {
+      if (!this.#hasEnded) await this.#sandbox.end(tryNumber === 1 ? graceMs : 0);
+    });
+  }
+
+  async #settle(_outputBytes: number): Promise<void> {
+    if (!this.#hasEnded) this.stop("killed", 0);
+    await this.ending;
+    const { engine } = this.#host;
+    await engine.lastWords.keep(this.#sandbox, this.sandboxId);
+    this.#job.advance("removing");
+    await new Promise<void>((resolve) => {
+      const remove = async (): Promise<void> => {
+        try {
+          await this.#sandbox.remove();
+        } catch (error) {
+          // From here on it is tried again behind the caller's back.
+          resolve();
+          throw error;
+        }
+      };
+      const removed = async (): Promise<void> => {
+        if (await untilRemoved(engine, this.#facts(), remove)) this.#job.release();
+        resolve();
+      };
+      engine.track(removed());
+    });
+  }
+
+  #facts(): { readonly sandboxId: SandboxId; readonly label: string } {
+    return { sandboxId: this.sandboxId, label: this.label };
+  }
+}
