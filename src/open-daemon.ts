@@ -61,8 +61,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const { log } = options;
   const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
   await checkAddresses([
-    { ...config.http, field: "http.host" },
-    { ...config.monitor, field: "monitor.host" },
+    { ...config.http, section: "http" },
+    { ...config.monitor, section: "monitor" },
   ]);
   // Before everything that takes its time: whoever waits for the start is told that it goes on.
   const monitor = scope.use(await openMonitorDoor({ ...config.monitor, log }));

@@ -6,6 +6,7 @@ import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
+import { ProvenClasses } from "./doors/monitor/proven-classes.ts";
 import { openDiskSpace } from "./drivers/host/disk-space.ts";
 import { openPressure } from "./drivers/host/pressure.ts";
 import type { Executor } from "./engine/executor.ts";
@@ -54,6 +55,7 @@ export function showDaemon(
     executor,
     engine,
     metrics,
+    proven: new ProvenClasses(),
     identity: {
       executorId: ownerId,
       version,

@@ -25,8 +25,13 @@ const LINES: { readonly [T in HostEvent["type"]]: (event: Of<T>) => string } = {
   engine: ({ isHealthy, detail }) =>
     isHealthy ? "the engine answers" : `the engine does not answer: ${detail}`,
   offer: ({ host }) => `this host now offers: ${host.isolation.join(", ")}`,
-  gap: ({ reason }) =>
-    reason === "restarted" ? "gap: the daemon was started anew" : "gap: some events were lost on the way",
+  gap: ({ reason }) => `gap: ${GAPS[reason]}`,
+};
+
+const GAPS: Readonly<Record<Of<"gap">["reason"], string>> = {
+  restarted: "the daemon was started anew",
+  overrun: "some events were lost on the way",
+  unknown: "no event has had the id to go on after",
 };
 
 /** An event as one line for a person; nothing that a task has chosen is obeyed by the terminal. */

@@ -27,6 +27,7 @@ const MEANING: Readonly<Record<ErrorKind, string>> = {
   unauthorized: "a token is needed",
   forbidden: "this caller may not do that",
   not_found: "what was asked for is not there",
+  method: "the path does not take this method; `Allow` says which",
   conflict: "it does not go together with what is there now",
   too_large: "the body is above the limit",
   unsupported: "the body's type or encoding is not taken",

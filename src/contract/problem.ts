@@ -10,6 +10,7 @@ export const STATUS_OF_KIND = {
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  method: 405,
   conflict: 409,
   too_large: 413,
   unsupported: 415,

@@ -8,6 +8,7 @@ export type ErrorKind =
   | "unauthorized"
   | "forbidden"
   | "not_found"
+  | "method" // the path is right, what is to be done with it is not
   | "conflict"
   | "too_large"
   | "unsupported"
@@ -113,6 +114,12 @@ export const ERRORS = {
     text: "the Host header names a host that this API does not know",
   },
   ROUTE_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such route" },
+  METHOD_NOT_ALLOWED: {
+    kind: "method",
+    retry: "never",
+    fault: "caller",
+    text: "the path does not take this method",
+  },
   SANDBOX_NOT_FOUND: {
     kind: "not_found",
     retry: "never",

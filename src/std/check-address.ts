@@ -8,8 +8,8 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** The setting that names it. */
-  readonly field: string;
+  /** The section of the settings that names it by `host` and `port`. */
+  readonly section: string;
 }
 
 /**
@@ -28,8 +28,10 @@ export async function checkAddresses(addresses: readonly ListenAddress[]): Promi
 }
 
 /** Why an address cannot be had, by what the system said. */
-export function notListening({ host, port, field }: ListenAddress, cause: unknown): ExecutorError {
+export function notListening({ host, port, section }: ListenAddress, cause: unknown): ExecutorError {
   const code = (cause as { readonly code?: unknown }).code;
+  // It is the port that somebody else has, or that only root may have; everything else is about the address.
+  const field = `${section}.${code === "EADDRINUSE" || code === "EACCES" ? "port" : "host"}`;
   if (code === "EADDRINUSE") return new ExecutorError("ADDRESS_IN_USE", { host, port, field }, { cause });
   const reason = `cannot listen on ${host} port ${port}: ${String(code)}`;
   return new ExecutorError("CONFIG_INVALID", { field, reason }, { cause });

@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -105,6 +107,27 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     await call(daemon, host.task, "y", WISH);
     await row(host.task).locator('[data-label="Calls"]', { hasText: "2" }).waitFor({ timeout: 10_000 });
     expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  test("V: a link on somebody else's page leads here; that page cannot look inside", async () => {
+    const elsewhere = createServer((_, response) => {
+      response.setHeader("content-type", "text/html");
+      response.end(`<a href="${at()}">the host</a><iframe src="${at()}"></iframe>`);
+    });
+    await new Promise<void>((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
+    const visitor = await browser.newPage();
+    try {
+      const framed = visitor.waitForResponse((response) => response.url() === at());
+      // Another site than ours, by its name.
+      await visitor.goto(`http://localhost:${(elsewhere.address() as AddressInfo).port}/`);
+      expect((await framed).status()).toBe(403);
+      await visitor.getByRole("link").click();
+      await status(visitor, "Running");
+    } finally {
+      await visitor.close();
+      elsewhere.closeAllConnections();
+      elsewhere.close();
+    }
   });
 
   test("V: what a task prints can be read and searched on the page", async () => {

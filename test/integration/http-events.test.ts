@@ -83,6 +83,31 @@ test("an id of another life, and one that the ring has left behind, are answered
   expect((await take(client.events({ after: overrun[0]?.id }), 1))[0]?.id).toBe("life.7");
 });
 
+test.each(["life.4", "life.99999", "life", "17", "life.x"])(
+  "an id that no event has had is said to be one, not a restart (%j)",
+  async (after) => {
+    const feed = feedOf(8);
+    await using door = await openTestDoor({ feed });
+    for (let i = 0; i < 3; i += 1) feed.observer.executorChanged(i % 2 === 0 ? "paused" : "running");
+    const [first, second] = await take(clientOf(door).events({ after, recent: 3 }), 2);
+    expect(first).toMatchObject({ type: "gap", reason: "unknown", id: "life.0" });
+    expect(second?.id).toBe("life.1");
+  },
+);
+
+test.each(["/v1/live", "/v1/events"])("HEAD of %s is its head, at once, and it ends", async (path) => {
+  await using door = await openTestDoor({ feed: feedOf(8) });
+  const answer = await fetch(`${door.url}${path}`, {
+    method: "HEAD",
+    headers: { accept: "text/event-stream" },
+  });
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([
+    200,
+    "text/event-stream; charset=utf-8",
+  ]);
+  expect(await answer.text()).toBe("");
+});
+
 test("a reader that does not read costs a cursor: what it missed is one gap, and it ends where the others are", async () => {
   const feed = feedOf(50);
   await using door = await openTestDoor({ feed });

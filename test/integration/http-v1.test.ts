@@ -292,10 +292,14 @@ test("what no route takes is a problem, and says what the path would take", asyn
     "ROUTE_NOT_FOUND",
   ]);
   const wrong = await fetch(`${door.url}/v1/pause`);
-  expect([wrong.status, wrong.headers.get("allow")]).toEqual([404, "POST, OPTIONS"]);
+  expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);
+  expect(((await wrong.json()) as { code: string }).code).toBe("METHOD_NOT_ALLOWED");
+  const deleted = await fetch(`${door.url}/v1/host`, { method: "DELETE" });
+  expect([deleted.status, deleted.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
   const legacy = await fetch(`${door.url}/pause`);
+  expect(legacy.headers.get("allow")).toBe("POST, OPTIONS");
   expect([legacy.status, await legacy.json()]).toEqual([
-    404,
+    405,
     { success: false, msg: "this path takes POST" },
   ]);
   expect((await fetch(`${door.url}/v1/host`, { method: "OPTIONS" })).status).toBe(204);

@@ -87,9 +87,7 @@ function lineOf(event: HostEvent): string {
     case "offer":
       return `Classes that can be used: ${event.host.isolation.join(", ") || "none"}`;
     case "gap":
-      return event.reason === "restarted"
-        ? "The daemon was started anew"
-        : "Some events were lost on the way";
+      return event.reason === "overrun" ? "Some events were lost on the way" : "The daemon was started anew";
     case "start":
     case "calls":
     case "callFailed":

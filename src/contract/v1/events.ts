@@ -167,9 +167,9 @@ export const hostEvent = named(
           "Events before this one are lost to this reader: read the state anew, then go on from here.",
         ),
       reason: z
-        .enum(["overrun", "restarted"])
+        .enum(["overrun", "restarted", "unknown"])
         .describe(
-          "`overrun`: the reader was away too long or read too slowly. `restarted`: another life of the daemon.",
+          "`overrun`: the reader was away too long or read too slowly. `restarted`: another life of the daemon. `unknown`: no event has had the id that the reader named.",
         ),
     }),
   ]),

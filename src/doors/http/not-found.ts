@@ -21,7 +21,7 @@ const PATTERNS = Object.values<Route>(ROUTES).map(({ path, method }) => ({
   pattern: new RegExp(`^${path.replace(/\./g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`),
 }));
 
-/** Answers what no route takes: says which methods the path has, in the style of the API it belongs to. */
+/** Answers what no route takes: 405 with the methods that the path has, or 404; in the style of the API it belongs to. */
 export function notFound({ request, response }: RequestContext): void {
   const path = (request.url ?? "").split("?", 1)[0] ?? "";
   const methods = methodsOf(path);
@@ -32,13 +32,12 @@ export function notFound({ request, response }: RequestContext): void {
   }
   const legacy = LEGACY_PATHS[path];
   if (legacy !== undefined) {
-    sendLegacy(response, 404, { success: false, msg: `this path takes ${legacy}` });
+    sendLegacy(response, 405, { success: false, msg: `this path takes ${legacy}` });
     return;
   }
-  throw new ExecutorError("ROUTE_NOT_FOUND", {
-    path: path.slice(0, 200),
-    ...(methods.length === 0 ? {} : { reason: `this path takes ${methods.join(", ")}` }),
-  });
+  if (methods.length > 0)
+    throw new ExecutorError("METHOD_NOT_ALLOWED", { reason: `this path takes ${methods.join(", ")}` });
+  throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
 }
 
 /** Also what a browser asks before a page of an allowed origin may use the API. */
@@ -58,5 +57,7 @@ function answerOptions(response: RequestContext["response"], methods: readonly s
 function methodsOf(path: string): string[] {
   const legacy = LEGACY_PATHS[path];
   const found = PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
-  return [...new Set([...found, ...(legacy === undefined ? [] : [legacy])])];
+  const methods = new Set<string>([...found, ...(legacy === undefined ? [] : [legacy])]);
+  if (methods.has("GET")) methods.add("HEAD");
+  return [...methods];
 }

@@ -125,7 +125,7 @@ async function listen(app: FastifyInstance, { host, port }: HttpDoorOptions): Pr
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw notListening({ host, port, field: "http.host" }, cause);
+    throw notListening({ host, port, section: "http" }, cause);
   }
   return app.server.address() as AddressInfo;
 }

@@ -13,7 +13,7 @@ export interface RouteEntry {
   /** Parameters as the router writes them: `:name`. */
   readonly url: string;
   readonly scopes: readonly Scope[];
-  /** Whether `HEAD` is the same without a body; not for answers that go on until the client leaves. */
+  /** Whether `HEAD` is the same without a body. */
   readonly hasHead: boolean;
   answer(context: RequestContext, target: Target): Promise<void> | void;
 }

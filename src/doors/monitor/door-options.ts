@@ -3,6 +3,7 @@ import type { Scope } from "../../contract/v1/route.ts";
 import type { Log } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import type { EngineWatch } from "./engine-watch.ts";
+import type { ProvenClasses } from "./proven-classes.ts";
 import type { Identity } from "./reported-state.ts";
 
 /** What is known when the door opens: before anything else of the daemon. */
@@ -15,7 +16,10 @@ export interface MonitorDoorOptions {
 
 /** Decides who may come in: the same rules as the HTTP door's. */
 export interface MonitorGuard {
-  /** @throws {@link ExecutorError} with the first reason to turn the request away. */
+  /**
+   * @param options `isPage`: what is asked for is a page to look at, which links on other pages may lead to.
+   * @throws {@link ExecutorError} with the first reason to turn the request away.
+   */
   check(
     context: {
       readonly request: IncomingMessage;
@@ -23,6 +27,7 @@ export interface MonitorGuard {
       tokenName: string | undefined;
     },
     scopes: readonly Scope[],
+    options?: { readonly isPage: boolean },
   ): void;
 }
 
@@ -30,6 +35,7 @@ export interface MonitorGuard {
 export interface MonitorParts {
   readonly executor: Executor;
   readonly identity: Identity;
+  readonly proven: ProvenClasses;
   readonly engine: EngineWatch;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** The doors that are on. */

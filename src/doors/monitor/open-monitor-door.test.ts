@@ -5,6 +5,7 @@ import { silentLog } from "../../telemetry/index.ts";
 import type { MonitorParts } from "./door-options.ts";
 import type { MonitorDoor } from "./open-monitor-door.ts";
 import { openMonitorDoor } from "./open-monitor-door.ts";
+import { ProvenClasses } from "./proven-classes.ts";
 
 let door: MonitorDoor | undefined;
 afterEach(async () => {
@@ -18,6 +19,7 @@ async function open(): Promise<MonitorDoor> {
 
 const parts = (more: Partial<MonitorParts> = {}): MonitorParts => ({
   executor: new FakeExecutor(),
+  proven: new ProvenClasses(),
   identity: { executorId: "e1", version: "1", environment: "host" },
   engine: {
     ask: () => Promise.resolve({ isHealthy: true, detail: "" }),
@@ -74,4 +76,86 @@ test("closing ends connections that wait, and answers nobody afterwards", async 
   expect(await (await fetch(`${opened.url}/livez`)).text()).toBe("ok");
   await opened[Symbol.asyncDispose]();
   await expect(fetch(`${opened.url}/livez`)).rejects.toThrow();
+});
+
+test("X5: until the classes have been tested the host is not ready and reports nothing; while they are tested anew it goes on as before", async () => {
+  const { url, open: show } = await open();
+  const executor = new FakeExecutor();
+  const report = { isolation: "container", runtime: undefined, sight: undefined } as const;
+  executor.classes = [{ ...report, state: "unproven", reasons: [] }];
+  show(parts({ executor }));
+  const ready = async (): Promise<number> => (await fetch(`${url}/readyz`)).status;
+  const reported = async (): Promise<string> => await (await fetch(`${url}/state/reported`)).text();
+  expect(await ready()).toBe(503);
+  expect(await (await fetch(`${url}/readyz`)).text()).toContain("[-]isolation failed");
+  expect(await reported()).toBe("No state reported so far");
+
+  executor.classes = [{ ...report, state: "usable", reasons: [] }];
+  expect(await ready()).toBe(200);
+  const known = await reported();
+  expect(known).toMatch(/^state_hash=[0-9a-f]{64}$/m);
+
+  executor.classes = [{ ...report, state: "unproven", reasons: [] }];
+  expect(await ready()).toBe(200);
+  expect(await reported()).toBe(known);
+});
+
+test("a class whose test could not be carried out keeps nobody waiting", async () => {
+  const { url, open: show } = await open();
+  const executor = new FakeExecutor();
+  executor.classes = [
+    {
+      isolation: "container",
+      runtime: undefined,
+      sight: undefined,
+      state: "unproven",
+      reasons: ["no engine"],
+    },
+  ];
+  show(parts({ executor }));
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+});
+
+test("a method that a path does not take is 405, and the answer says which it takes", async () => {
+  const { url } = await open();
+  for (const path of ["/livez", "/metrics", "/state/reported"]) {
+    const answer = await fetch(`${url}${path}`, { method: "POST", body: "x" });
+    expect([answer.status, answer.headers.get("allow"), answer.headers.get("hearth-error")]).toEqual([
+      405,
+      "GET, HEAD",
+      "METHOD_NOT_ALLOWED",
+    ]);
+  }
+});
+
+test.each([
+  ["verbose", true],
+  ["verbose=", true],
+  ["verbose=1", true],
+  ["verbose=0", false],
+  ["verbose=false", false],
+  ["", false],
+])("livez?%s tells more: %s", async (query, isVerbose) => {
+  const { url } = await open();
+  const text = await (await fetch(`${url}/livez?${query}`)).text();
+  expect(text).toBe(isVerbose ? "[+]ping ok\nlivez check passed\n" : "ok");
+});
+
+test("the guard is told what is a page, so that links may lead to it, and what is not", async () => {
+  const { url, guardWith } = await open();
+  const told: [string | undefined, boolean | undefined][] = [];
+  guardWith({
+    check: ({ request }, _, options) => {
+      told.push([request.url, options?.isPage]);
+    },
+  });
+  for (const path of ["/", "/?from=mail", "/index.html", "/metrics", "/v1/host"])
+    await fetch(`${url}${path}`);
+  expect(told).toEqual([
+    ["/", true],
+    ["/?from=mail", true],
+    ["/index.html", true],
+    ["/metrics", false],
+    ["/v1/host", false],
+  ]);
 });

@@ -6,6 +6,7 @@ import { notListening, sleep, urlHost } from "../../std/index.ts";
 import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
 import type { MonitorDoorOptions, MonitorGuard, MonitorParts, OtherPages } from "./door-options.ts";
+import { limitPeers } from "./peer-connections.ts";
 import type { MonitorRoute } from "./routes.ts";
 import { MONITOR_ROUTES } from "./routes.ts";
 
@@ -15,10 +16,14 @@ const LIMITS = {
   requestTimeoutMs: 10_000,
   keepAliveMs: 60_000,
   connections: 256,
+  // A page and its streams take a handful, a proxy some dozens.
+  connectionsPerPeer: 64,
   closeGraceMs: 2_000,
 } as const;
 
 const CHECK_INTERVAL_MS = 1000;
+/** What a browser shows by itself; everything else is asked for by these. */
+const PAGES: readonly string[] = ["/", "/index.html"];
 
 /** The door for those who watch. Disposing it takes no more connections and ends what is under way. */
 export interface MonitorDoor extends AsyncDisposable {
@@ -64,7 +69,7 @@ export async function openMonitorDoor(options: MonitorDoorOptions): Promise<Moni
       });
     },
   );
-  server.maxConnections = LIMITS.connections;
+  limitPeers(server, LIMITS);
   const { address, port } = await listen(server, options);
   options.log.log("info", "door.opened", { door: "monitor", host: address, port });
   let closing: Promise<void> | undefined;
@@ -97,7 +102,8 @@ async function answer(
   try {
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
     const route = MONITOR_ROUTES.get(path);
-    state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? []);
+    const isPage = PAGES.includes(path);
+    state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? [], { isPage });
     if (route !== undefined)
       send(request, response, await answerRoute(route, state, request, response, query));
     else if (state.pages?.(request, response) !== true) {
@@ -119,17 +125,22 @@ async function answerRoute(
 ): Promise<Answer> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");
-    throw new ExecutorError("ROUTE_NOT_FOUND", { reason: "this path takes GET" });
+    throw new ExecutorError("METHOD_NOT_ALLOWED", { reason: "this path takes GET" });
   }
   return await route.answer(parts, {
-    isVerbose: new URLSearchParams(query).has("verbose"),
+    isVerbose: isOn(new URLSearchParams(query).get("verbose")),
     wantsJson: (request.headers.accept ?? "").includes("application/json"),
   });
 }
 
+/** `?verbose` and `?verbose=1` say yes, `?verbose=0` says no. */
+function isOn(value: string | null): boolean {
+  return value !== null && !["0", "false", "no"].includes(value.toLowerCase());
+}
+
 async function listen(server: Server, { host, port }: MonitorDoorOptions): Promise<AddressInfo> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(notListening({ host, port, field: "monitor.host" }, cause)));
+    server.once("error", (cause) => reject(notListening({ host, port, section: "monitor" }, cause)));
     server.listen({ host, port }, resolve);
   });
   return server.address() as AddressInfo;

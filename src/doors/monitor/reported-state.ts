@@ -14,14 +14,21 @@ export interface Identity {
 /** What this host says of itself. Flat: each is a line of the text and a key of the JSON. */
 export type ReportedState = Readonly<Record<string, string | number>>;
 
-/** Before the executor takes calls (`contracts/indexify.md` section 9.1). */
+/** Before there is anything that stays (`contracts/indexify.md` section 9.1). */
 export const NOTHING_REPORTED = "No state reported so far";
 
 /**
  * What this host has and what of it is free for tasks. `state_hash` is that of everything but the time: it stays while the
  * content does, also over a restart. Free is what the books have left, not what the host happens to use at this moment.
+ *
+ * @param isolation the classes that this host reaches, also while they are being tested anew.
  */
-export function reportedState(identity: Identity, view: ExecutorView, wallMs: number): ReportedState {
+export function reportedState(
+  identity: Identity,
+  view: ExecutorView,
+  isolation: ExecutorView["capabilities"]["isolation"],
+  wallMs: number,
+): ReportedState {
   const { capacity, reserved } = view;
   const content = {
     executor_id: identity.executorId,
@@ -29,7 +36,7 @@ export function reportedState(identity: Identity, view: ExecutorView, wallMs: nu
     version: identity.version,
     environment: identity.environment,
     driver: view.driver,
-    isolation: view.capabilities.isolation.join(","),
+    isolation: isolation.join(","),
     os: `${type()} ${release()}`,
     cpu_architecture: arch(),
     state: view.state,

@@ -81,10 +81,15 @@ async function healthChecks(parts: MonitorParts | undefined): Promise<readonly C
   return [{ name: "engine", trouble: engine.isHealthy ? undefined : engine.reason }, ...doors];
 }
 
+/** Ready is who runs a call that comes now, and whose word of what it offers stands: calls that come sooner have to wait for that. */
 function takesCalls(parts: MonitorParts | undefined): readonly Check[] {
   if (parts === undefined) return [];
-  const { state } = parts.executor.view();
-  return [{ name: "calls", trouble: state === "running" ? undefined : `the executor is ${state}` }];
+  const view = parts.executor.view();
+  const isProven = parts.proven.of(view) !== undefined;
+  return [
+    { name: "calls", trouble: view.state === "running" ? undefined : `the executor is ${view.state}` },
+    { name: "isolation", trouble: isProven ? undefined : "its classes have not been tested yet" },
+  ];
 }
 
 async function metrics(parts: MonitorParts | undefined): Promise<Answer> {
@@ -94,14 +99,20 @@ async function metrics(parts: MonitorParts | undefined): Promise<Answer> {
 }
 
 function reported(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {
-  const state: ReportedState | undefined =
-    parts && reportedState(parts.identity, parts.executor.view(), parts.wallMs());
+  const state = parts && stateOf(parts);
   if (wantsJson) return json(200, `${JSON.stringify(state ?? {}, undefined, 2)}\n`);
   return {
     status: 200,
     contentType: TEXT_TYPE,
     body: state === undefined ? NOTHING_REPORTED : stateText(state),
   };
+}
+
+/** Nothing until all of it is known: a hash that changes by itself after each start would tell of changes that nobody made. */
+function stateOf({ executor, identity, proven, wallMs }: MonitorParts): ReportedState | undefined {
+  const view = executor.view();
+  const isolation = proven.of(view);
+  return isolation && reportedState(identity, view, isolation, wallMs());
 }
 
 function desired(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {

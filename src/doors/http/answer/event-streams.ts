@@ -27,7 +27,8 @@ export class EventStreams {
 
   /**
    * Sends each value as it comes; a slow client slows the source. Returns when the source has ended, the client has left or
-   * the door closes. What the source throws before its first value is thrown; later it ends the answer.
+   * the door closes. What the source throws before its first value is thrown; later it ends the answer. Whoever only asks for the
+   * head (`HEAD`) has it as soon as it is known.
    *
    * @param source is given a signal that aborts when nobody listens any more.
    */
@@ -40,10 +41,15 @@ export class EventStreams {
     const listening = new AbortController();
     this.#open.add(listening);
     context.onGone(() => listening.abort());
-    const early = setTimeout(() => begin(context, format.contentType), FIRST_VALUE_MS);
+    const isHead = context.request.method === "HEAD";
+    const early = setTimeout(() => {
+      begin(context, format.contentType);
+      if (isHead) listening.abort();
+    }, FIRST_VALUE_MS);
     try {
       for await (const value of source(listening.signal)) {
         begin(context, format.contentType);
+        if (isHead) break;
         if (!response.write(format.print(value))) await drained(context);
         if (listening.signal.aborted) break;
       }

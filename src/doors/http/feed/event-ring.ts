@@ -79,12 +79,13 @@ export class EventRing {
     return { entries, isLost, next: last };
   }
 
-  /** Where a reader who has seen `id` goes on; `undefined` when the id is not of this life. */
-  after(id: string): number | undefined {
+  /** Where a reader who has seen `id` goes on; why that cannot be told, of an id that is of another life or that no event has had. */
+  after(id: string): number | "restarted" | "unknown" {
     const match = /^(.+)\.(\d{1,15})$/.exec(id);
-    const seq = Number(match?.[2]);
-    if (match?.[1] !== this.life || seq >= this.#next) return undefined;
-    return seq + 1;
+    if (match === null) return "unknown";
+    if (match[1] !== this.life) return "restarted";
+    const seq = Number(match[2]);
+    return seq < this.#next ? seq + 1 : "unknown";
   }
 
   /** Resolves at the next event, or once the signal aborts, or after `ms`. */

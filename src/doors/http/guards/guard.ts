@@ -90,12 +90,16 @@ export class Guard {
     return { wantsToken: true, scopes: [...scopes], ...reason };
   }
 
-  /** @throws {@link ExecutorError} with the first reason to turn the request away. */
-  check(context: GuardedRequest, scopes: readonly Scope[]): void {
+  /**
+   * @param options `isPage`: what is asked for is a page to look at, which links on other pages may lead to.
+   * @throws {@link ExecutorError} with the first reason to turn the request away.
+   */
+  check(context: GuardedRequest, scopes: readonly Scope[], options = { isPage: false }): void {
     const { request, response } = context;
     if (!this.isPlainPeer(request.socket)) throw new ExecutorError("SOURCE_FORBIDDEN");
     this.#checkHost(context);
-    const origin = checkOrigin(request.headers, this.#origins);
+    const isPage = options.isPage && (request.method === "GET" || request.method === "HEAD");
+    const origin = checkOrigin(request.headers, this.#origins, { isPage });
     if (origin !== undefined) allowOrigin(response, origin);
     // A browser asks without its token whether it may send it.
     if (request.method === "OPTIONS") return;

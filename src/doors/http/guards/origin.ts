@@ -7,10 +7,16 @@ const FORM_TYPES = /^\s*(?:text\/plain|application\/x-www-form-urlencoded|multip
 /**
  * Turns away what a web page of another origin makes a browser send. Programs send none of these headers and pass.
  *
+ * @param options `isPage`: what is asked for with GET is a page that says nothing by itself. Somebody who follows a link to it may
+ * come from anywhere; the other page learns nothing of what is shown then.
  * @returns the origin to allow in the answer, if a configured one asked.
  * @throws {@link ExecutorError} ORIGIN_FORBIDDEN.
  */
-export function checkOrigin(headers: IncomingHttpHeaders, allowed: ReadonlySet<string>): string | undefined {
+export function checkOrigin(
+  headers: IncomingHttpHeaders,
+  allowed: ReadonlySet<string>,
+  { isPage }: { readonly isPage: boolean },
+): string | undefined {
   const { origin, host, referer } = headers;
   if (origin !== undefined) {
     if (allowed.has(origin)) return origin;
@@ -18,13 +24,18 @@ export function checkOrigin(headers: IncomingHttpHeaders, allowed: ReadonlySet<s
     return undefined;
   }
   const site = headers["sec-fetch-site"];
-  if (site === "cross-site" || site === "same-site") {
+  if ((site === "cross-site" || site === "same-site") && !(isPage && isVisit(headers))) {
     throw new ExecutorError("ORIGIN_FORBIDDEN", { reason: `the request is ${site}` });
   }
   if (site === undefined && referer !== undefined && FORM_TYPES.test(headers["content-type"] ?? "")) {
     throw new ExecutorError("ORIGIN_FORBIDDEN", { reason: "the request looks like a web page's form" });
   }
   return undefined;
+}
+
+/** Whether it is to be shown on its own, instead of the page that led to it: neither fetched by a page nor shown inside of one. */
+function isVisit(headers: IncomingHttpHeaders): boolean {
+  return headers["sec-fetch-mode"] === "navigate" && headers["sec-fetch-dest"] === "document";
 }
 
 function isSame(origin: string, host: string | undefined): boolean {

@@ -57,8 +57,8 @@ async function* events(
   signal: AbortSignal,
 ): AsyncGenerator<Line> {
   let next = after === undefined ? Math.max(ring.oldest, ring.next - recent) : ring.after(after);
-  if (next === undefined) {
-    yield gap(ring, ring.oldest, "restarted");
+  if (typeof next === "string") {
+    yield gap(ring, ring.oldest, next);
     next = ring.oldest;
   }
   while (!signal.aborted) {

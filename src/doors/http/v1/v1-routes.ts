@@ -62,8 +62,6 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   openapi,
 };
 
-const ANSWERS_THAT_GO_ON = new Set<RouteName>(["followRun", "readLogs", "followEvents", "followLive"]);
-
 /** Every row of the route table, with its handler behind its schemas. */
 export function v1Routes(parts: DoorParts): RouteEntry[] {
   return (Object.keys(ROUTES) as RouteName[]).map((name) => {
@@ -74,7 +72,7 @@ export function v1Routes(parts: DoorParts): RouteEntry[] {
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ":$1"),
       scopes: route.scopes,
-      hasHead: route.method === "GET" && !ANSWERS_THAT_GO_ON.has(name),
+      hasHead: route.method === "GET",
       answer: async (context, target) => {
         const params = route.params && check(route.params, target.params);
         const query = route.query && check(route.query, target.query);
