@@ -22,11 +22,13 @@ const MAY_IMPORT = {
 const HOMES = {
   dockerode: ["drivers/docker"],
   fastify: ["doors"],
+  "@fastify/busboy": ["doors"],
   commander: ["cli"],
   pino: ["telemetry"],
   yaml: ["config", "cli"],
   zod: ["contract", "config", "doors", "drivers"],
   libsql: ["drivers"],
+  "@redis/client": ["drivers"],
   koffi: ["drivers"],
   "prom-client": ["telemetry"],
   "@opentelemetry": ["telemetry"],

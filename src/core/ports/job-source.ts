@@ -7,11 +7,14 @@ export interface Claim {
   readonly jobId: string;
   /** Counts from 1, over all hosts: the fencing token of `commit`. */
   readonly attempt: number;
-  /** How many hosts died with it before; a hand-back does not count. */
+  /**
+   * How many lives of hosts ended while they held it; a hand-back does not count. An own entry counts this host's earlier life
+   * too, until `resume` says that its work goes on: so an entry that ends its daemon each time is found out.
+   */
   readonly deaths: number;
   /** The entry as it is, unchecked. */
   readonly fields: Readonly<Record<string, string>>;
-  /** Whether this very host held it in an earlier life of its daemon. */
+  /** Whether this very host held it in an earlier life of its daemon: then `attempt` is still the one of that life. */
   readonly isOwn: boolean;
 }
 
@@ -66,6 +69,8 @@ export interface SourceFigures {
   /** Entries that were pending here and are no longer in the stream: trimmed or deleted by somebody. */
   readonly vanished: number;
   readonly reconnects: number;
+  /** How often the source came back without what it knew: restarted with no data, or another one was put in its place. */
+  readonly emptied: number;
   /** Events and completions that wait for the connection to come back. */
   readonly buffered: number;
 }
@@ -79,14 +84,29 @@ export interface JobSource extends AsyncDisposable {
   readonly state: SourceState;
   readonly figures: SourceFigures;
   /**
-   * Entries for this host, at most `count`: first its own of an earlier life, then those of the dead whose lease ran out, then
-   * new ones, streams taken in turn. Waits up to `waitMs` for one; resolves with none on a connection that is away.
+   * Entries for this host, at most `count`: first its own of an earlier life, then those handed back and those of the dead whose
+   * lease ran out, then new ones, streams taken in turn. An entry whose job has its completion already is acknowledged and not
+   * handed out. Waits up to `waitMs` for one; resolves with none on a connection that is away.
    * Rejects with the signal's reason, and then nothing stays claimed that was not handed out.
    */
   claim(count: number, waitMs: number, signal: AbortSignal): Promise<readonly Claim[]>;
-  /** Renews the leases; resolves with those that are held no longer. Called by the host every third of a lease. */
+  /**
+   * What became of an entry with `isOwn`. `goes-on`: its work was found running, and the earlier life's death does not count.
+   * `anew`: nothing is left of it; the answer is the claim of the next attempt, which takes the old one's place. `undefined`: it
+   * is held no longer. Without this call the claim is good as it is, with the old attempt.
+   */
+  resume(claim: Claim, how: "goes-on" | "anew"): Promise<Claim | undefined>;
+  /**
+   * Renews the leases; resolves with those that are held no longer. Called by the host every third of a lease. While the
+   * connection is away nothing is known to be lost, and it resolves with none.
+   */
   renew(claims: readonly Claim[]): Promise<readonly Claim[]>;
-  /** One atomic step: record the result, publish the events, acknowledge. Safe to call again. */
+  /**
+   * One atomic step: record the result, publish the events, acknowledge. Safe to call again.
+   *
+   * @throws {@link ExecutorError} QUEUE_UNAVAILABLE when the buffer is full, or the source was closed before it could be said. So
+   * do `deadLetter` and `publish`.
+   */
   commit(claim: Claim, completion: Completion): Promise<CommitResult>;
   /** Hands entries back unstarted, at once and without counting a death: any host may claim them the next moment. */
   release(claims: readonly Claim[], reason: string): Promise<void>;

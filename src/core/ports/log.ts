@@ -60,6 +60,21 @@ export const LOG_EVENTS = {
   "firewall.restored": "somebody had removed or changed those rules; they were set again",
   "network.swept": "unused task networks removed",
   "network.failed": "a task network could not be made or removed",
+  "indexify.ready": "the Indexify server knows this executor",
+  "indexify.unhealthy": "the Indexify server does not answer",
+  "indexify.farewell": "the Indexify server could not be told that this executor ends",
+  "indexify.poll-failed": "a poll of the Indexify server failed",
+  "indexify.gap": "numbers are missing in a stream of the Indexify server; the state is sent anew",
+  "indexify.command-refused": "a command of the Indexify server cannot be carried out as it is written",
+  "indexify.report-dropped": "a report to the Indexify server was given up",
+  "queue.connected": "the queue answers",
+  "queue.away": "the queue does not answer; trying again",
+  "queue.broken": "a stream of the queue cannot be read until somebody repairs it",
+  "queue.repaired": "a stream of the queue can be read again",
+  "queue.emptied":
+    "the queue came back without its data: what waited in it is lost, what runs here is kept and reported",
+  "queue.vanished": "entries were trimmed or deleted while they were held",
+  "queue.remarked": "the queue's own settings can lose jobs",
 } as const satisfies Record<string, string>;
 
 export type LogEvent = keyof typeof LOG_EVENTS;
