@@ -2,6 +2,7 @@ export type { Admission, AdmitPolicy, AdmitView, Demand } from "./admission/admi
 export { admit } from "./admission/admit.ts";
 export type { ExpectedHolding } from "./admission/expect-room.ts";
 export { expectRoom } from "./admission/expect-room.ts";
+export { jobLimit } from "./admission/job-limit.ts";
 export type { Holding, PlanRoomOptions, Room, Supply } from "./admission/plan-room.ts";
 export { planRoom } from "./admission/plan-room.ts";
 export { assertNever } from "./assert-never.ts";

@@ -30,6 +30,8 @@ import {
 export interface DeskSandboxes {
   /** Those that admission may count on: hot, retiring or frozen. */
   holdings(): readonly Holding[];
+  /** Jobs that hold room and are not being removed. */
+  jobs(): readonly Holding[];
   /** What comes back without further doing: sandboxes that are being frozen or removed. */
   releasing(): Amounts;
   /** Those of them that are being removed: their cards come back as well. */
@@ -188,8 +190,10 @@ export class AdmissionDesk {
     const { evictionOrder, passOverMs, shares } = this.#settings();
     const view = {
       demands,
+      capacity: this.#books.capacity,
       ...this.#supply(),
       holdings: this.#sandboxes.holdings(),
+      jobs: this.#sandboxes.jobs(),
       heldByDoor: (door: DoorName) => this.#books.heldByDoor(door),
       nowMs: this.#clock.nowMs(),
     };

@@ -121,15 +121,16 @@ function waitForRoom(
 ): Verdict {
   const { context, sandboxes } = host;
   const holdings = sandboxes.holdings().map((holding) => expected(host, holding));
+  const jobs = sandboxes.jobs().map((job) => ({ ...job, idleInMs: undefined }));
   const options = { order: context.settings().evictionOrder, nowMs: context.clock.nowMs(), keep };
   return {
     type: "wait",
     reason: keep === undefined ? roomReason(context, line.task) : CPU_IS_HELD,
     callersAhead: line.waiting.length,
     demandsAhead: ahead,
-    busy: holdings.filter((one) => !one.isIdle).map((one) => one.sandboxId),
+    busy: [...holdings.filter((one) => !one.isIdle), ...jobs].map((one) => one.sandboxId),
     // With others ahead of it, what comes free is theirs first, and nobody can tell what they leave.
-    expectedMs: ahead > 0 ? undefined : expectRoom(need, supply, holdings, options),
+    expectedMs: ahead > 0 ? undefined : expectRoom(need, supply, [...holdings, ...jobs], options),
   };
 }
 

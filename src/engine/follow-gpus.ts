@@ -2,11 +2,13 @@ import type { ExecutorError, Rack, TaskSpec } from "../core/index.ts";
 import { EMPTY_RACK } from "../core/index.ts";
 import { checkGpus } from "./check-gpus.ts";
 import type { GpuOffer } from "./gpu-cards.ts";
+import type { JobEngine } from "./jobs/job-engine.ts";
 import type { TaskLines } from "./task-lines.ts";
 
 /** The cards are others than before: refuses callers who wait for what is no longer there. */
 export function refuseInVain(
   lines: TaskLines,
+  jobs: JobEngine,
   offer: GpuOffer,
   check: (task: TaskSpec) => ExecutorError | undefined,
 ): void {
@@ -17,6 +19,7 @@ export function refuseInVain(
     const refusal = check(line.task);
     if (refusal !== undefined) line.refuse(() => refusal);
   }
+  jobs.refuse((task) => (task.resources.gpuCount === 0 ? undefined : check(task)));
 }
 
 /**

@@ -1,5 +1,13 @@
-import type { CallRequest, Exchange, IsolationClass, TaskKey, TaskSpec } from "../core/index.ts";
-import { ExecutorError } from "../core/index.ts";
+import type {
+  Amounts,
+  CallRequest,
+  DoorName,
+  Exchange,
+  IsolationClass,
+  TaskKey,
+  TaskSpec,
+} from "../core/index.ts";
+import { ExecutorError, jobLimit } from "../core/index.ts";
 import type { AttemptHost } from "./attempt.ts";
 import { Attempt } from "./attempt.ts";
 import { checkGpus } from "./check-gpus.ts";
@@ -86,12 +94,22 @@ export class Intake {
 
   /** What this host can or may never do. */
   check(task: TaskSpec): ExecutorError | undefined {
+    return this.#check(task, this.#options.context.books.capacity);
+  }
+
+  /** The same of a job. */
+  checkJob(task: TaskSpec, door: DoorName): ExecutorError | undefined {
+    const { books, settings } = this.#options.context;
+    return this.#check(task, jobLimit(books.capacity, settings().shares, door));
+  }
+
+  #check(task: TaskSpec, capacity: Amounts): ExecutorError | undefined {
     if (!this.#options.isImageAllowed(task.image)) {
       return new ExecutorError("IMAGE_FORBIDDEN", { image: task.image });
     }
     const { driver, books } = this.#options.context;
     return (
-      checkTask(task, books.capacity, driver.classes(), driver.networks()) ??
+      checkTask(task, capacity, driver.classes(), driver.networks()) ??
       checkGpus(task, books.rack, this.#options.context.gpuOffer())
     );
   }

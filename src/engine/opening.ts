@@ -2,6 +2,7 @@ import type { Log, Observer, Settings } from "../core/index.ts";
 import { ExecutorError } from "../core/index.ts";
 import type { Attempt } from "./attempt.ts";
 import type { DrainOptions, ExecutorState } from "./executor.ts";
+import type { JobEngine } from "./jobs/job-engine.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { Sessions } from "./sessions.ts";
 import type { TaskLines } from "./task-lines.ts";
@@ -15,6 +16,7 @@ export interface OpeningOptions {
   readonly sessions: Sessions;
   /** Calls that run now. */
   readonly running: ReadonlySet<Attempt>;
+  jobs(): JobEngine;
   readonly watchers: Watchers;
   readonly observer: Observer;
   readonly log: Log;
@@ -50,16 +52,17 @@ export class Opening {
   }
 
   async pause(): Promise<{ readonly running: number }> {
-    const { running, lines, watchers, log } = this.#options;
+    const { jobs, lines, watchers, log } = this.#options;
     if (this.#state === "draining") throw new ExecutorError("DRAINING");
     if (this.#state === "running") {
       this.#become("pausing");
-      log.log("info", "executor.paused", { running: running.size });
+      log.log("info", "executor.paused", { running: this.#running });
       this.#clear("paused", new ExecutorError("PAUSED"));
     }
-    await watchers.until(() => lines.owners().length === 0, this.#options.settings().pauseWaitMs);
-    if (this.#state === "pausing" && lines.owners().length === 0) this.#become("paused");
-    return { running: running.size };
+    const isQuiet = (): boolean => lines.owners().length === 0 && jobs().atWork === 0;
+    await watchers.until(isQuiet, this.#options.settings().pauseWaitMs);
+    if (this.#state === "pausing" && isQuiet()) this.#become("paused");
+    return { running: this.#running };
   }
 
   unpause(): void {
@@ -70,20 +73,27 @@ export class Opening {
   }
 
   async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
-    const { running, lines, watchers, log } = this.#options;
+    const { running, jobs, lines, watchers, log, settings } = this.#options;
     if (this.#state !== "draining") {
       this.#become("draining");
       this.#keepsWarm = options.keepWarm && this.#options.canAdopt();
-      log.log("info", "executor.draining", { running: running.size });
+      log.log("info", "executor.draining", { running: this.#running });
       this.#clear("drained", new ExecutorError("DRAINING"));
     }
-    await watchers.until(() => running.size === 0, options.deadlineMs);
+    await watchers.until(() => running.size === 0 && jobs().atWork === 0, options.deadlineMs);
     const cut = [...running];
     for (const attempt of cut)
       attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
+    const stopped = jobs().stopAll("drain", settings().stopGraceMs);
     for (const owner of lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
-    await watchers.until(() => lines.owners().every((owner) => this.#isKept(owner)), END_DEADLINE_MS);
-    return { cut: cut.length };
+    const isGone = (): boolean => lines.owners().every((owner) => this.#isKept(owner));
+    await watchers.until(() => isGone() && jobs().atWork === 0, END_DEADLINE_MS);
+    return { cut: cut.length + stopped };
+  }
+
+  /** Calls and jobs. */
+  get #running(): number {
+    return this.#options.running.size + this.#options.jobs().running;
   }
 
   #become(state: ExecutorState): void {
@@ -91,10 +101,11 @@ export class Opening {
     this.#options.observer.executorChanged(state);
   }
 
-  /** Lets go of everything that does not run a call: for a pause or the end. */
+  /** Lets go of everything that does not run a call or a job: for a pause or the end. */
   #clear(cause: "paused" | "drained", error: ExecutorError): void {
-    const { sessions, lines } = this.#options;
+    const { sessions, jobs, lines } = this.#options;
     sessions.endAll(error.message);
+    jobs().refuse(() => error);
     for (const line of lines.all()) {
       line.refuse(() => error);
       for (const start of [...line.starts]) start.abort(error);

@@ -95,7 +95,11 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#settings = parts.settings;
     this.#books = new Books(parts.settings);
     const settings = (): Settings => this.#settings;
-    this.#sandboxes = sandboxesForDesk(this.#lines, () => this.#context);
+    this.#sandboxes = sandboxesForDesk(
+      this.#lines,
+      () => this.jobs.held(),
+      () => this.#context,
+    );
     this.#desk = new AdmissionDesk(this.#books, parts.clock, this.#sandboxes, settings);
     this.#watchers = new Watchers(parts.clock);
     this.#ticker = new Ticker(
@@ -115,6 +119,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       lines: this.#lines,
       sessions: this.#sessions,
       running: this.#running,
+      jobs: () => this.jobs,
       watchers: this.#watchers,
       observer,
       log: parts.log,
@@ -132,7 +137,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.jobs = new JobEngine({
       engine: this.#context,
       refusal: () => this.#opening.refusal(),
-      check: (task) => this.#intake.check(task),
+      check: (task, door) => this.#intake.checkJob(task, door),
       changed: (job) => this.#jobChanged(job),
     });
     this.#intake = new Intake({
@@ -147,6 +152,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   async recover(signal: AbortSignal): Promise<void> {
     await recover(this.#context, (task, door) => this.#lines.getOrMake(taskKey(task), task, door), signal);
+    await this.jobs.recover(signal);
     withdrawGpus(this.#lines, this.#gpus.offer);
     this.#shrink();
     this.#ticker.arm();
@@ -284,6 +290,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       const refusal = this.#intake.check(line.task);
       if (refusal !== undefined) line.refuse(() => refusal);
     }
+    this.jobs.refuse((task, door) => this.#intake.checkJob(task, door));
     withdrawGpus(this.#lines, this.#gpus.offer);
     retireMappedAnew(this.#lines.owners(), before, settings);
     this.#shrink();
@@ -353,7 +360,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   /** The books have the cards as they are now. */
   #gpusChanged(): void {
-    refuseInVain(this.#lines, this.#gpus.offer, (task) => this.#intake.check(task));
+    refuseInVain(this.#lines, this.jobs, this.#gpus.offer, (task) => this.#intake.check(task));
     retireUnfit(this.#lines, this.#books.rack, this.#gpus.offer);
     this.#desk.pump();
   }
@@ -389,7 +396,7 @@ export class RunningExecutor implements Executor, AttemptHost {
 
   /** Soon while calls run or wait; otherwise when the next idle sandbox expires; never when there is none. */
   #nextDueMs(nowMs: number): number {
-    if (this.#running.size > 0) return nowMs + TICK_MS;
+    if (this.#running.size > 0 || this.jobs.waiting.size > 0) return nowMs + TICK_MS;
     const { idleTimeoutMs } = this.#settings;
     const dueMs = Math.min(this.#lines.nextDueMs(nowMs, idleTimeoutMs), this.#sessions.nextDueMs());
     return dueMs <= nowMs ? nowMs + TICK_MS : dueMs;

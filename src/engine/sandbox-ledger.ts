@@ -2,13 +2,19 @@ import type { Amounts, Holding, Resources, SandboxId } from "../core/index.ts";
 import { NO_RESOURCES, plus, survivesFreeze } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import type { EngineContext } from "./context.ts";
+import type { HeldJob } from "./jobs/held-job.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLines } from "./task-lines.ts";
 
-/** All sandboxes of all tasks, as the admission desk sees and moves them. */
-export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext): DeskSandboxes {
-  const held = (owner: SandboxOwner): Resources =>
-    context().books.heldBy(owner.id)?.resources ?? NO_RESOURCES;
+/** All sandboxes of all tasks and jobs, as the admission desk sees and moves them. */
+export function sandboxesForDesk(
+  lines: TaskLines,
+  jobs: () => readonly HeldJob[],
+  context: () => EngineContext,
+): DeskSandboxes {
+  const booked = (sandboxId: SandboxId): Resources =>
+    context().books.heldBy(sandboxId)?.resources ?? NO_RESOURCES;
+  const held = (owner: SandboxOwner): Resources => booked(owner.id);
 
   return {
     holdings: () => {
@@ -29,6 +35,17 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
       }
       return holdings;
     },
+    jobs: () =>
+      jobs()
+        .filter((job) => job.state !== "removing")
+        .map((job) => ({
+          sandboxId: job.sandboxId,
+          held: booked(job.sandboxId),
+          isIdle: false,
+          canFreeze: false,
+          lastUsedMs: job.heldSinceMs,
+          startCostMs: 0,
+        })),
     releasing: () => {
       let sum: Amounts = NO_RESOURCES;
       for (const owner of lines.owners()) {
@@ -36,11 +53,13 @@ export function sandboxesForDesk(lines: TaskLines, context: () => EngineContext)
         if (type === "stopping") sum = plus(sum, held(owner));
         else if (type === "freezing") sum = plus(sum, { ...NO_RESOURCES, cpuMillis: held(owner).cpuMillis });
       }
+      for (const job of jobs()) if (job.state === "removing") sum = plus(sum, booked(job.sandboxId));
       return sum;
     },
     leaving: () => {
       const leaving = new Set<SandboxId>();
       for (const owner of lines.owners()) if (owner.state.type === "stopping") leaving.add(owner.id);
+      for (const job of jobs()) if (job.state === "removing") leaving.add(job.sandboxId);
       return leaving;
     },
     freeze: (sandboxId, forSandbox) => lines.find(sandboxId)?.freeze(forSandbox),

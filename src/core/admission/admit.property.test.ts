@@ -24,9 +24,11 @@ function view(demands: Demand[], cpuMillis: number, nowMs = 500, held: Partial<A
   const free = { cpuMillis, memoryBytes: 1_000 };
   return {
     demands,
+    capacity: { cpuMillis: 10_000, memoryBytes: 10_000 },
     free,
     rack: EMPTY_RACK,
     holdings: [],
+    jobs: [],
     heldByDoor: () => NO_RESOURCES,
     nowMs,
     ...held,

@@ -4,6 +4,7 @@ import type { Id, SandboxId } from "../ids.ts";
 import type { DoorName, Share } from "../settings.ts";
 import type { Amounts, TaskResources } from "../task/resources.ts";
 import { fits, plus } from "../task/resources.ts";
+import { jobLimit } from "./job-limit.ts";
 import type { Holding, Room } from "./plan-room.ts";
 import { planRoom } from "./plan-room.ts";
 
@@ -16,6 +17,8 @@ export interface Demand {
   /** The frozen sandbox to wake, if it is that; it is nobody's victim here. */
   readonly keep: SandboxId | undefined;
   readonly enqueuedAtMs: number;
+  /** Whether it is for a job: what it gets it keeps for as long as its command runs, which nobody can tell. Default: no. */
+  readonly isJob?: boolean;
 }
 
 export interface AdmitPolicy {
@@ -26,6 +29,8 @@ export interface AdmitPolicy {
 
 /** Everything that the decision rests on, as it stands now. */
 export interface AdmitView {
+  /** What all tasks may hold. */
+  readonly capacity: Amounts;
   /** In the order of arrival. */
   readonly demands: readonly Demand[];
   /** What is free once everything under way has ended: room being made is counted, room promised is not. */
@@ -33,6 +38,8 @@ export interface AdmitView {
   /** The same of the cards: those who are leaving are off it, and what is promised is on it. */
   readonly rack: Rack;
   readonly holdings: readonly Holding[];
+  /** Jobs that hold room: nobody's victims, and nobody can tell when they end. */
+  readonly jobs: readonly Holding[];
   readonly heldByDoor: (door: DoorName) => Amounts;
   readonly nowMs: number;
 }
@@ -51,32 +58,53 @@ export type Admission =
  * before those that live on lent room, and a demand that does not fit may be passed by later ones until it has waited
  * `passOverMs`. From then on nobody passes it, and sandboxes are held for it; so each demand waits a bounded time plus
  * the calls that run, and nothing starves. A demand whose cards others than us keep busy, or that are broken, is passed for as
- * long as that lasts: no sandbox of ours could make room for it, and everybody else would wait for strangers.
+ * long as that lasts: no sandbox of ours could make room for it, and everybody else would wait for strangers. A demand that only
+ * the end of a job can make room for is passed by calls, whose sandboxes can be had back, and by no other job.
  */
 export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
   const { order } = policy;
+  const everybody = [...view.holdings, ...view.jobs];
+  let isForCalls = false;
   for (const demand of inOrder(view, policy)) {
+    if (isForCalls && demand.isJob === true) continue;
     const options = { order, nowMs: view.nowMs, keep: demand.keep };
-    const room = planRoom(demand.need, view, view.holdings, options);
+    const mayHold = isWithinLimit(demand, view, policy);
+    const room = mayHold ? planRoom(demand.need, view, view.holdings, options) : undefined;
     if (room !== undefined) return { type: "grant", demand, room };
     if (view.nowMs - demand.enqueuedAtMs < policy.passOverMs) continue;
     if (cardsInReach(demand.need, view.rack) < demand.need.gpuCount) continue;
-    return { type: "hold", demand, sandboxIds: planHold(demand, view, policy) };
+    const sandboxIds = mayHold ? planHold(demand, view, policy, view.holdings) : undefined;
+    // A sandbox that starts or wakes may stand in the way as well; that lasts a moment only, and nobody passes meanwhile.
+    const isForJobs = sandboxIds === undefined && planHold(demand, view, policy, everybody) !== undefined;
+    if (mayHold && !isForJobs) return { type: "hold", demand, sandboxIds: sandboxIds ?? [] };
+    isForCalls = true;
   }
   return { type: "wait" };
+}
+
+/** Whether a job may hold that much beside the shares of the other doors. */
+function isWithinLimit({ isJob, door, need }: Demand, view: AdmitView, { shares }: AdmitPolicy): boolean {
+  return isJob !== true || fits(plus(view.heldByDoor(door), need), jobLimit(view.capacity, shares, door));
 }
 
 /**
  * The sandboxes that, once idle, make enough room; those that are idle now are counted first, and held as well: one that took
  * a call while the others still run would put the room off for as long as callers keep coming.
+ *
+ * @returns `undefined` when all of them together would not be enough.
  */
-function planHold(demand: Demand, view: AdmitView, policy: AdmitPolicy): readonly SandboxId[] {
-  const asIfIdle = view.holdings.map((holding) =>
+function planHold(
+  demand: Demand,
+  view: AdmitView,
+  policy: AdmitPolicy,
+  holdings: readonly Holding[],
+): readonly SandboxId[] | undefined {
+  const asIfIdle = holdings.map((holding) =>
     holding.isIdle ? holding : { ...holding, isIdle: true, lastUsedMs: Number.MAX_SAFE_INTEGER },
   );
   const options = { order: policy.order, nowMs: view.nowMs, keep: demand.keep };
   const room = planRoom(demand.need, view, asIfIdle, options);
-  return room === undefined ? [] : [...room.freeze, ...room.evict];
+  return room === undefined ? undefined : [...room.freeze, ...room.evict];
 }
 
 function inOrder(view: AdmitView, policy: AdmitPolicy): readonly Demand[] {

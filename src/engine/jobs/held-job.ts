@@ -1,5 +1,6 @@
 import type {
   DoorName,
+  ExecutorError,
   JobMark,
   JobSandbox,
   JobState,
@@ -37,8 +38,10 @@ export class HeldJob {
   readonly #host: JobHost;
   #state: JobState;
   #sandbox: JobSandbox | undefined;
-  /** Ends it early, whatever it is at; set by whoever looks after the step that it is at. */
-  onStop: (by: JobStop, graceMs: number) => void = () => undefined;
+  /** Ends its command; set once that runs. */
+  stop: (by: JobStop, graceMs: number) => void = () => undefined;
+  /** Gives it up before its command runs; set for as long as that can be. */
+  giveUp: (why: ExecutorError) => void = () => undefined;
 
   constructor(host: JobHost, options: HeldJobOptions, state: "reserved" | "leftover") {
     this.#host = host;

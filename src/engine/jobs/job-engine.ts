@@ -1,12 +1,19 @@
-import type { DoorName, ExecutorError, SandboxId, TaskSpec } from "../../core/index.ts";
+import type { DoorName, ExecutorError, JobState, SandboxId, TaskSpec } from "../../core/index.ts";
 import { asId } from "../../core/index.ts";
+import { withDeadline } from "../../std/index.ts";
 import { hostHasMemory } from "../start-sandbox.ts";
 import { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
-import { leftoverOf } from "./job-leftover.ts";
+import { leftoverOf, reapLeftover } from "./job-leftover.ts";
 import { roomFor } from "./job-start.ts";
-import type { JobRequest, JobRoom, Jobs, JobView, LeftoverJob } from "./jobs.ts";
+import type { JobRequest, JobRoom, JobStop, Jobs, JobView, LeftoverJob } from "./jobs.ts";
 import { WaitingJob } from "./waiting-job.ts";
+
+const LIST_DEADLINE_MS = 10_000;
+/** The door that jobs come through: of those of an earlier life nothing else is known. */
+const DOOR: DoorName = "stream";
+const NOT_STARTED: ReadonlySet<JobState> = new Set<JobState>(["reserved", "starting"]);
+const AT_WORK: ReadonlySet<JobState> = new Set<JobState>(["running", "stopping", "settling"]);
 
 /** Every job of one executor: those that wait, those that hold room, and those that earlier lives left. */
 export class JobEngine implements Jobs {
@@ -37,22 +44,72 @@ export class JobEngine implements Jobs {
     return [...this.#held.values()];
   }
 
+  /** Those that keep the executor from being quiet: at work here, or being removed. */
+  get atWork(): number {
+    return this.held().filter(({ state }) => state !== "leftover").length;
+  }
+
+  /** Those whose command runs, or whose files are collected. */
+  get running(): number {
+    return this.held().filter(({ state }) => AT_WORK.has(state)).length;
+  }
+
+  /** Books what earlier lives left, for their doors to take over; what cannot be told for a job is ended. */
+  async recover(signal: AbortSignal): Promise<void> {
+    const { driver, clock, books, track } = this.#host.engine;
+    const found = await withDeadline(
+      { ms: LIST_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", parent: signal, clock },
+      (bounded) => driver.jobLeftovers(bounded),
+    );
+    for (const leftover of found) {
+      const { sandboxId, mark, task, gpuIds } = leftover;
+      if (mark === undefined || task === undefined) {
+        track(reapLeftover(this.#host, leftover).then(() => undefined));
+        continue;
+      }
+      books.assume(sandboxId, DOOR, task.resources, gpuIds);
+      const options = { sandboxId, mark, task, door: DOOR, acceptedAtMs: clock.nowMs() };
+      const job = new HeldJob(this.#host, options, "leftover");
+      this.#held.set(sandboxId, job);
+      this.#leftovers.set(sandboxId, leftoverOf(this.#host, job, leftover));
+    }
+  }
+
+  /** Refuses who waits and who has not started yet: those whose refusal this says. */
+  refuse(refusalOf: (task: TaskSpec, door: DoorName) => ExecutorError | undefined): void {
+    for (const waiting of [...this.#waiting]) {
+      const refusal = refusalOf(waiting.request.task, waiting.request.door);
+      if (refusal !== undefined) waiting.refuse(refusal);
+    }
+    for (const job of this.held()) {
+      const refusal = NOT_STARTED.has(job.state) ? refusalOf(job.task, job.door) : undefined;
+      if (refusal !== undefined) job.giveUp(refusal);
+    }
+  }
+
+  /** Ends those that run. @returns how many. */
+  stopAll(by: JobStop, graceMs: number): number {
+    const running = this.held().filter(({ state }) => state === "running" || state === "stopping");
+    for (const job of running) job.stop(by, graceMs);
+    return running.length;
+  }
+
   check(task: TaskSpec): void {
-    const refusal = this.#host.check(task);
+    const refusal = this.#host.check(task, DOOR);
     if (refusal !== undefined) throw refusal;
   }
 
   hasRoomFor(task: TaskSpec, door: DoorName): boolean {
     const { desk, clock, host } = this.#host.engine;
-    if (this.#host.refusal() !== undefined || this.#host.check(task) !== undefined) return false;
+    if (this.#host.refusal() !== undefined || this.#host.check(task, door) !== undefined) return false;
     if (!hostHasMemory(host, task.resources)) return false;
     const id = asId<"demand">("foreseen");
-    const demand = { id, door, need: task.resources, keep: undefined, enqueuedAtMs: clock.nowMs() };
-    return desk.foresee(demand).type === "grant";
+    const wish = { need: task.resources, keep: undefined, isJob: true };
+    return desk.foresee({ id, door, ...wish, enqueuedAtMs: clock.nowMs() }).type === "grant";
   }
 
   async reserve(request: JobRequest, signal: AbortSignal): Promise<JobRoom> {
-    const refusal = this.#host.refusal() ?? this.#host.check(request.task);
+    const refusal = this.#host.refusal() ?? this.#host.check(request.task, request.door);
     if (refusal !== undefined) throw refusal;
     const waiting = new WaitingJob(this.#host, request);
     this.#waiting.add(waiting);

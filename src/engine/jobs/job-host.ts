@@ -1,4 +1,4 @@
-import type { ExecutorError, TaskSpec } from "../../core/index.ts";
+import type { DoorName, ExecutorError, TaskSpec } from "../../core/index.ts";
 import type { EngineContext } from "../context.ts";
 import type { HeldJob } from "./held-job.ts";
 
@@ -8,7 +8,7 @@ export interface JobHost {
   /** Why no job may start now; `undefined` when it may. */
   refusal(): ExecutorError | undefined;
   /** Why this host can never run it. */
-  check(task: TaskSpec): ExecutorError | undefined;
+  check(task: TaskSpec, door: DoorName): ExecutorError | undefined;
   /** It went from one state to another; one that is `gone` holds nothing any more. */
   changed(job: HeldJob): void;
 }

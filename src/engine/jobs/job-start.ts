@@ -1,5 +1,4 @@
 import type { JobSandbox, ResolvedImage } from "../../core/index.ts";
-import { ExecutorError } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
@@ -12,12 +11,16 @@ const START_MARGIN_MS = 5_000;
 /** The room that is booked for a job, to be used or given back. */
 export function roomFor(host: JobHost, job: HeldJob): JobRoom {
   const cancelled = new AbortController();
-  job.onStop = () => cancelled.abort(host.refusal() ?? new ExecutorError("CALL_CANCELLED"));
+  job.giveUp = (why) => {
+    cancelled.abort(why);
+    if (job.state === "reserved") job.release();
+  };
   return {
     sandboxId: job.sandboxId,
     gpuIds: job.gpuIds,
     start: async (order, signal) => {
-      if (job.state !== "reserved") throw host.refusal() ?? new ExecutorError("CALL_CANCELLED");
+      cancelled.signal.throwIfAborted();
+      if (job.state !== "reserved") throw new TypeError(`the room of a job that is ${job.state}`);
       return await start({ host, job, order, cancelled }, signal);
     },
     release: () => {

@@ -40,7 +40,7 @@ export class StartedJob implements RunningJob {
     this.#sandbox = sandbox;
     this.#deadlineMs = deadlineMs;
     job.started(sandbox);
-    job.onStop = (by, graceMs) => this.stop(by, graceMs);
+    job.stop = (by, graceMs) => this.stop(by, graceMs);
     this.ending = new Promise((resolve) => host.engine.track(this.#watch(resolve)));
     this.#armDeadline();
   }

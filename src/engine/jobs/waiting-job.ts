@@ -47,6 +47,7 @@ export class WaitingJob {
       need: this.request.task.resources,
       keep: undefined,
       enqueuedAtMs: this.sinceMs,
+      isJob: true,
     };
   }
 }
