@@ -58,6 +58,13 @@ export interface ArtifactStore extends AsyncDisposable {
   ): Promise<WrittenArtifact>;
   /** Publishes a local file. */
   upload(key: ArtifactKey, fromPath: string, signal: AbortSignal): Promise<WrittenArtifact>;
+  /**
+   * Gives an object another name, in the place of what has that name: a rename where the store has one, else a copy within the
+   * store and a removal. Safe to call again after a failure, when the source may be gone already and the target is there.
+   *
+   * @throws {@link ExecutorError} ARTIFACT_NOT_FOUND when there is neither.
+   */
+  move(from: ArtifactKey, to: ArtifactKey, signal: AbortSignal): Promise<void>;
   /** No error if there is none. */
   remove(key: ArtifactKey, signal: AbortSignal): Promise<void>;
   /** Whether it can be read and written now; for the start and for `doctor`. */
