@@ -52,6 +52,7 @@ export const queue = named(
       deadLettered: count,
       vanished: count,
       reconnects: count,
+      emptied: count.describe("How often it came back without what it knew."),
       buffered: count,
     }),
     jobs: z.array(

@@ -23,6 +23,7 @@ const NOTHING: Queue = {
     deadLettered: 0,
     vanished: 0,
     reconnects: 0,
+    emptied: 0,
     buffered: 0,
   },
   jobs: [],
