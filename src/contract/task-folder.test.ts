@@ -11,7 +11,7 @@ describe("task.json", () => {
     const parsed = parseTaskFolder('{"id":"echo","command":["node","server.mjs"]}');
     expect(parsed).toEqual({
       isValid: true,
-      task: { id: "echo", command: ["node", "server.mjs"], ready: "mark", env: {} },
+      task: { id: "echo", mode: "call", command: ["node", "server.mjs"], ready: "mark", env: {} },
     });
   });
 
@@ -41,6 +41,14 @@ describe("task.json", () => {
     expect(faults.join("\n")).toMatch(/resources\.mem: /);
     expect(faults.join("\n")).toMatch(/redy/);
     expect(faults.join("\n")).toMatch(/env\.PORT: /);
+  });
+
+  test("a folder for jobs needs no command, and has none", () => {
+    const parsed = parseTaskFolder('{"id":"solver","mode":"job"}');
+    expect(parsed).toMatchObject({ isValid: true, task: { mode: "job", command: [] } });
+    expect(faultsOf({ id: "solver", mode: "job", command: ["node"] })[0]).toMatch(/^command: /);
+    expect(faultsOf({ id: "solver", mode: "jobs" })[0]).toMatch(/^mode: /);
+    expect(faultsOf({ id: "solver" })).toEqual(["command: must name a program"]);
   });
 
   test("what is not JSON says so", () => {

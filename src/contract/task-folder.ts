@@ -12,8 +12,8 @@ const text = z
   .refine((value) => !value.includes("\0"), "must not hold a NUL character");
 
 /**
- * `task.json`: a program that serves `POST /` on `PORT`, run without a container engine. A wrong or unknown member is a fault
- * that names itself: a misspelt one would otherwise be ignored in silence.
+ * `task.json`: a program that serves `POST /` on `PORT`, or what jobs run, without a container engine. A wrong or unknown member
+ * is a fault that names itself: a misspelt one would otherwise be ignored in silence.
  */
 export const taskFolderSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -23,12 +23,20 @@ export const taskFolderSchema = z.strictObject({
     .regex(TASK_ID, "must be letters, digits and . _ - in parts joined by / : or @")
     .describe("What callers ask for. `hearth/echo:latest`, `echo:latest` and `echo` are one id."),
   description: z.string().max(1000).optional(),
+  mode: z
+    .enum(["call", "job"])
+    .default("call")
+    .describe(
+      "`call`: its program serves calls. `job`: it only brings what jobs run, each with a command of its own; it has no `command`.",
+    ),
   command: z
     .array(text)
-    .min(1, "must name a program")
     .max(256)
     .refine((argv) => argv[0] !== "", "must name a program")
-    .describe("The program and its arguments; no shell reads it. Paths are relative to the folder."),
+    .default([])
+    .describe(
+      "The program and its arguments; no shell reads it. Paths are relative to the folder. A job's own command takes its place.",
+    ),
   resources: z
     .strictObject({
       cpu: z.number().positive().max(1024).optional().describe("Cores."),
@@ -69,8 +77,21 @@ export function parseTaskFolder(source: string): ParsedTaskFolder {
     return { isValid: false, faults: [`it is not JSON: ${(error as Error).message}`] };
   }
   const result = taskFolderSchema.safeParse(json);
-  if (result.success) return { isValid: true, task: result.data };
-  return { isValid: false, faults: result.error.issues.map(faultOf) };
+  const faults = [...commandFaults(json), ...(result.error?.issues ?? []).map(faultOf)];
+  return result.success && faults.length === 0
+    ? { isValid: true, task: result.data }
+    : { isValid: false, faults };
+}
+
+/** Looked for apart: the library asks how members go together only when each of them is right by itself. */
+function commandFaults(json: unknown): readonly string[] {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return [];
+  const { mode = "call", command = [] } = json as { readonly mode?: unknown; readonly command?: unknown };
+  const isEmpty = Array.isArray(command) && command.length === 0;
+  if (mode === "call" && isEmpty) return ["command: must name a program"];
+  return mode === "job" && !isEmpty
+    ? ["command: a folder for jobs has none, since each job brings its own"]
+    : [];
 }
 
 function faultOf(issue: z.core.$ZodIssue): string {

@@ -31,6 +31,7 @@ export { readFindings } from "./isolation/probe-findings.ts";
 export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
 export type { JobState } from "./jobs/job-life.ts";
 export { advanceJob, JOB_STATES } from "./jobs/job-life.ts";
+export { jobRefusal } from "./jobs/job-refusal.ts";
 export type { AllowEntry } from "./network/allow-entry.ts";
 export { formatAllowEntry, parseAllowEntry } from "./network/allow-entry.ts";
 export type { Range } from "./network/ipv4.ts";

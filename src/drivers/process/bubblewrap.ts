@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { ownNodePieces } from "./tools.ts";
 
@@ -36,9 +37,21 @@ export interface BubblewrapOptions {
   readonly devices: readonly string[];
   /** A list of name servers in place of the host's. */
   readonly resolvConf?: string | undefined;
+  /** A folder that a job may write to; it goes there by itself. A task of calls works in its own folder, which it may not write. */
+  readonly work?: JobPlace | undefined;
   /** Whether the program inside changes to a uid of its own, for which it must keep three capabilities until then. */
   readonly changesUid: boolean;
 }
+
+/** Where a job works. */
+export interface JobPlace {
+  readonly source: string;
+  /** Where it sees it. */
+  readonly target: string;
+}
+
+/** Where a job finds the `scripts` of its task folder, as it would in an image. */
+export const SCRIPTS_PLACE = "/scripts";
 
 /**
  * The arguments of bubblewrap up to `--`. Inside: the system's programs and libraries and the task's folder, all read-only; a
@@ -61,7 +74,16 @@ export function bubblewrapArguments(options: BubblewrapOptions): readonly string
     ...[...ownNodePieces(), ...options.readOnlyPaths].flatMap(readOnly),
     ...options.devices.flatMap((path) => ["--dev-bind-try", path, path]),
     ...["--ro-bind", options.folder, TASK_PLACE],
-    ...["--remount-ro", "/", "--chdir", TASK_PLACE],
+    ...jobPieces(options),
+    ...["--remount-ro", "/", "--chdir", options.work === undefined ? TASK_PLACE : "/"],
+  ];
+}
+
+function jobPieces({ folder, work }: BubblewrapOptions): readonly string[] {
+  if (work === undefined) return [];
+  return [
+    ...["--ro-bind-try", join(folder, "scripts"), SCRIPTS_PLACE],
+    ...["--bind", work.source, work.target],
   ];
 }
 

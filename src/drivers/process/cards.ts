@@ -1,4 +1,4 @@
-import type { SandboxSpec } from "../../core/index.ts";
+import type { TaskSpec } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 
 /** Where the device files of cards are found: for these UUIDs those of exactly these cards, and those that every card needs. */
@@ -11,7 +11,13 @@ export function cardEnvironment(gpuIds: readonly string[]): Readonly<Record<stri
 }
 
 /** @throws {@link ExecutorError} GPU_UNAVAILABLE for a sandbox that was given other than as many cards as its task asks for. */
-export function refuseMissingCards({ gpuIds, task }: SandboxSpec): void {
+export function refuseMissingCards({
+  gpuIds,
+  task,
+}: {
+  readonly gpuIds: readonly string[];
+  readonly task: TaskSpec;
+}): void {
   const { gpuCount } = task.resources;
   if (new Set(gpuIds).size === gpuCount && gpuIds.length === gpuCount) return;
   const reason = `it asks for ${gpuCount} GPUs and was given ${gpuIds.length}`;

@@ -1,3 +1,4 @@
+import type { JobPlace } from "./bubblewrap.ts";
 import { bubblewrapArguments } from "./bubblewrap.ts";
 import type { Confinement } from "./confinement.ts";
 
@@ -30,6 +31,8 @@ export interface CommandWish {
   readonly readOnlyPaths: readonly string[];
   /** Device files of the host that the task may use; without bubblewrap it sees all of them anyway. */
   readonly devices: readonly string[];
+  /** Where a job works; without bubblewrap it works where it is started. */
+  readonly work?: JobPlace | undefined;
   /** A list of name servers that the task sees in place of the host's. */
   readonly resolvConf?: string | undefined;
 }

@@ -19,6 +19,8 @@ export interface LaunchedTask {
   /** The process group of the task's own program, once it runs. */
   readonly group: number | undefined;
   readonly ring: LogRing;
+  /** Resolves once its program has said so at {@link BEGUN_FD}, which it does not unless it was made to; never rejects. */
+  readonly begun: Promise<void>;
   /** Resolves with how it ended; never rejects. */
   readonly exited: Promise<TaskExit>;
   /** Resolves when all output has been read, which may be after the end; never rejects. */
@@ -29,6 +31,9 @@ export interface LaunchedTask {
   unref(): void;
 }
 
+/** Where the last step before a job's own program says that all others are done. */
+export const BEGUN_FD = 5;
+
 export interface LaunchOptions {
   /** Program and arguments; an array, never a line for a shell. */
   readonly argv: readonly string[];
@@ -36,13 +41,17 @@ export interface LaunchOptions {
   readonly usesBubblewrap: boolean;
   /** The uid that the task's list of users names. */
   readonly uid: number;
+  /** Whether it has a pipe at {@link BEGUN_FD}. */
+  readonly tellsBegin?: boolean;
 }
 
 /** Starts the process and resolves once it exists. @throws {@link ExecutorError} SANDBOX_START_FAILED. */
 export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
   const { argv, folder, usesBubblewrap } = options;
   const [program = "", ...rest] = argv;
-  const further = usesBubblewrap ? (["pipe", "pipe"] as const) : [];
+  const further: ("pipe" | "ignore")[] = usesBubblewrap ? ["pipe", "pipe"] : [];
+  if (options.tellsBegin === true)
+    further.push(...(usesBubblewrap ? [] : (["ignore", "ignore"] as const)), "pipe");
   const child = spawn(program, rest, {
     cwd: folder,
     detached: true,
@@ -53,6 +62,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
     child.once("exit", (code, signal) => resolve(exitOf(code, signal, usesBubblewrap)));
   });
   const ring = readOutput(child);
+  const begun = options.tellsBegin === true ? firstByte(child) : new Promise<void>(() => undefined);
   const drained = new Promise<void>((resolve) => {
     child.once("close", () => {
       ring.end();
@@ -82,6 +92,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
       return group;
     },
     ring,
+    begun,
     exited,
     drained,
     closeOutput: () => {
@@ -111,6 +122,16 @@ function readOutput(child: ChildProcess): LogRing {
     child[name]?.on("error", () => undefined);
   }
   return ring;
+}
+
+function firstByte(child: ChildProcess): Promise<void> {
+  // Its types know the first five only.
+  const pipe = (child.stdio as readonly unknown[])[BEGUN_FD] as Duplex;
+  pipe.on("error", () => undefined);
+  return new Promise((resolve) => {
+    // Also unread its end must be seen, or the child's `close` never comes.
+    pipe.on("data", () => resolve());
+  });
 }
 
 /** The first line names the process that leads the task's own group. @see bwrap(1), `--json-status-fd`. */

@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Leftover, SandboxId } from "../../core/index.ts";
+import type { JobLeftover, Leftover, SandboxId } from "../../core/index.ts";
 import { asId, ExecutorError } from "../../core/index.ts";
 import { sweepNetworks } from "./network/index.ts";
 import { isSameProcess, processesWithHome } from "./process-table.ts";
@@ -13,34 +13,53 @@ import type { ProcessWorld } from "./world.ts";
  * process any more is swept on the way.
  */
 export async function findLeftovers(world: ProcessWorld): Promise<readonly Leftover[]> {
+  const found = await findRemains(world, "call");
+  return found.map((remains) => ({
+    ...whatCanBeDone(world, remains),
+    isFrozen: world.cgroups?.open(remains.sandboxId)?.isFrozen() ?? false,
+  }));
+}
+
+/** The same of jobs. A sandbox without a record that can be read counts as a call's. */
+export async function findJobLeftovers(world: ProcessWorld): Promise<readonly JobLeftover[]> {
+  const found = await findRemains(world, "job");
+  return found.map((remains) => ({ ...whatCanBeDone(world, remains), mark: undefined }));
+}
+
+interface Remains {
+  readonly sandboxId: SandboxId;
+  readonly processes: TaskProcesses;
+}
+
+async function findRemains(world: ProcessWorld, mode: SandboxRecord["mode"]): Promise<readonly Remains[]> {
   const records = new Map(world.records.list().map((record) => [record.sandboxId, record]));
   const homes = listHomes(world);
   const names = new Set([...records.keys(), ...(world.cgroups?.names() ?? []), ...homes]);
-  const leftovers: Leftover[] = [];
+  const found: Remains[] = [];
   for (const name of names) {
     const sandboxId = asId<"sandbox">(name);
-    if (world.live.has(sandboxId) || world.probing.has(name)) continue;
-    const processes = processesOf(world, sandboxId, records.get(name));
-    if (processes.list().length > 0) leftovers.push(leftover(world, sandboxId, processes));
+    const record = records.get(name);
+    if (world.live.has(sandboxId) || world.probing.has(name) || (record?.mode ?? "call") !== mode) continue;
+    const processes = processesOf(world, sandboxId, record);
+    if (processes.list().length > 0) found.push({ sandboxId, processes });
     else await removeTraces(world, sandboxId, processes);
   }
   await removeNetworks(world);
-  return leftovers;
+  return found;
 }
 
-function leftover(world: ProcessWorld, sandboxId: SandboxId, processes: TaskProcesses): Leftover {
+/** Nobody takes it over, so nobody needs to know what it was made for. */
+function whatCanBeDone(world: ProcessWorld, { sandboxId, processes }: Remains) {
   return {
     sandboxId,
-    // Nobody takes it over, so nobody needs to know what it was made for.
     task: undefined,
     imageDigest: "",
     gpuIds: [],
-    isFrozen: world.cgroups?.open(sandboxId)?.isFrozen() ?? false,
-    async adopt() {
+    async adopt(): Promise<never> {
       const reason = "a task of the process driver ends with the daemon that started it";
       throw new ExecutorError("SANDBOX_LOST", { sandboxId, reason });
     },
-    async reap(signal) {
+    async reap(signal: AbortSignal): Promise<void> {
       signal.throwIfAborted();
       if (!(await processes.sweep())) {
         const reason = "some of its processes cannot be killed";

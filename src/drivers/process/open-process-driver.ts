@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
+import type { JobDriver, Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
 import { DEFAULT_NETWORK_SETTINGS, ExecutorError } from "../../core/index.ts";
 import { Scope } from "../../std/index.ts";
 import type { CardNodes } from "./cards.ts";
@@ -8,7 +8,9 @@ import { openCgroups } from "./cgroup/open-cgroups.ts";
 import type { Confinement } from "./confinement.ts";
 import { findConfinement } from "./confinement.ts";
 import { FolderDigests } from "./folder-digest.ts";
-import { findLeftovers } from "./leftovers.ts";
+import { checkSharedDir } from "./job/check-shared-dir.ts";
+import { startJob } from "./job/start-job.ts";
+import { findJobLeftovers, findLeftovers } from "./leftovers.ts";
 import type { OpenedNetworks } from "./network/index.ts";
 import { openNetworks } from "./network/index.ts";
 import { PortLeases } from "./ports.ts";
@@ -52,7 +54,7 @@ export interface ProcessDriverOptions {
 export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv" | "network";
 
 /** The process driver, with what it found that it can do. */
-export interface ProcessDriver extends SandboxDriver {
+export interface ProcessDriver extends SandboxDriver, JobDriver {
   readonly reach: ProcessReach;
 }
 
@@ -183,6 +185,7 @@ function processDriver(
       signal.throwIfAborted();
       return await findLeftovers(world);
     },
+    ...jobDriver(world, isolation),
     async health(signal) {
       signal.throwIfAborted();
       return { isHealthy: true, detail: reach.detail };
@@ -198,5 +201,16 @@ function processDriver(
       world.cgroups?.close();
       await world.networks?.close();
     },
+  };
+}
+
+function jobDriver(world: ProcessWorld, isolation: ProcessClass): JobDriver {
+  return {
+    startJob: (spec, signal) => startJob(world, isolation, spec, signal),
+    async jobLeftovers(signal) {
+      signal.throwIfAborted();
+      return await findJobLeftovers(world);
+    },
+    checkSharedDir: (dir, _image, signal) => checkSharedDir(dir, signal),
   };
 }

@@ -72,7 +72,13 @@ async function runOnce(
   const facts = { reason: `a test process did not end within ${PROBE_DEADLINE_MS / 1000} s` };
   const deadline = { ms: PROBE_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", facts, parent: signal } as const;
   return await withDeadline(deadline, async (within) => {
-    const task: FoundTask["task"] = { id: name, command: ["./probe", ...questions], ready: "port", env: {} };
+    const task: FoundTask["task"] = {
+      id: name,
+      mode: "call",
+      command: ["./probe", ...questions],
+      ready: "port",
+      env: {},
+    };
     const { running, launched } = await spawnTask(world, specOf(name), { folder, task });
     try {
       await orAbort(running.ended, within);

@@ -11,6 +11,7 @@ const recordSchema = z.object({
   bootId: z.string(),
   leader: z.int(),
   startTicks: z.int(),
+  mode: z.enum(["call", "job"]).default("call"),
 });
 
 /** What the next life needs to know of a running sandbox. */

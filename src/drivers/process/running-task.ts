@@ -29,6 +29,7 @@ export class RunningTask {
   #isStopping = false;
   #isFrozen = false;
   #hasEnded = false;
+  #figures: SandboxUsage = { cpuMs: 0, memoryBytes: 0, memoryPeakBytes: undefined };
   #removal: Promise<void> | undefined;
 
   constructor({ launched, processes, memoryBytes, release }: RunningTaskOptions) {
@@ -41,6 +42,12 @@ export class RunningTask {
 
   /** Asks, waits the grace, kills, removes. A later call with a shorter grace shortens it. */
   async stop(graceMs: number): Promise<void> {
+    await this.end(graceMs);
+    await this.#remove();
+  }
+
+  /** The same without waiting for the removal. */
+  async end(graceMs: number): Promise<void> {
     if (!this.#hasEnded) {
       this.#isStopping = true;
       if (graceMs > 0) this.#ask();
@@ -48,7 +55,6 @@ export class RunningTask {
     }
     const escalate = setTimeout(() => this.#processes.kill(), graceMs);
     await this.ended.finally(() => clearTimeout(escalate));
-    await this.#remove();
   }
 
   async freeze(signal: AbortSignal): Promise<void> {
@@ -66,6 +72,13 @@ export class RunningTask {
   usage(): SandboxUsage {
     this.#mustRun();
     return this.#processes.usage();
+  }
+
+  /** The same, and after the end what it came to, as far as anybody kept count. */
+  lastUsage(): SandboxUsage {
+    if (this.#hasEnded) return this.#figures;
+    this.#figures = this.#processes.usage();
+    return this.#figures;
   }
 
   unref(): void {
@@ -86,6 +99,8 @@ export class RunningTask {
     this.#processes.kill();
     await this.#processes.sweep();
     const memoryKills = this.#processes.memoryKills();
+    // Where only the processes themselves told, nobody is left to ask.
+    this.#figures = this.#processes.countedUsage() ?? this.#figures;
     this.#hasEnded = true;
     // Begun here so that nothing waits for an owner to ask.
     this.#remove().catch(dropped);

@@ -1,16 +1,16 @@
 import type { Sandbox, SandboxSpec } from "../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
-import { refuseMissingCards } from "./cards.ts";
+import { findPinned } from "./find-pinned.ts";
 import type { TaskExit } from "./launch.ts";
 import type { ProcessClass } from "./process-class.ts";
 import { processSandbox } from "./process-sandbox.ts";
 import { ExitedEarly, OnLoopbackOnly, PortTaken, UNMARKED_READY_MS, untilReady } from "./ready.ts";
 import { READY_MARK, watchForMark } from "./ready-mark.ts";
+import { refuseWhatIsNotHere } from "./refusals.ts";
 import type { SpawnedTask } from "./spawn-task.ts";
 import { spawnTask } from "./spawn-task.ts";
 import type { FoundTask } from "./task-folders.ts";
-import { findTaskFolder } from "./task-folders.ts";
 import { canExecute, taskPath } from "./tools.ts";
 import type { ProcessWorld } from "./world.ts";
 
@@ -27,14 +27,12 @@ export async function startSandbox(
   signal: AbortSignal,
 ): Promise<Sandbox> {
   signal.throwIfAborted();
-  refuseWhatIsNotHere(spec);
-  refuseMissingCards(spec);
-  refuseNetwork(world, spec);
+  refuseWhatIsNotHere(world, spec);
   await isolation.prove(signal);
   const createdAtMs = performance.now();
   const deadline = { ms: spec.startTimeoutMs, code: "START_TIMEOUT", parent: signal } as const;
   return await withDeadline(deadline, async (limited) => {
-    const found = await findPinned(world, spec, limited);
+    const found = await findServer(world, spec, limited);
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await startOnce(world, spec, found, createdAtMs, limited);
@@ -48,40 +46,12 @@ export async function startSandbox(
   });
 }
 
-/** A class is a floor: asked for by name, anything above plain processes is not here. */
-function refuseWhatIsNotHere({ task }: SandboxSpec): void {
-  if (task.isolation !== "default" && task.isolation !== "process") {
-    const reason = "this driver runs tasks as processes of the host";
-    throw new ExecutorError("ISOLATION_UNAVAILABLE", {
-      isolation: task.isolation,
-      offered: ["process"],
-      reason,
-    });
-  }
-  if (task.sgx)
-    throw new ExecutorError("SGX_UNAVAILABLE", { reason: "the process driver does not offer SGX" });
-}
-
-/** Refuses before anything is made; on the host's network only who asks for nothing in particular gets in. */
-function refuseNetwork({ networks }: ProcessWorld, { task }: SandboxSpec): void {
-  if (networks !== undefined) networks.rules.resolve(task.network);
-  else if (task.network !== "default") {
-    const reason = "tasks are on the host's network here";
-    throw new ExecutorError("NETWORK_UNAVAILABLE", { network: task.network, offered: [], reason });
-  }
-}
-
-/** The folder as it was resolved, checked for what would fail later and less clearly. */
-async function findPinned(world: ProcessWorld, spec: SandboxSpec, signal: AbortSignal): Promise<FoundTask> {
+/** The folder as it was resolved, if its program can serve. */
+async function findServer(world: ProcessWorld, spec: SandboxSpec, signal: AbortSignal): Promise<FoundTask> {
   const { image } = spec.task;
-  const found = await findTaskFolder(world.taskDirectories, image);
-  const content = await world.digests.digest(found.folder, signal);
-  if (content.digest !== spec.image.digest) {
-    const reason = "its folder has changed since it was looked up";
-    throw new ExecutorError("SANDBOX_START_FAILED", { image, reason });
-  }
-  if (world.uids !== undefined && content.unreadable !== undefined) {
-    const reason = `tasks run under a uid of their own here, which may not read "${content.unreadable}" in its folder: run chmod -R a+rX`;
+  const found = await findPinned(world, image, spec.image, signal);
+  if (found.task.mode === "job") {
+    const reason = "its folder is made for jobs: nothing in it serves calls";
     throw new ExecutorError("IMAGE_UNUSABLE", { image, reason });
   }
   const [program = ""] = found.task.command;

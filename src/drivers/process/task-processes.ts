@@ -90,8 +90,13 @@ export class TaskProcesses {
     throw new ExecutorError("ENGINE_FAILED", { reason: "the sandbox could not be thawed" });
   }
 
+  /** What the kernel keeps count of, also of those that have ended; `undefined` where it does not. */
+  countedUsage(): CgroupUsage | undefined {
+    return this.#cgroup?.usage();
+  }
+
   usage(): CgroupUsage {
-    const counted = this.#cgroup?.usage();
+    const counted = this.countedUsage();
     if (counted !== undefined) return counted;
     const facts = this.list().flatMap((pid) => factsOf(pid) ?? []);
     const sum = (of: (one: (typeof facts)[number]) => number): number =>

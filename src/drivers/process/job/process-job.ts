@@ -1,0 +1,74 @@
+import { constants } from "node:os";
+import type { JobSandbox, JobSandboxSpec, SandboxEnd } from "../../../core/index.ts";
+import { followLog } from "../follow-log.ts";
+import type { LaunchedTask } from "../launch.ts";
+import type { RunningTask } from "../running-task.ts";
+import { unlockFolder } from "./work-folder.ts";
+
+export interface StartedJob {
+  readonly launched: LaunchedTask;
+  readonly running: RunningTask;
+  readonly startedAtMs: number;
+  /** Whether its work folder belongs to a uid of its own. */
+  readonly isGiven: boolean;
+}
+
+/** How long a dead job's output may take to be read. */
+const DRAIN_DEADLINE_MS = 1000;
+const SIGNAL_BASE = 128;
+
+/** The port's view of a job whose command has begun. */
+export function processJob(
+  spec: JobSandboxSpec,
+  { launched, running, startedAtMs, isGiven }: StartedJob,
+): JobSandbox {
+  const ended = running.ended.then(async (end) => {
+    await drainedSoon(launched);
+    // A daemon that gives its jobs no uid of their own is no root, which nothing is locked for.
+    if (!isGiven) await unlockFolder(spec.workDir.localPath);
+    return toJobEnd(end);
+  });
+  return {
+    id: spec.sandboxId,
+    mark: spec.mark,
+    task: spec.task,
+    imageDigest: spec.image.digest,
+    label: `process ${launched.leader}`,
+    isolation: "process",
+    gpuIds: spec.gpuIds,
+    startedAtMs,
+    ended,
+    async end(graceMs) {
+      await running.end(graceMs);
+      await ended;
+    },
+    async remove() {
+      await running.stop(0);
+      await ended;
+    },
+    async usage(signal) {
+      signal.throwIfAborted();
+      return running.lastUsage();
+    },
+    async tailLog(maxBytes, signal) {
+      signal.throwIfAborted();
+      return launched.ring.tail(maxBytes);
+    },
+    followLog: (tailBytes, signal) => followLog(launched.ring, tailBytes, signal),
+  };
+}
+
+/** A process that got away could hold the other end of its output open. */
+async function drainedSoon({ drained, closeOutput }: LaunchedTask): Promise<void> {
+  const escalate = setTimeout(closeOutput, DRAIN_DEADLINE_MS);
+  await drained.finally(() => clearTimeout(escalate));
+}
+
+/** A code above 128 that names a signal is told as that signal, as shells, bubblewrap and engines do. */
+function toJobEnd(end: SandboxEnd): SandboxEnd {
+  if (end.type !== "exited") return end;
+  const signal = Object.entries(constants.signals).find(
+    ([, number]) => number === end.exitCode - SIGNAL_BASE,
+  )?.[0];
+  return signal === undefined ? end : { type: "signalled", signal };
+}

@@ -1,0 +1,93 @@
+import { constants } from "node:fs";
+import { access, chmod, lchown, lstat, readdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { ExecutorError } from "../../../core/index.ts";
+
+/** The mode of a work folder that belongs to its job. */
+const OWN_FOLDER = 0o700;
+
+/**
+ * Gives a work folder with all that is in it to a job's uid; links themselves, never what they lead to.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED.
+ */
+export async function giveFolder(folder: string, uid: number): Promise<void> {
+  try {
+    await giveTree(folder, uid);
+    await chmod(folder, OWN_FOLDER);
+  } catch (error) {
+    const reason = "its work folder cannot be given to the user that it runs as";
+    throw new ExecutorError("SANDBOX_START_FAILED", { reason }, { cause: error });
+  }
+}
+
+async function giveTree(path: string, uid: number): Promise<void> {
+  await lchown(path, uid, uid);
+  if (!(await lstat(path)).isDirectory()) return;
+  for (const name of await readdir(path)) await giveTree(join(path, name), uid);
+}
+
+/**
+ * Takes it back: then nobody who gets the same uid later reaches what is in it. The rest needs no change, since who may give a
+ * folder away reads and removes everything.
+ */
+export async function takeFolderBack(folder: string): Promise<void> {
+  try {
+    await lchown(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  } catch {
+    // Its owner has removed it meanwhile, and may.
+  }
+}
+
+/**
+ * What a job of the daemon's own uid has locked up against itself. A folder without its write bit could not be removed.
+ */
+export async function unlockFolder(folder: string): Promise<void> {
+  const facts = await lstat(folder).catch(ignoreMissing);
+  if (facts?.isDirectory() !== true) return;
+  if ((facts.mode & OWN_FOLDER) !== OWN_FOLDER)
+    await chmod(folder, facts.mode | OWN_FOLDER).catch(ignoreMissing);
+  const entries = await readdir(folder, { withFileTypes: true }).catch(ignoreMissing);
+  for (const entry of entries ?? []) {
+    if (entry.isDirectory()) await unlockFolder(join(folder, entry.name));
+    else if (entry.isFile()) await unlockFile(join(folder, entry.name));
+  }
+}
+
+async function unlockFile(path: string): Promise<void> {
+  const facts = await lstat(path).catch(ignoreMissing);
+  if (facts !== undefined && (facts.mode & constants.S_IRUSR) === 0)
+    await chmod(path, facts.mode | constants.S_IRUSR).catch(ignoreMissing);
+}
+
+/** Not ours to unlock, or gone: whoever reads or removes it is told so then. */
+function ignoreMissing(): undefined {
+  return undefined;
+}
+
+/**
+ * Whether others than the daemon can reach a folder by its path, as jobs must that have no view of their own.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED that names the first folder which they cannot pass.
+ */
+export async function refuseHidden(folder: string): Promise<void> {
+  for (let parent = dirname(folder); parent !== dirname(parent); parent = dirname(parent)) {
+    const { mode } = await stat(parent);
+    if ((mode & 0o001) !== 0) continue;
+    const reason = `jobs run under a uid of their own here, which may not pass ${parent} to the work folder: run chmod a+x`;
+    throw new ExecutorError("SANDBOX_START_FAILED", { reason });
+  }
+}
+
+/** @throws {@link ExecutorError} SANDBOX_START_FAILED. */
+export async function refuseMissing(folder: string): Promise<void> {
+  try {
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    if ((await lstat(folder)).isDirectory()) return;
+  } catch {
+    // Told below.
+  }
+  throw new ExecutorError("SANDBOX_START_FAILED", {
+    reason: `there is no work folder at ${folder} that the daemon may use`,
+  });
+}
