@@ -1,0 +1,61 @@
+import type { Clock, Log } from "../../../core/index.ts";
+import { backoffMs } from "../../../std/index.ts";
+import { pause } from "./pause.ts";
+import type { Sequence } from "./sequence.ts";
+
+export interface PollOptions<T extends { readonly seq: bigint }> {
+  readonly name: "commands" | "results";
+  readonly sequence: Sequence;
+  readonly times: { readonly pollRetry: { readonly firstMs: number; readonly maxMs: number } };
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** One long poll, which obeys the signal. */
+  fetch(acknowledged: bigint | undefined): Promise<readonly T[]>;
+  /** `false`: it cannot be taken now. */
+  apply(item: T): boolean;
+  /** Numbers are missing. Polling goes on slowly until it is stopped. */
+  onGap(): void;
+}
+
+/** Polls one of the server's numbered streams until its signal aborts; never rejects. What comes after the abort is dropped. */
+export async function pollInOrder<T extends { readonly seq: bigint }>(
+  options: PollOptions<T>,
+): Promise<void> {
+  const { name, sequence, times, clock, log, signal } = options;
+  let failures = 0;
+  const backOff = async (): Promise<void> => {
+    failures += 1;
+    await pause(clock, backoffMs(times.pollRetry, failures, Math.random()), signal);
+  };
+  for (;;) {
+    if (isOver(signal)) return;
+    const askedAtMs = clock.nowMs();
+    let items: readonly T[];
+    try {
+      items = await options.fetch(sequence.acknowledged);
+    } catch (error) {
+      if (isOver(signal)) return;
+      log.log("debug", "indexify.poll-failed", { stream: name, error });
+      await backOff();
+      continue;
+    }
+    const outcome = sequence.take(items, (item) => options.apply(item));
+    // A server that does not hold its polls must not be asked without a pause.
+    const isHeld = items.length > 0 || clock.nowMs() - askedAtMs >= times.pollRetry.firstMs;
+    if (outcome === "done" && isHeld) {
+      failures = 0;
+      continue;
+    }
+    if (outcome === "gap") {
+      log.log("warn", "indexify.gap", { stream: name, applied: String(sequence.acknowledged ?? 0n) });
+      options.onGap();
+    }
+    await backOff();
+  }
+}
+
+/** A function, because the compiler believes that a signal which was not aborted once never is. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -1,0 +1,242 @@
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { type Report, ReportQueue } from "../../src/doors/indexify/link/report-queue.ts";
+import { LINK_TIMES, type LinkOptions, ServerLink } from "../../src/doors/indexify/link/server-link.ts";
+import type { AllocationLogEntry, Command } from "../../src/gen/executor_api_pb.js";
+import {
+  AllocationFailureReason,
+  AllocationLogEntrySchema,
+  AllocationOutcomeSchema,
+} from "../../src/gen/executor_api_pb.js";
+import { openChannel } from "../../src/std/grpc/open-channel.ts";
+import { Scope, systemClock } from "../../src/std/index.ts";
+import { silentLog } from "../../src/telemetry/silent-log.ts";
+import { DoubleServer } from "../support/indexify/double-server.ts";
+import { poll } from "../support/poll.ts";
+
+/** Waits for state to come. */
+const until = (holds: () => boolean, deadlineMs?: number): Promise<void> =>
+  poll(holds.toString(), () => holds() || "not yet", deadlineMs);
+
+const TIMES: LinkOptions["times"] = {
+  ...LINK_TIMES,
+  heartbeatMs: 200,
+  heartbeatDeadlineMs: 1_000,
+  heartbeatRetry: { firstMs: 50, maxMs: 200 },
+  pollRetry: { firstMs: 50, maxMs: 200 },
+  pollDeadlineMs: 10_000,
+};
+
+const RESOURCES = { cpuCount: 2, memoryBytes: 1n, diskBytes: 1n };
+
+interface TestLink extends AsyncDisposable {
+  readonly link: ServerLink;
+  readonly reports: ReportQueue;
+  readonly commands: Command[];
+  readonly results: AllocationLogEntry[];
+  readonly dropped: Report[];
+}
+
+function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestLink {
+  const scope = new Scope();
+  const commands: Command[] = [];
+  const results: AllocationLogEntry[] = [];
+  const dropped: Report[] = [];
+  const channel = scope.use(
+    openChannel({
+      address: server.address,
+      tls: undefined,
+      maxSendBytes: 32 * 1024 * 1024,
+      maxReceiveBytes: 32 * 1024 * 1024,
+      keepalive: undefined,
+      reconnect: { firstMs: 50, maxMs: 200 },
+    }),
+  );
+  const reports = new ReportQueue({
+    fragmentBytes: 2_000,
+    limit: 1_000,
+    journal: { add: () => undefined, remove: () => undefined },
+    kept: [],
+    onDropped: (report) => dropped.push(report),
+    onAdded: () => link.nudge(),
+  });
+  const link = new ServerLink({
+    channel,
+    executorId: "host-1",
+    reports,
+    clock: systemClock,
+    log: silentLog,
+    times: TIMES,
+    fullState: () => ({ hostname: "h", totalContainerResources: RESOURCES }),
+    onCommand: (command) => {
+      commands.push(command);
+      return true;
+    },
+    onResult: (entry) => results.push(entry),
+    ...over,
+  });
+  scope.spawn((signal) => link.run(signal));
+  return {
+    link,
+    reports,
+    commands,
+    results,
+    dropped,
+    async [Symbol.asyncDispose]() {
+      await scope[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const failed = (allocationId: string): Report => ({
+  type: "outcome",
+  message: create(AllocationOutcomeSchema, {
+    outcome: { case: "failed", value: { allocationId, reason: AllocationFailureReason.FUNCTION_ERROR } },
+  }),
+});
+
+const entryOf = (allocationId: string): Report => ({
+  type: "entry",
+  message: create(AllocationLogEntrySchema, {
+    allocationId,
+    entry: { case: "callFunction", value: { namespace: "n".repeat(300) } },
+  }),
+});
+
+const kill = (allocationId: string) => ({ case: "killAllocation" as const, value: { allocationId } });
+const names = (commands: readonly Command[]): readonly string[] =>
+  commands.map(({ command }) => (command.case === "killAllocation" ? command.value.allocationId : "?"));
+const isReady = (link: TestLink) => until(() => link.link.state.type === "ready");
+
+test("registers with its full state when the server asks, and then takes commands and results in order", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  expect(server.heartbeats[0]?.fullState).toBeUndefined();
+  expect(server.executor("host-1").state?.totalContainerResources).toMatchObject(RESOURCES);
+  for (const id of ["a", "b", "c"]) server.send("host-1", kill(id));
+  server.sendResult("host-1", create(AllocationLogEntrySchema, { allocationId: "a" }));
+  await until(() => link.commands.length === 3 && link.results.length === 1);
+  expect(names(link.commands)).toEqual(["a", "b", "c"]);
+  server.send("host-1", kill("d"));
+  await until(() => link.commands.length === 4);
+  expect(server.violations).toEqual([]);
+});
+
+test("G4: what comes twice is applied once, and a missing number is answered with a full state", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  server.misbehaviour.repeatsCommands = true;
+  await using link = startLink(server);
+  await isReady(link);
+  server.send("host-1", kill("a"));
+  server.send("host-1", kill("b"));
+  await until(() => link.commands.length === 2);
+  server.misbehaviour.skipsCommand = 3n;
+  server.send("host-1", kill("lost"));
+  server.send("host-1", kill("after"));
+  await until(() => server.executor("host-1").registrations === 2);
+  server.misbehaviour.skipsCommand = undefined;
+  // The server emits anew what it still wants, counting from 1.
+  server.send("host-1", kill("again"));
+  await until(() => link.commands.length === 3);
+  expect(names(link.commands)).toEqual(["a", "b", "again"]);
+  expect(server.violations).toEqual([]);
+});
+
+test("X3: a server that went away and forgot everything gets the state and every report again", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  server.stop(false);
+  await until(() => link.link.state.type === "unhealthy");
+  link.reports.add(failed("x"));
+  link.reports.add(failed("y"));
+  await server.start();
+  await until(() => server.executors.get("host-1")?.outcomes.size === 2);
+  await until(() => link.reports.isEmpty);
+  expect(server.executor("host-1").outcomes.get("x")).toHaveLength(1);
+  expect(link.link.state.type).toBe("ready");
+  expect(server.violations).toEqual([]);
+});
+
+test("a server that remembers is not sent the state again, and goes on with its numbers", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  server.send("host-1", kill("a"));
+  await until(() => link.commands.length === 1);
+  server.stop(true);
+  await until(() => link.link.state.type === "unhealthy");
+  await server.start();
+  server.send("host-1", kill("b"));
+  await until(() => link.commands.length === 2);
+  expect(server.executor("host-1").registrations).toBe(1);
+  expect(server.violations).toEqual([]);
+});
+
+test("many reports go in fragments, an outcome never before the log entries of its allocation", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  for (let index = 0; index < 30; index += 1) {
+    link.reports.add(failed(`other-${index}`));
+    for (let of = 0; of < 10; of += 1) link.reports.add(entryOf(`a-${index}`));
+    link.reports.add(failed(`a-${index}`));
+  }
+  await until(() => link.reports.isEmpty);
+  const executor = server.executor("host-1");
+  expect(executor.entries).toHaveLength(300);
+  expect(executor.outcomes.size).toBe(60);
+  expect(server.heartbeats.length).toBeGreaterThan(30);
+  expect(server.violations).toEqual([]);
+});
+
+test("a report that the server chokes on is found and given up, and the others arrive", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  server.misbehaviour.chokesOn = "poison";
+  await using link = startLink(server);
+  await isReady(link);
+  for (const id of ["a", "b", "poison", "c"]) link.reports.add(failed(id));
+  await until(() => link.reports.isEmpty);
+  const { outcomes } = server.executor("host-1");
+  expect([...outcomes.keys()].sort()).toEqual(["a", "b", "c"]);
+  link.reports.add(failed("later"));
+  await until(() => outcomes.has("later"));
+  expect(link.link.state.type).toBe("ready");
+});
+
+test("G5: with a fifth of all calls failing and slow answers, every report arrives and every command is applied once", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  Object.assign(server.misbehaviour, { failsShare: 0.2, delayMs: 10 });
+  for (let index = 0; index < 40; index += 1) {
+    link.reports.add(failed(`a-${index}`));
+    server.send("host-1", kill(`k-${index}`));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await until(() => link.reports.isEmpty && link.commands.length === 40, 20_000);
+  expect(names(link.commands)).toEqual(Array.from({ length: 40 }, (_, index) => `k-${index}`));
+  expect(server.executor("host-1").outcomes.size).toBe(40);
+  expect(server.violations).toEqual([]);
+});
+
+test("after the signal nothing leaves but the farewell", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  const link = startLink(server);
+  await isReady(link);
+  await link[Symbol.asyncDispose]();
+  const before = server.heartbeats.length;
+  await using again = startLink(server);
+  await again.link.sayFarewell();
+  expect(server.heartbeats.length).toBeGreaterThan(before);
+  expect(server.executors.has("host-1")).toBe(false);
+});
