@@ -1,0 +1,1 @@
+export { zipArchiver } from "./zip-archiver.ts";
