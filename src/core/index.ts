@@ -28,6 +28,8 @@ export type { Judgement, Judging } from "./isolation/judge-class.ts";
 export { judgeClass } from "./isolation/judge-class.ts";
 export type { ProbeFindings } from "./isolation/probe-findings.ts";
 export { readFindings } from "./isolation/probe-findings.ts";
+export type { BookedEnd, BookedStatus, BookedTask, TaskNews } from "./jobs/booked-task.ts";
+export { advanceTask, isBookedEnd, shownStatus } from "./jobs/booked-task.ts";
 export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
 export type { JobState } from "./jobs/job-life.ts";
 export { advanceJob, JOB_STATES } from "./jobs/job-life.ts";
@@ -97,6 +99,7 @@ export type {
 export type { GpuHealth, GpuMonitor, GpuReading } from "./ports/gpus.ts";
 export { NO_GPUS } from "./ports/gpus.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type { FollowedEvent, JobProducer, NewRequest } from "./ports/job-producer.ts";
 export type {
   JobDriver,
   JobLeftover,
@@ -185,6 +188,7 @@ export { advance, idleSince, isExpired, isIdle, isServing, STOP_CAUSES, slotsUse
 export { Secret } from "./secret.ts";
 export type { DoorName, RuntimeClass, RuntimeSetting, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES, RUNTIME_CLASSES } from "./settings.ts";
+export type { BookChange, BookedExecuter, TaskBook, TaskQuery } from "./ports/task-book.ts";
 export type { ImagePolicy } from "./task/image-policy.ts";
 export { imagePolicy } from "./task/image-policy.ts";
 export type { ImageReference } from "./task/image-reference.ts";
