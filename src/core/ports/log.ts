@@ -82,6 +82,18 @@ export const LOG_EVENTS = {
     "the queue came back without its data: what waited in it is lost, what runs here is kept and reported",
   "queue.vanished": "entries were trimmed or deleted while they were held",
   "queue.remarked": "the queue's own settings can lose jobs",
+  "claim.completed": "a job's end was recorded and told",
+  "claim.released": "a job was handed back to the queue",
+  "claim.lost": "a job is not this host's any more",
+  "claim.dead": "a job was put aside",
+  "claim.ignored": "a command for a job that nobody knows",
+  "claim.troubled": "a step of a job failed",
+  "executer.registered": "the API knows this executer",
+  "executer.unregistered": "the API does not take this executer yet; trying again",
+  "executer.terminated": "the queue was told that this executer ends",
+  "fleet.away": "the other hosts could not be told of this one",
+  "work-folder.swept": "work folders of an earlier life removed",
+  "work-folder.kept": "work folders could not be removed",
 } as const satisfies Record<string, string>;
 
 export type LogEvent = keyof typeof LOG_EVENTS;

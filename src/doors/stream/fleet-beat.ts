@@ -1,0 +1,54 @@
+import type { FleetBoard, FleetHost } from "../../core/index.ts";
+import type { StreamDoorOptions } from "./door-options.ts";
+import { pause } from "./pause.ts";
+
+/** No host says more of itself. */
+const WARM_LIMIT = 64;
+
+/** What this host says of itself to the others. */
+export function describeHost(
+  { executor, types, settings, ownerId, version, clock }: StreamDoorOptions,
+  startedAtMs: number,
+  jobs: FleetHost["jobs"],
+): FleetHost {
+  const view = executor.view();
+  const warm = executor
+    .sandboxes()
+    .filter(({ tier }) => tier === "hot" || tier === "frozen")
+    .map(({ task, isolation }) => `${task.image} ${isolation ?? task.isolation}`);
+  return {
+    hostId: ownerId,
+    name: settings.hostName,
+    version,
+    startedAtMs,
+    seenAtMs: clock.wallMs(),
+    state: view.state === "pausing" ? "paused" : view.state,
+    labels: settings.labels,
+    capacity: view.capacity,
+    reserved: view.reserved,
+    jobs,
+    warm: [...new Set(warm)].slice(0, WARM_LIMIT),
+    executerTypes: [...types.keys()],
+  };
+}
+
+/** Says it every few seconds until the signal aborts; then takes it back. */
+export async function keepBeating(
+  board: FleetBoard,
+  { settings, clock, ownerId, log }: StreamDoorOptions,
+  describe: () => FleetHost,
+  signal: AbortSignal,
+): Promise<void> {
+  let wasTold = true;
+  while (!signal.aborted) {
+    try {
+      await board.publish(describe());
+      wasTold = true;
+    } catch (error) {
+      if (wasTold) log.log("warn", "fleet.away", { error });
+      wasTold = false;
+    }
+    await pause(clock, settings.fleetMs, signal);
+  }
+  await board.withdraw(ownerId).catch(() => undefined);
+}

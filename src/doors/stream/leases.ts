@@ -1,0 +1,28 @@
+import type { JobDesk } from "./desk.ts";
+import type { HeldJob } from "./held-job.ts";
+import { pause } from "./pause.ts";
+
+/** A lease lives for three of these. */
+const RENEWALS = 3;
+
+/** Keeps what this host holds, and tells the jobs whose lease is gone. Ends when the signal aborts. */
+export async function keepLeases(
+  desk: JobDesk,
+  held: () => readonly HeldJob[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, settings, log } = desk.options;
+  while (!signal.aborted) {
+    await pause(clock, settings.leaseMs / RENEWALS, signal);
+    const jobs = held();
+    if (jobs.length === 0) continue;
+    try {
+      const lost = await desk.source.renew(jobs.map(({ claim }) => claim));
+      for (const { stream, entryId } of lost) {
+        jobs.find(({ claim }) => claim.stream === stream && claim.entryId === entryId)?.lose();
+      }
+    } catch (error) {
+      log.log("warn", "claim.troubled", { error, step: "renewing" });
+    }
+  }
+}

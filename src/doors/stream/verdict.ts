@@ -1,0 +1,106 @@
+import type { TerminationReason } from "../../contract/executer-tracker/index.ts";
+import { eventOf, formatTimestamp } from "../../contract/executer-tracker/index.ts";
+import type { JobEvent } from "../../core/index.ts";
+import { assertNever, ExecutorError } from "../../core/index.ts";
+import type { JobEnding } from "../../engine/jobs/jobs.ts";
+
+/** How a job is over for those who wait for it. */
+export interface Verdict {
+  readonly status: "success" | "failed" | "killed" | "terminated";
+  /** A sentence; `undefined` when there is nothing to say. */
+  readonly detail: string | undefined;
+  readonly exitCode: number | undefined;
+  readonly isOutOfMemory: boolean;
+}
+
+const SUCCESS: Verdict = { status: "success", detail: undefined, exitCode: 0, isOutOfMemory: false };
+
+export function failed(detail: string): Verdict {
+  return { status: "failed", detail, exitCode: undefined, isOutOfMemory: false };
+}
+
+/** What the end of a command means. A job that was killed is that, whatever its command made of it. */
+export function verdictOf(ending: JobEnding, isKilled: boolean): Verdict {
+  const own = ownVerdict(ending);
+  return isKilled ? { ...own, status: "killed", detail: "it was killed on request" } : own;
+}
+
+function ownVerdict(ending: JobEnding): Verdict {
+  switch (ending.cause) {
+    case "exit":
+      if (ending.exitCode === 0) return SUCCESS;
+      return { ...failed(`its command ended with exit code ${ending.exitCode}`), exitCode: ending.exitCode };
+    case "signal":
+      return failed(`its command was ended by ${ending.signal}`);
+    case "memory":
+      return {
+        ...failed(`it used more than its ${ending.limitBytes} bytes of memory`),
+        exitCode: 137,
+        isOutOfMemory: true,
+      };
+    case "time":
+      return failed(`it ran longer than its ${ending.limitMs / 1000} seconds`);
+    case "stopped":
+      return { ...failed("its host had to stop"), status: "terminated" };
+    case "infrastructure":
+      return failed(`its host lost it: ${ending.reason}`);
+    default:
+      return assertNever(ending);
+  }
+}
+
+/** What a failure of ours says to those who wait for the job: never what only its operator should read. */
+export function reasonOf(thrown: unknown): string {
+  const error = ExecutorError.from(thrown);
+  return error.message;
+}
+
+/** Who says it. */
+export interface Speaker {
+  readonly executerId: string;
+  readonly host: string;
+  readonly attempt: number;
+  readonly wallMs: number;
+}
+
+export function startedEvent(id: string, { executerId, host, attempt, wallMs }: Speaker): JobEvent {
+  return eventOf("TaskStarted", {
+    timestamp: formatTimestamp(wallMs),
+    id,
+    status: "started",
+    executer_id: executerId,
+    attempt,
+    host,
+  });
+}
+
+/** The one event that ends a task. */
+export function endEvent(
+  id: string,
+  verdict: Verdict,
+  speaker: Speaker,
+  reason: TerminationReason,
+): JobEvent {
+  const timestamp = formatTimestamp(speaker.wallMs);
+  const more = {
+    detail: verdict.detail ?? null,
+    exit_code: verdict.exitCode ?? null,
+    oom: verdict.isOutOfMemory,
+    attempt: speaker.attempt,
+    host: speaker.host,
+  };
+  switch (verdict.status) {
+    case "killed":
+      return eventOf("TaskKilled", { timestamp, id, status: "killed", ...more });
+    case "terminated":
+      return eventOf("ExecuterTerminated", {
+        timestamp,
+        uuid: speaker.executerId,
+        reason,
+        detail: null,
+        stopped_tasks: [id],
+      });
+    default:
+      return eventOf("TaskCompleted", { timestamp, id, status: verdict.status, ...more });
+  }
+}
