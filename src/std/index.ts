@@ -14,6 +14,7 @@ export {
   rulesetText,
   tableName,
 } from "./firewall/index.ts";
+export { pause } from "./pause.ts";
 export type { ProbeArchitecture, ProbeQuestions } from "./probe-program/probe-program.ts";
 export {
   isProbeArchitecture,

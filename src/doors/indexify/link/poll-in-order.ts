@@ -1,6 +1,5 @@
 import type { Clock, Log } from "../../../core/index.ts";
-import { backoffMs } from "../../../std/index.ts";
-import { pause } from "./pause.ts";
+import { backoffMs, pause } from "../../../std/index.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface PollOptions<T extends { readonly seq: bigint }> {

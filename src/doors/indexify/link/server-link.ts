@@ -8,8 +8,7 @@ import type {
 import { ExecutorAPI, ExecutorStatus } from "../../../gen/executor_api_pb.js";
 import type { Channel } from "../../../std/grpc/open-channel.ts";
 import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
-import { backoffMs } from "../../../std/index.ts";
-import { pause } from "./pause.ts";
+import { backoffMs, pause } from "../../../std/index.ts";
 import { pollInOrder } from "./poll-in-order.ts";
 import { heartbeatFields, type QueuedReport, type ReportQueue } from "./report-queue.ts";
 import { Sequence } from "./sequence.ts";

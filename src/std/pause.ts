@@ -1,4 +1,4 @@
-import type { Clock } from "../../../core/index.ts";
+import type { Clock } from "../core/index.ts";
 
 /** Resolves after `ms`, when the signal aborts, or when it is woken; never rejects. */
 export function pause(

@@ -1,0 +1,65 @@
+import type {
+  ContainerDescription,
+  ContainerResources,
+  DataPayload,
+  FunctionRef,
+} from "../../../gen/executor_api_pb.js";
+
+/** A function of one application; `version` is unset in an allocation, whose container says it. */
+export interface FunctionName {
+  readonly namespace: string;
+  readonly application: string;
+  readonly name: string;
+  readonly version: string | undefined;
+}
+
+/** Bytes in the blob store, with everything that is needed to read them. */
+export interface PayloadPlace {
+  readonly uri: string;
+  readonly offset: bigint;
+  readonly size: bigint;
+  readonly sha256: string;
+  readonly payload: DataPayload;
+}
+
+/** A worker that the server wants. */
+export interface ContainerOrder {
+  readonly id: string;
+  /** As it came: the server wants it back word for word. */
+  readonly description: ContainerDescription;
+  readonly function: FunctionName;
+  readonly code: PayloadPlace;
+  /** 0 is without end. */
+  readonly initializeTimeoutMs: number;
+  readonly allocationTimeoutMs: number;
+  readonly maxConcurrency: number;
+  readonly secretNames: readonly string[];
+  readonly resources: ContainerResources | undefined;
+}
+
+/** One attempt to run one function call, in a worker that the server names. */
+export interface AllocationOrder {
+  readonly id: string;
+  readonly containerId: string;
+  readonly function: FunctionName;
+  /** The reference as it came, for the outcome. */
+  readonly functionRef: FunctionRef;
+  readonly functionCallId: string;
+  readonly requestId: string;
+  readonly args: readonly PayloadPlace[];
+  /** What the URIs of its outputs and of its request's state begin with. */
+  readonly dataPrefix: string;
+  readonly errorPrefix: string;
+  readonly callMetadata: Uint8Array | undefined;
+}
+
+/** A command in our words. */
+export type Order =
+  | { readonly type: "add"; readonly container: ContainerOrder }
+  /** A sandbox, or a type that nobody knows: not offered here. */
+  | { readonly type: "add-sandbox"; readonly containerId: string }
+  | { readonly type: "remove"; readonly containerId: string }
+  | { readonly type: "run"; readonly seq: bigint; readonly allocation: AllocationOrder }
+  | { readonly type: "kill"; readonly allocationId: string }
+  | { readonly type: "update"; readonly containerId: string }
+  | { readonly type: "snapshot"; readonly containerId: string; readonly snapshotId: string };

@@ -1,0 +1,139 @@
+import type {
+  AddContainer,
+  Allocation,
+  Command,
+  ContainerDescription,
+  DataPayload,
+  FunctionRef,
+} from "../../../gen/executor_api_pb.js";
+import { ContainerType } from "../../../gen/executor_api_pb.js";
+import { payloadFaults } from "../link/report-faults.ts";
+import type { AllocationOrder, ContainerOrder, FunctionName, Order, PayloadPlace } from "./orders.ts";
+
+/** A command in our words, or the fields that it lacks: then it is dropped alone, and acknowledged. */
+export type ReadCommand = Order | { readonly type: "malformed"; readonly faults: readonly string[] };
+
+/** Checks a command against what it must hold (`contracts/indexify.md` 4.2). Pure. */
+export function readCommand({ seq, command }: Command): ReadCommand {
+  switch (command.case) {
+    case "addContainer":
+      return readAdd(command.value);
+    case "removeContainer":
+      return withId(command.value.containerId, (containerId) => ({ type: "remove", containerId }));
+    case "runAllocation":
+      return readRun(seq, command.value.allocation);
+    case "killAllocation":
+      return withId(
+        command.value.allocationId,
+        (allocationId) => ({ type: "kill", allocationId }),
+        "allocation_id",
+      );
+    case "updateContainerDescription":
+      return withId(command.value.containerId, (containerId) => ({ type: "update", containerId }));
+    case "snapshotContainer": {
+      const { containerId, snapshotId } = command.value;
+      if (snapshotId === "") return malformed(["snapshot_id"]);
+      return withId(containerId, () => ({ type: "snapshot", containerId, snapshotId }));
+    }
+    case undefined:
+      return malformed(["command"]);
+  }
+}
+
+function readAdd({ container }: AddContainer): ReadCommand {
+  if (container === undefined) return malformed(["container"]);
+  const { id, containerType } = container;
+  if (id === undefined || id === "") return malformed(["container.id"]);
+  if (containerType !== ContainerType.FUNCTION) return { type: "add-sandbox", containerId: id };
+  const faults = new Faults();
+  const order = readContainer(id, container, faults);
+  return faults.list.length > 0 ? malformed(faults.list) : { type: "add", container: order };
+}
+
+function readContainer(id: string, description: ContainerDescription, faults: Faults): ContainerOrder {
+  const { initializationTimeoutMs, allocationTimeoutMs, maxConcurrency } = description;
+  if (maxConcurrency === 0) faults.add("container.max_concurrency");
+  faults.need("container.application.encoding_version", description.application?.encodingVersion);
+  return {
+    id,
+    description,
+    function: readFunction("container.function", description.function, faults),
+    code: readPayload("container.application", description.application, faults),
+    initializeTimeoutMs: faults.need("container.initialization_timeout_ms", initializationTimeoutMs) ?? 0,
+    allocationTimeoutMs: faults.need("container.allocation_timeout_ms", allocationTimeoutMs) ?? 0,
+    maxConcurrency: faults.need("container.max_concurrency", maxConcurrency) ?? 1,
+    secretNames: description.secretNames,
+    resources: description.resources,
+  };
+}
+
+function readRun(seq: bigint, allocation: Allocation | undefined): ReadCommand {
+  if (allocation === undefined) return malformed(["allocation"]);
+  const faults = new Faults();
+  const order: AllocationOrder = {
+    id: faults.text("allocation_id", allocation.allocationId),
+    containerId: faults.text("container_id", allocation.containerId),
+    function: readFunction("function", allocation.function, faults),
+    functionRef: allocation.function as FunctionRef,
+    functionCallId: faults.text("function_call_id", allocation.functionCallId),
+    requestId: faults.text("request_id", allocation.requestId),
+    args: allocation.args.map((arg, index) => readPayload(`args[${index}]`, arg, faults)),
+    dataPrefix: faults.text("request_data_payload_uri_prefix", allocation.requestDataPayloadUriPrefix),
+    errorPrefix: faults.text("request_error_payload_uri_prefix", allocation.requestErrorPayloadUriPrefix),
+    callMetadata: allocation.functionCallMetadata,
+  };
+  return faults.list.length > 0 ? malformed(faults.list) : { type: "run", seq, allocation: order };
+}
+
+function readFunction(field: string, ref: FunctionRef | undefined, faults: Faults): FunctionName {
+  return {
+    namespace: faults.text(`${field}.namespace`, ref?.namespace),
+    application: faults.text(`${field}.application_name`, ref?.applicationName),
+    name: faults.text(`${field}.function_name`, ref?.functionName),
+    version: ref?.applicationVersion === "" ? undefined : ref?.applicationVersion,
+  };
+}
+
+function readPayload(field: string, payload: DataPayload | undefined, faults: Faults): PayloadPlace {
+  if (payload === undefined) {
+    faults.add(field);
+    return NOWHERE;
+  }
+  for (const fault of payloadFaults(field, payload)) faults.add(fault);
+  return {
+    uri: payload.uri ?? "",
+    offset: payload.offset ?? 0n,
+    size: payload.size ?? 0n,
+    sha256: payload.sha256Hash ?? "",
+    payload,
+  };
+}
+
+/** Stands in a reading that is refused as a whole. */
+const NOWHERE = { uri: "", offset: 0n, size: 0n, sha256: "", payload: {} } as unknown as PayloadPlace;
+
+class Faults {
+  readonly list: string[] = [];
+
+  add(field: string): void {
+    this.list.push(field);
+  }
+
+  text(field: string, value: string | undefined): string {
+    if (value === undefined || value === "") this.add(field);
+    return value ?? "";
+  }
+
+  need<T>(field: string, value: T | undefined): T | undefined {
+    if (value === undefined) this.add(field);
+    return value;
+  }
+}
+
+function withId(id: string, make: (id: string) => Order, field = "container_id"): ReadCommand {
+  return id === "" ? malformed([field]) : make(id);
+}
+
+function malformed(faults: readonly string[]): ReadCommand {
+  return { type: "malformed", faults };
+}
