@@ -31,8 +31,8 @@ export { readFindings } from "./isolation/probe-findings.ts";
 export type { BookedEnd, BookedStatus, BookedTask, TaskNews } from "./jobs/booked-task.ts";
 export { advanceTask, isBookedEnd, shownStatus } from "./jobs/booked-task.ts";
 export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
-export type { JobState } from "./jobs/job-life.ts";
-export { advanceJob, JOB_STATES } from "./jobs/job-life.ts";
+export type { JobEnd, JobState } from "./jobs/job-life.ts";
+export { advanceJob, JOB_ENDS, JOB_STATES } from "./jobs/job-life.ts";
 export { jobRefusal } from "./jobs/job-refusal.ts";
 export type { AllowEntry } from "./network/allow-entry.ts";
 export { formatAllowEntry, parseAllowEntry } from "./network/allow-entry.ts";
@@ -63,6 +63,7 @@ export type {
   WriteOptions,
   WrittenArtifact,
 } from "./ports/artifacts.ts";
+export type { BlobStore, BlobWrite } from "./ports/blobs.ts";
 export type {
   AnswerHead,
   AnswerSink,
@@ -120,6 +121,7 @@ export type {
   SourceFigures,
   SourceState,
 } from "./ports/job-source.ts";
+export type { JobStory } from "./ports/job-story.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
 export type {
@@ -155,11 +157,14 @@ export type {
   RunEnd,
   RunEnding,
   RunLimits,
+  RunMark,
   RunPlacement,
   RunRecord,
   RunStore,
 } from "./ports/records.ts";
 export type { SandboxUse, UseSink } from "./ports/sandbox-use.ts";
+export type { BookChange, BookedExecuter, TaskBook, TaskQuery } from "./ports/task-book.ts";
+export type { WorkerBind, WorkerDriver, WorkerSandbox, WorkerSpec } from "./ports/worker-sandbox.ts";
 export type { AttemptTimes, StartTimes } from "./receipts/attempt-times.ts";
 export { attemptPhases, toUs } from "./receipts/attempt-times.ts";
 export type { CanonicalValue } from "./receipts/canonical.ts";
@@ -188,7 +193,6 @@ export { advance, idleSince, isExpired, isIdle, isServing, STOP_CAUSES, slotsUse
 export { Secret } from "./secret.ts";
 export type { DoorName, RuntimeClass, RuntimeSetting, Settings, Share } from "./settings.ts";
 export { DOOR_NAMES, RUNTIME_CLASSES } from "./settings.ts";
-export type { BookChange, BookedExecuter, TaskBook, TaskQuery } from "./ports/task-book.ts";
 export type { ImagePolicy } from "./task/image-policy.ts";
 export { imagePolicy } from "./task/image-policy.ts";
 export type { ImageReference } from "./task/image-reference.ts";

@@ -1,0 +1,40 @@
+import type { Endpoint, ResolvedImage } from "./driver.ts";
+import type { JobSandbox, JobSandboxSpec } from "./job-sandbox.ts";
+
+/** A folder of the host that the operator lets every worker see, under the same or another name. */
+export interface WorkerBind {
+  readonly source: string;
+  readonly target: string;
+  readonly isReadOnly: boolean;
+}
+
+/**
+ * A long-lived program that its door talks to in a protocol of its own. It holds room as a job does, and has no work folder.
+ * Where it listens is the driver's choice.
+ */
+export interface WorkerSpec extends Omit<JobSandboxSpec, "workDir" | "command" | "image"> {
+  /** `undefined` where the driver runs programs of this host (`process`). */
+  readonly image: ResolvedImage | undefined;
+  /** The program and its arguments, given where it is to listen: `host:port`. */
+  command(listen: string): readonly string[];
+  /** Of the operator's configuration only. */
+  readonly binds: readonly WorkerBind[];
+}
+
+export interface WorkerSandbox extends JobSandbox {
+  /** Where it is reached from this process, once it listens; nothing waits for that here. */
+  readonly endpoint: Endpoint;
+}
+
+/** The part of a driver that runs workers. */
+export interface WorkerDriver {
+  /** Whether a worker is made of an image; if not, `task.image` names a program on this host. */
+  readonly workersNeedImage: boolean;
+  /**
+   * Resolves once the program runs. On `process` it is a direct child of this process, in a group of its own, with the
+   * host's network and file system: it is the operator's program, not a stranger's.
+   *
+   * @throws {@link ExecutorError} as `JobDriver.startJob` does.
+   */
+  startWorker(spec: WorkerSpec, signal: AbortSignal): Promise<WorkerSandbox>;
+}
