@@ -17,8 +17,14 @@ const LINES: { readonly [T in HostEvent["type"]]: (event: Of<T>) => string } = {
     `${untold} more calls failed: ${Object.entries(byCode)
       .map(([code, count]) => `${code} ${count}`)
       .join(", ")}`,
-  waiting: ({ image, callers, reason }) =>
-    callers === 0 ? `no call of ${image} waits any more` : `${callers} of ${image} wait: ${reason}`,
+  waiting: ({ image, callers, reason, areJobs }) => {
+    const kind = areJobs === true ? "job" : "call";
+    return callers === 0 ? `no ${kind} of ${image} waits any more` : `${callers} of ${image} wait: ${reason}`;
+  },
+  job: ({ jobId, attempt, image, from, to }) =>
+    `job ${jobId}, try ${attempt} (${image}): ${from === undefined ? "" : `${from} -> `}${to}`,
+  jobEnded: ({ jobId, attempt, cause, ranMs, problem }) =>
+    `job ${jobId}, try ${attempt}: ${cause} after ${formatDuration(ranMs)}${problem === undefined ? "" : `; ${problem.detail}`}`,
   executor: ({ state }) => `executor: ${state}`,
   config: ({ changed }) =>
     `settings: ${changed.map(({ key, before, after }) => `${key} ${JSON.stringify(before)} -> ${JSON.stringify(after)}`).join(", ")}`,

@@ -4,6 +4,7 @@ import type { Access, HostEvent, Live } from "../contract/v1/events.ts";
 import type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 import type { Controlled, Host, Stats } from "../contract/v1/host.ts";
 import type { PrefetchEvent, Prefetched, TaskList } from "../contract/v1/images.ts";
+import type { JobDetail, JobList } from "../contract/v1/jobs.ts";
 import type { LogChunk, LogTail, SandboxDetail, SandboxList, WaitingList } from "../contract/v1/sandboxes.ts";
 import type { Session, SessionList } from "../contract/v1/sessions.ts";
 import type { Attestation, AttestInput } from "./attest.ts";
@@ -135,6 +136,16 @@ export class HearthClient {
     const path = `/v1/sandboxes/${segment(sandboxId)}/logs`;
     const query = { tailBytes, follow: true };
     yield* readJsonLines<LogChunk>(await this.#send({ method: "GET", path, query, headers: NDJSON, signal }));
+  }
+
+  /** The jobs that hold room on this host. */
+  jobs(options: Abortable = {}): Promise<JobList> {
+    return this.#get("/v1/jobs", options);
+  }
+
+  /** @param jobId the job's, or its sandbox's. */
+  job(jobId: string, options: Abortable = {}): Promise<JobDetail> {
+    return this.#get(`/v1/jobs/${segment(jobId)}`, options);
   }
 
   waiting(options: Abortable = {}): Promise<WaitingList> {

@@ -5,6 +5,7 @@ export type { Access, EngineHealth, HostEvent, Live, LiveSandbox } from "../cont
 export type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 export type { Controlled, Gpu, Host, Stats } from "../contract/v1/host.ts";
 export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
+export type { Job, JobDetail, JobList } from "../contract/v1/jobs.ts";
 export type {
   LogChunk,
   LogTail,

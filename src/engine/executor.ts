@@ -11,6 +11,7 @@ import type {
   HostCapacity,
   HostUsage,
   IsolationClass,
+  JobState,
   LogChunk,
   LogTail,
   NetworkReport,
@@ -136,7 +137,12 @@ export interface WaitingView {
   readonly waitedMs: number;
   /** A sentence: why it does not run yet. */
   readonly reason: string;
+  /** Of jobs: which, the oldest first, at most {@link SHOWN_JOBS}. `undefined`: they are calls. */
+  readonly jobIds: readonly string[] | undefined;
 }
+
+/** Of many jobs of one task that wait, so many are named. */
+export const SHOWN_JOBS = 100;
 
 /** What would become of one more call of a task if it came now. */
 export type Verdict =
@@ -193,9 +199,22 @@ export interface ExecutorView {
   readonly gpus: readonly GpuView[];
   /** Why there are none, or why they cannot be read; `undefined` when all is well or GPUs are off. */
   readonly gpuTrouble: string | undefined;
+  /** Calls. */
   readonly running: number;
   readonly waiting: number;
+  /** Those of calls; the jobs' own are not among them. */
   readonly sandboxes: number;
+  readonly jobs: JobCounts;
+}
+
+/** The jobs of an executor in numbers. */
+export interface JobCounts {
+  /** Those that hold room, by what they are at; what is left out is none. */
+  readonly byState: Readonly<Partial<Record<JobState, number>>>;
+  /** Those whose command runs, or whose files are collected. */
+  readonly running: number;
+  /** Those that wait for room. */
+  readonly waiting: number;
 }
 
 /** What a prefetch came to. */

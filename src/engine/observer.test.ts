@@ -20,6 +20,8 @@ function notebook(): { readonly lines: string[]; readonly calls: CallStory[]; re
       lines.push(
         `${sandboxId} ${from ?? "-"}>${to} ${cause ?? ""}${forSandbox ? ` for ${forSandbox}` : ""}`.trim(),
       ),
+    jobChanged: ({ mark }, from) => lines.push(`job ${mark.jobId} ${from ?? "-"}`),
+    jobEnded: ({ mark, end }) => lines.push(`job ${mark.jobId} ended: ${end}`),
     executorChanged: (state) => lines.push(`executor ${state}`),
     engineCalled: (verb, _tookMs, error) => lines.push(`engine ${verb} ${error ?? "ok"}`),
   };

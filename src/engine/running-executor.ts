@@ -6,6 +6,7 @@ import type {
   DriverHealth,
   Exchange,
   IsolationClass,
+  JobSandbox,
   LogChunk,
   LogTail,
   Observer,
@@ -43,6 +44,7 @@ import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
 import type { HeldJob } from "./jobs/held-job.ts";
 import { JobEngine } from "./jobs/job-engine.ts";
+import { viewOfWaitingJobs } from "./jobs/job-views.ts";
 import { LastWords } from "./last-words.ts";
 import type { WholeDriver } from "./observe-driver.ts";
 import { observeDriver } from "./observe-driver.ts";
@@ -193,6 +195,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     return viewOfExecutor(this.#context, this.#gpus, this.#lines, {
       state: this.#opening.state,
       running: this.#running.size,
+      jobs: this.jobs.counts(),
     });
   }
 
@@ -209,11 +212,13 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   waiting(): readonly WaitingView[] {
-    return this.#lines.all().flatMap((line) => viewOfWaiting(this.#context, line));
+    const calls = this.#lines.all().flatMap((line) => viewOfWaiting(this.#context, line));
+    return [...calls, ...viewOfWaitingJobs(this.#context, this.jobs.waiting)];
   }
 
   async usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
-    return await this.#find(sandboxId).sandbox.usage(signal);
+    const job = this.jobs.find(sandboxId)?.sandbox;
+    return await (job ?? this.#find(sandboxId).sandbox).usage(signal);
   }
 
   sessions(): readonly SessionView[] {
@@ -229,6 +234,10 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   async evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void> {
+    if (this.jobs.find(sandboxId) !== undefined) {
+      await this.#endJob(sandboxId, options.isForced);
+      return;
+    }
     const owner = this.#find(sandboxId);
     if ((owner.slotsUsed > 0 || owner.pins > 0) && !options.isForced) {
       throw new ExecutorError("SANDBOX_BUSY", {
@@ -258,13 +267,15 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   async tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
-    const kept = this.#lastWords.of(sandboxId, maxBytes);
-    return kept ?? (await this.#find(sandboxId).sandbox.tailLog(maxBytes, signal));
+    const job = this.#livingJob(sandboxId);
+    const kept = job === undefined ? this.#lastWords.of(sandboxId, maxBytes) : undefined;
+    return kept ?? (await (job ?? this.#find(sandboxId).sandbox).tailLog(maxBytes, signal));
   }
 
   async *followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    const kept = this.#lastWords.of(sandboxId, tailBytes);
-    if (kept === undefined) yield* this.#find(sandboxId).sandbox.followLog(tailBytes, signal);
+    const job = this.#livingJob(sandboxId);
+    const kept = job === undefined ? this.#lastWords.of(sandboxId, tailBytes) : undefined;
+    if (kept === undefined) yield* (job ?? this.#find(sandboxId).sandbox).followLog(tailBytes, signal);
     else if (kept.text !== "") yield { stream: "stdout", text: kept.text };
   }
 
@@ -363,6 +374,22 @@ export class RunningExecutor implements Executor, AttemptHost {
     refuseInVain(this.#lines, this.jobs, this.#gpus.offer, (task) => this.#intake.check(task));
     retireUnfit(this.#lines, this.#books.rack, this.#gpus.offer);
     this.#desk.pump();
+  }
+
+  /** A job's sandbox that can still be asked what it printed. */
+  #livingJob(id: string): JobSandbox | undefined {
+    const job = this.jobs.find(id);
+    return job?.state === "removing" ? undefined : job?.sandbox;
+  }
+
+  /** Its door collects what there is of its files and lets it go. */
+  async #endJob(id: string, isForced: boolean): Promise<void> {
+    const job = this.jobs.find(id);
+    if (job === undefined) return;
+    if (!isForced) throw new ExecutorError("SANDBOX_BUSY", { sandboxId: job.sandboxId, jobs: 1 });
+    job.giveUp(new ExecutorError("CALL_CANCELLED", { reason: "it was ended by hand" }));
+    job.stop("killed", 0);
+    await this.#watchers.until(() => job.state === "gone");
   }
 
   #find(sandboxId: SandboxId): SandboxOwner {

@@ -10,7 +10,7 @@ export function viewOfExecutor(
   { driver, host, books }: EngineContext,
   gpus: GpuCards,
   lines: TaskLines,
-  now: Pick<ExecutorView, "state" | "running">,
+  now: Pick<ExecutorView, "state" | "running" | "jobs">,
 ): ExecutorView {
   return {
     ...now,
@@ -71,6 +71,7 @@ export function viewOfWaiting(context: EngineContext, line: TaskLine): readonly 
       callers: line.waiting.length,
       waitedMs: context.clock.nowMs() - first.startedAtMs,
       reason: line.waitReason(),
+      jobIds: undefined,
     },
   ];
 }

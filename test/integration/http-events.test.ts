@@ -295,6 +295,7 @@ function waits(reason: string): WaitingView {
     callers: 1,
     waitedMs: 5,
     reason,
+    jobIds: undefined,
   };
 }
 

@@ -329,6 +329,7 @@ test("every JSON answer of a looking route fits the schema that describes it", a
       callers: 1,
       waitedMs: 5,
       reason: "no room",
+      jobIds: undefined,
     },
   ];
   door.executor.sessionList = [fakeSession("known")];

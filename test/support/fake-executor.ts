@@ -189,6 +189,7 @@ export class FakeExecutor implements Executor {
       running: this.running,
       waiting: this.waits.length,
       sandboxes: this.list.length,
+      jobs: { byState: {}, running: this.jobs.views.length, waiting: 0 },
     };
   }
 

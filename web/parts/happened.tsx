@@ -88,12 +88,34 @@ function lineOf(event: HostEvent): string {
       return `Classes that can be used: ${event.host.isolation.join(", ") || "none"}`;
     case "gap":
       return event.reason === "overrun" ? "Some events were lost on the way" : "The daemon was started anew";
+    case "jobEnded":
+      return jobLine(event);
+    case "job":
     case "start":
     case "calls":
     case "callFailed":
     case "callsFailed":
       return "";
   }
+}
+
+const JOB_ENDS: Readonly<Record<Extract<HostEvent, { type: "jobEnded" }>["cause"], string>> = {
+  done: "is done",
+  exit: "ended with an error",
+  signal: "was ended by a signal",
+  memory: "used more memory than it has",
+  time: "ran out of time",
+  killed: "was killed",
+  drain: "was ended: the daemon stops",
+  lease: "was ended: another host may have it",
+  lost: "was lost",
+  unstarted: "could not be started",
+  unused: "was given back",
+};
+
+function jobLine({ jobId, cause, problem }: Extract<HostEvent, { type: "jobEnded" }>): string {
+  const why = problem === undefined || cause === "done" ? "" : `: ${problem.detail}`;
+  return `Job ${jobId} ${JOB_ENDS[cause]}${why}`;
 }
 
 function sandboxLine({ image, to, cause, from }: Extract<HostEvent, { type: "sandbox" }>): string {

@@ -1,6 +1,6 @@
 import type { HearthClient } from "../../client/index.ts";
 import type { Command } from "../command.ts";
-import { numberOption, textArg } from "../command.ts";
+import { numberOption, textArg, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { findSandbox } from "../find-sandbox.ts";
 import { printJson } from "../print.ts";
@@ -9,14 +9,16 @@ const DEFAULT_TAIL_BYTES = 65_536;
 
 export const logs: Command = {
   name: "logs",
-  summary: "print what a warm task has printed",
-  args: [{ name: "<task>", about: "the id of a warm task or its beginning, its name, or its image" }],
+  summary: "print what a warm task or a job has printed",
+  args: [
+    { name: "<task>", about: "the id of a warm task or its beginning, its name, its image, or a job's id" },
+  ],
   options: [
     { flags: "-f, --follow", about: "go on with what comes, until the task ends" },
     { flags: "--tail <lines>", about: "at most this many of the last lines" },
   ],
   details:
-    "With its whole id also what a task printed last that died or ran out of time, for a while after it is gone.",
+    "With its whole id also what a task printed last that died or ran out of time, or a job that has ended, for a while after it is gone.",
   examples: ["hearth logs echo", "hearth logs -f --tail 10 01j9"],
   async run(context, invocation) {
     const { io, isJson, signal } = context;
@@ -41,7 +43,23 @@ export const logs: Command = {
 /** A whole id is taken as it is: the daemon keeps the last output of a task that died for a while after it is gone. */
 async function idOf(client: HearthClient, text: string, signal: AbortSignal): Promise<string> {
   if (/^[0-9a-z]{26}$/.test(text)) return text;
-  return (await findSandbox(client, text, signal)).id;
+  try {
+    return (await findSandbox(client, text, signal)).id;
+  } catch (error) {
+    if (!(error instanceof UsageError) || !(await isJob(client, text, signal))) throw error;
+    return text;
+  }
+}
+
+/** Whether there is something to read of a job, which may have ended. */
+async function isJob(client: HearthClient, text: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await client.logs(text, { tailBytes: 0, signal });
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
+  }
 }
 
 function lastLines(text: string, count: number): string {

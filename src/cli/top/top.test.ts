@@ -47,6 +47,7 @@ const HOST: Host = {
   running: 1,
   waiting: 2,
   sandboxes: 2,
+  jobs: { running: 0, waiting: 0 },
 };
 
 const AT = "2026-11-20T10:00:10.000Z";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { ErrorCode } from "../../core/index.ts";
-import { CALL_ENDS, DOOR_NAMES, ERRORS, STOP_CAUSES } from "../../core/index.ts";
+import { CALL_ENDS, DOOR_NAMES, ERRORS, JOB_ENDS, JOB_STATES, STOP_CAUSES } from "../../core/index.ts";
 import { configValue } from "./config.ts";
 import { executorState, host } from "./host.ts";
 import { named } from "./registry.ts";
@@ -54,6 +54,15 @@ export const callSample = named(
 );
 
 const problem = { code, detail: z.string().describe("What happened, for a person.") };
+
+const jobHead = {
+  jobId: z.string(),
+  attempt: count,
+  sandboxId: z.string(),
+  image: z.string(),
+  taskKey: z.string(),
+  door,
+};
 
 export const hostEvent = named(
   "HostEvent",
@@ -127,12 +136,34 @@ export const hostEvent = named(
       ...head,
       type: z
         .literal("waiting")
-        .describe("Calls of a task wait, for another reason than before, or no more."),
+        .describe("Calls or jobs of a task wait, for another reason than before, or no more."),
       taskKey: z.string(),
       image: z.string(),
       callers: count.describe("0: none waits any more."),
       waitedMs: z.number(),
       reason: z.string(),
+      areJobs: z.boolean().optional().describe("Whether they are jobs. Default: no."),
+    }),
+    z.object({
+      ...head,
+      type: z.literal("job").describe("A job went from one state to another."),
+      ...jobHead,
+      from: z.enum(JOB_STATES).optional().describe("Absent for one that has just got its room."),
+      to: z.enum(JOB_STATES),
+    }),
+    z.object({
+      ...head,
+      type: z
+        .literal("jobEnded")
+        .describe("A job is over: its files are collected, or it was given up before its start."),
+      ...jobHead,
+      cause: z.enum(JOB_ENDS),
+      isolation: isolation.optional(),
+      waitedMs: z.number().describe("From its wish for room to its command."),
+      ranMs: z.number(),
+      bytesIn: z.number(),
+      bytesOut: z.number(),
+      problem: z.object(problem).optional(),
     }),
     z.object({
       ...head,

@@ -104,7 +104,11 @@ export const host = named(
     gpuTrouble: z.string().optional().describe("Why there are no cards, or why they cannot be read."),
     running: count.describe("Calls that run."),
     waiting: count.describe("Calls that wait."),
-    sandboxes: count,
+    sandboxes: count.describe("Of calls; those of jobs are not among them."),
+    jobs: z.object({
+      running: count.describe("Jobs whose command runs, or whose files are collected."),
+      waiting: count.describe("Jobs that wait for room."),
+    }),
   }),
 );
 export type Host = z.infer<typeof host>;

@@ -3,6 +3,7 @@ import { callRoutes } from "./routes/calls.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { explainRoutes } from "./routes/explain.ts";
 import { aboutRoutes, hostRoutes } from "./routes/host.ts";
+import { jobRoutes } from "./routes/jobs.ts";
 import { queueRoutes } from "./routes/queue.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
@@ -13,6 +14,7 @@ export const ROUTES = {
   ...explainRoutes,
   ...sandboxRoutes,
   ...sessionRoutes,
+  ...jobRoutes,
   ...queueRoutes,
   ...hostRoutes,
   ...eventRoutes,

@@ -68,7 +68,7 @@ export type SandboxDetail = z.infer<typeof sandboxDetail>;
 
 export const waitingCall = named(
   "WaitingCall",
-  "Calls of one task that wait, and for what.",
+  "Calls or jobs of one task that wait, and for what.",
   z.object({
     taskKey: z.string(),
     image: z.string(),
@@ -76,13 +76,14 @@ export const waitingCall = named(
     callers: count,
     waitedMs: z.number(),
     reason: z.string().describe("A sentence: why it does not run yet."),
+    jobIds: z.array(z.string()).optional().describe("Of jobs: which, at most 100. Absent: they are calls."),
   }),
 );
 export type WaitingCall = z.infer<typeof waitingCall>;
 
 export const waitingList = named(
   "WaitingList",
-  "All calls that wait.",
+  "All calls and jobs that wait.",
   z.object({ waiting: z.array(waitingCall) }),
 );
 export type WaitingList = z.infer<typeof waitingList>;

@@ -30,3 +30,23 @@ export function advanceJob(from: JobState, to: JobState): JobState {
   if (!NEXT[from].includes(to)) throw new TypeError(`a job that is ${from} cannot become ${to}`);
   return to;
 }
+
+/**
+ * How an attempt at a job ended. `done`: its command ended with 0; `exit`: with another code; `time`: its deadline; `killed`,
+ * `drain`, `lease`: whoever ended it; `lost`: its sandbox was lost, and how its command ended is not known; `unstarted`: it
+ * could not be started; `unused`: its room was given back before its start.
+ */
+export const JOB_ENDS = [
+  "done",
+  "exit",
+  "signal",
+  "memory",
+  "time",
+  "killed",
+  "drain",
+  "lease",
+  "lost",
+  "unstarted",
+  "unused",
+] as const;
+export type JobEnd = (typeof JOB_ENDS)[number];

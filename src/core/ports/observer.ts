@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
 import type { RunId, SandboxId, TaskKey } from "../ids.ts";
+import type { JobState } from "../jobs/job-life.ts";
 import type { AttemptDoor } from "../receipts/entry.ts";
 import type { LifeState, StopCause } from "../sandbox/life.ts";
 import type { DoorName } from "../settings.ts";
@@ -7,6 +8,7 @@ import type { IsolationClass } from "../task/isolation.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
 import type { CallRequest } from "./channel.ts";
 import type { StartPhases } from "./driver.ts";
+import type { JobStory } from "./job-story.ts";
 import type { RunPlacement } from "./records.ts";
 import type { SandboxUse } from "./sandbox-use.ts";
 
@@ -142,6 +144,10 @@ export interface Observer {
   /** A start came through, or did not. */
   startEnded(start: StartStory): void;
   sandboxChanged(change: SandboxChange): void;
+  /** A job went from one state to another; `undefined` for one that has just got its room. */
+  jobChanged(job: JobStory, from: JobState | undefined): void;
+  /** A job is over: its command has ended and its files are collected, or it was given up before. Once for each that had room. */
+  jobEnded(job: JobStory): void;
   executorChanged(state: ObservedState): void;
   /** The driver was asked for something and has answered. A request that its caller gave up counts as `CALL_CANCELLED`. */
   engineCalled(verb: EngineVerb, tookMs: number, error: ErrorCode | undefined): void;
@@ -154,6 +160,8 @@ export const NO_OBSERVER: Observer = {
   callEnded: () => undefined,
   startEnded: () => undefined,
   sandboxChanged: () => undefined,
+  jobChanged: () => undefined,
+  jobEnded: () => undefined,
   executorChanged: () => undefined,
   engineCalled: () => undefined,
 };
@@ -178,6 +186,12 @@ export function joinObservers(observers: readonly Observer[]): Observer {
     },
     sandboxChanged: (change) => {
       for (const one of observers) one.sandboxChanged(change);
+    },
+    jobChanged: (job, from) => {
+      for (const one of observers) one.jobChanged(job, from);
+    },
+    jobEnded: (job) => {
+      for (const one of observers) one.jobEnded(job);
     },
     executorChanged: (state) => {
       for (const one of observers) one.executorChanged(state);

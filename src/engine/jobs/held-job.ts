@@ -1,10 +1,14 @@
 import type {
   DoorName,
   ExecutorError,
+  IsolationClass,
+  JobEnd,
   JobMark,
   JobSandbox,
   JobState,
+  JobStory,
   SandboxId,
+  SandboxUsage,
   TaskKey,
   TaskSpec,
 } from "../../core/index.ts";
@@ -17,27 +21,42 @@ export interface HeldJobOptions {
   readonly mark: JobMark;
   readonly door: DoorName;
   readonly task: TaskSpec;
-  /** When it first asked for room; the clock's milliseconds. */
+  /** When it asked for room; the clock's milliseconds. */
   readonly acceptedAtMs: number;
+  readonly imageDigest?: string;
+}
+
+/** How an attempt at a job ended, and why if it is not done. */
+export interface JobOver {
+  readonly end: JobEnd;
+  readonly error: ExecutorError | undefined;
 }
 
 /**
  * One job that holds room here, from its booking until nothing of it is left: the one place that advances its state and gives
  * its reservation back, exactly once.
  */
-export class HeldJob {
+export class HeldJob implements JobStory {
   readonly sandboxId: SandboxId;
   readonly mark: JobMark;
   readonly door: DoorName;
   readonly task: TaskSpec;
   readonly taskKey: TaskKey;
-  readonly acceptedAtMs: number;
+  acceptedAtMs: number;
   readonly heldSinceMs: number;
-  /** Its cards, by UUID. */
   readonly gpuIds: readonly string[];
+  imageDigest: string | undefined;
+  beganAtMs: number | undefined;
+  resolvedAtMs: number | undefined;
+  startedAtMs: number | undefined;
+  endedAtMs: number | undefined;
+  usage: SandboxUsage | undefined;
+  bytesIn = 0;
+  bytesOut = 0;
   readonly #host: JobHost;
   #state: JobState;
   #sandbox: JobSandbox | undefined;
+  #over: JobOver | undefined;
   /** Ends its command; set once that runs. */
   stop: (by: JobStop, graceMs: number) => void = () => undefined;
   /** Gives it up before its command runs; set for as long as that can be. */
@@ -51,6 +70,7 @@ export class HeldJob {
     this.task = options.task;
     this.taskKey = taskKey(options.task);
     this.acceptedAtMs = options.acceptedAtMs;
+    this.imageDigest = options.imageDigest;
     this.heldSinceMs = host.engine.clock.nowMs();
     this.gpuIds = host.engine.books.heldBy(options.sandboxId)?.gpuIds ?? [];
     this.#state = state;
@@ -60,25 +80,55 @@ export class HeldJob {
     return this.#state;
   }
 
+  get isolation(): IsolationClass | undefined {
+    return this.#sandbox?.isolation;
+  }
+
+  get end(): JobEnd | undefined {
+    return this.#over?.end;
+  }
+
+  get error(): ExecutorError | undefined {
+    return this.#over?.error;
+  }
+
   /** `undefined` before its command has started. */
   get sandbox(): JobSandbox | undefined {
     return this.#sandbox;
   }
 
+  /** It is on its executor's list now. */
+  listed(): void {
+    this.#host.changed(this, undefined);
+  }
+
   advance(to: JobState): void {
-    this.#state = advanceJob(this.#state, to);
-    this.#host.changed(this);
+    const from = this.#state;
+    this.#state = advanceJob(from, to);
+    this.#host.changed(this, from);
   }
 
   started(sandbox: JobSandbox): void {
+    const { clock } = this.#host.engine;
     this.#sandbox = sandbox;
+    // One that was taken over began in another life, whose clock was another one.
+    this.startedAtMs = clock.nowMs() - Math.max(0, clock.wallMs() - sandbox.startedAtMs);
+    if (this.beganAtMs === undefined) this.acceptedAtMs = this.startedAtMs;
     this.advance("running");
+  }
+
+  /** Its command has ended, or never ran: what is left is to be rid of it. Told once. */
+  over(over: JobOver): void {
+    if (this.#over !== undefined) return;
+    this.#over = over;
+    this.endedAtMs ??= this.#host.engine.clock.nowMs();
+    this.#host.over(this);
   }
 
   /** Nothing of it is left: its reservation comes back. */
   release(): void {
-    this.#state = advanceJob(this.#state, "gone");
-    this.#host.engine.books.release(this.sandboxId);
-    this.#host.changed(this);
+    // Before anybody is told, who may want the room.
+    if (this.#state !== "gone") this.#host.engine.books.release(this.sandboxId);
+    this.advance("gone");
   }
 }

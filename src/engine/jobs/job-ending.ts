@@ -1,4 +1,6 @@
 import type { SandboxEnd, SandboxUsage } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import type { JobOver } from "./held-job.ts";
 import type { JobEnding, JobStop } from "./jobs.ts";
 
 /** What was seen of a job's end. */
@@ -35,4 +37,33 @@ export function jobEnding({ end, stop, usage, ranMs, deadlineMs }: SeenEnd): Job
         reason: "its sandbox was removed by somebody else, or its engine lost it",
       };
   }
+}
+
+/** The same for records and metrics. */
+export function jobOver(ending: JobEnding): JobOver {
+  switch (ending.cause) {
+    case "exit":
+      return ending.exitCode === 0
+        ? { end: "done", error: undefined }
+        : { end: "exit", error: new ExecutorError("TASK_EXITED", { exitCode: ending.exitCode }) };
+    case "signal":
+      return { end: "signal", error: new ExecutorError("TASK_EXITED", { signal: ending.signal }) };
+    case "memory":
+      return {
+        end: "memory",
+        error: new ExecutorError("TASK_OUT_OF_MEMORY", { limitBytes: ending.limitBytes }),
+      };
+    case "time":
+      return { end: "time", error: new ExecutorError("RUN_TIMEOUT", { afterMs: ending.limitMs }) };
+    case "stopped":
+      return { end: ending.by, error: stopError(ending.by) };
+    case "infrastructure":
+      return { end: "lost", error: new ExecutorError("SANDBOX_LOST", { reason: ending.reason }) };
+  }
+}
+
+function stopError(by: JobStop): ExecutorError {
+  if (by === "drain") return new ExecutorError("DRAINING");
+  const reason = by === "lease" ? "another host may have taken the job over" : "it was killed";
+  return new ExecutorError("CALL_CANCELLED", { reason });
 }

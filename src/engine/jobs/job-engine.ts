@@ -1,11 +1,13 @@
 import type { DoorName, ExecutorError, JobState, SandboxId, TaskSpec } from "../../core/index.ts";
 import { asId } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
+import type { JobCounts } from "../executor.ts";
 import { hostHasMemory } from "../start-sandbox.ts";
 import { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
 import { leftoverOf, reapLeftover } from "./job-leftover.ts";
 import { roomFor } from "./job-start.ts";
+import { viewOfJob } from "./job-views.ts";
 import type { JobRequest, JobRoom, JobStop, Jobs, JobView, LeftoverJob } from "./jobs.ts";
 import { WaitingJob } from "./waiting-job.ts";
 
@@ -23,20 +25,27 @@ export class JobEngine implements Jobs {
   readonly #leftovers = new Map<SandboxId, LeftoverJob>();
 
   /** @param host whose `changed` is told after the job is on the list here, or off it. */
-  constructor(host: JobHost) {
+  constructor(host: Omit<JobHost, "over">) {
     this.#host = {
       ...host,
-      changed: (job) => {
+      changed: (job, from) => {
         if (job.state !== "leftover") this.#leftovers.delete(job.sandboxId);
         if (job.state === "gone") this.#held.delete(job.sandboxId);
-        host.changed(job);
+        host.engine.observer.jobChanged(job, from);
+        host.changed(job, from);
       },
+      over: (job) => host.engine.observer.jobEnded(job),
     };
   }
 
   /** Those that wait for room. */
   get waiting(): ReadonlySet<WaitingJob> {
     return this.#waiting;
+  }
+
+  /** By its sandbox's id, or by its own: then the newest attempt. */
+  find(id: string): HeldJob | undefined {
+    return this.#held.get(asId<"sandbox">(id)) ?? this.held().findLast(({ mark }) => mark.jobId === id);
   }
 
   /** Those that hold room, the oldest first. */
@@ -68,10 +77,12 @@ export class JobEngine implements Jobs {
         continue;
       }
       books.assume(sandboxId, DOOR, task.resources, gpuIds);
-      const options = { sandboxId, mark, task, door: DOOR, acceptedAtMs: clock.nowMs() };
+      const { imageDigest } = leftover;
+      const options = { sandboxId, mark, task, door: DOOR, imageDigest, acceptedAtMs: clock.nowMs() };
       const job = new HeldJob(this.#host, options, "leftover");
       this.#held.set(sandboxId, job);
       this.#leftovers.set(sandboxId, leftoverOf(this.#host, job, leftover));
+      job.listed();
     }
   }
 
@@ -122,7 +133,7 @@ export class JobEngine implements Jobs {
     const { sandboxId, sinceMs } = waiting;
     const job = new HeldJob(this.#host, { ...request, sandboxId, acceptedAtMs: sinceMs }, "reserved");
     this.#held.set(sandboxId, job);
-    this.#host.changed(job);
+    job.listed();
     // Between its booking and now somebody may have given it up.
     if (signal.aborted || this.#host.refusal() !== undefined) {
       job.release();
@@ -136,22 +147,12 @@ export class JobEngine implements Jobs {
   }
 
   list(): readonly JobView[] {
-    return this.held().map((job) => this.#viewOf(job));
+    return this.held().map((job) => viewOfJob(this.#host.engine, job));
   }
 
-  #viewOf(job: HeldJob): JobView {
-    const { state } = job;
-    return {
-      mark: job.mark,
-      door: job.door,
-      sandboxId: job.sandboxId,
-      label: job.sandbox?.label,
-      task: job.task,
-      // One that is gone is on no list.
-      state: state === "gone" ? "removing" : state,
-      isolation: job.sandbox?.isolation,
-      gpuIds: job.gpuIds,
-      ageMs: this.#host.engine.clock.nowMs() - job.heldSinceMs,
-    };
+  counts(): JobCounts {
+    const byState: Partial<Record<JobState, number>> = {};
+    for (const { state } of this.#held.values()) byState[state] = (byState[state] ?? 0) + 1;
+    return { byState, running: this.running, waiting: this.#waiting.size };
   }
 }

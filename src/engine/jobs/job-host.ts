@@ -1,4 +1,4 @@
-import type { DoorName, ExecutorError, TaskSpec } from "../../core/index.ts";
+import type { DoorName, ExecutorError, JobState, TaskSpec } from "../../core/index.ts";
 import type { EngineContext } from "../context.ts";
 import type { HeldJob } from "./held-job.ts";
 
@@ -10,5 +10,7 @@ export interface JobHost {
   /** Why this host can never run it. */
   check(task: TaskSpec, door: DoorName): ExecutorError | undefined;
   /** It went from one state to another; one that is `gone` holds nothing any more. */
-  changed(job: HeldJob): void;
+  changed(job: HeldJob, from: JobState | undefined): void;
+  /** It has ended; its sandbox may still be there. Once for each. */
+  over(job: HeldJob): void;
 }

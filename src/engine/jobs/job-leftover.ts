@@ -67,6 +67,10 @@ function taken({ sandboxId, state }: HeldJob): ExecutorError {
 }
 
 async function reapHeld(host: JobHost, job: HeldJob, leftover: JobLeftover): Promise<void> {
+  job.over({
+    end: "lost",
+    error: new ExecutorError("SANDBOX_LOST", { reason: "nobody took it over from an earlier life" }),
+  });
   job.advance("removing");
   if (await reapLeftover(host, leftover)) job.release();
 }

@@ -1,4 +1,5 @@
 import type { JobSandbox, ResolvedImage } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
@@ -13,7 +14,7 @@ export function roomFor(host: JobHost, job: HeldJob): JobRoom {
   const cancelled = new AbortController();
   job.giveUp = (why) => {
     cancelled.abort(why);
-    if (job.state === "reserved") job.release();
+    if (job.state === "reserved") giveBack(job, "unused", why);
   };
   return {
     sandboxId: job.sandboxId,
@@ -24,7 +25,7 @@ export function roomFor(host: JobHost, job: HeldJob): JobRoom {
       return await start({ host, job, order, cancelled }, signal);
     },
     release: () => {
-      if (job.state === "reserved") job.release();
+      if (job.state === "reserved") giveBack(job, "unused", undefined);
     },
   };
 }
@@ -44,6 +45,8 @@ async function start(parts: JobStart, signal: AbortSignal): Promise<RunningJob> 
   const onAbort = (): void => cancelled.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
+  job.beganAtMs = host.engine.clock.nowMs();
+  job.bytesIn = order.inputBytes;
   job.advance("starting");
   try {
     const sandbox = await startSandbox(parts, await resolveImage(parts));
@@ -58,11 +61,16 @@ async function start(parts: JobStart, signal: AbortSignal): Promise<RunningJob> 
     return new StartedJob(host, job, sandbox, order.deadlineMs);
   } catch (error) {
     log.log("warn", "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error });
-    job.release();
+    giveBack(job, "unstarted", ExecutorError.from(error));
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+function giveBack(job: HeldJob, end: "unused" | "unstarted", error: ExecutorError | undefined): void {
+  job.over({ end, error });
+  job.release();
 }
 
 async function resolveImage({ host, job, cancelled }: JobStart): Promise<ResolvedImage> {
@@ -76,9 +84,12 @@ async function resolveImage({ host, job, cancelled }: JobStart): Promise<Resolve
     parent: cancelled.signal,
     clock,
   } as const;
-  return await withDeadline(deadline, (bounded) =>
+  const resolved = await withDeadline(deadline, (bounded) =>
     driver.resolve(image, { refresh: refreshImages ? "moved" : "missing" }, bounded),
   );
+  job.resolvedAtMs = clock.nowMs();
+  job.imageDigest = resolved.digest;
+  return resolved;
 }
 
 async function startSandbox(

@@ -5,6 +5,7 @@ import type {
   JobState,
   LogChunk,
   LogTail,
+  Resources,
   SandboxId,
   SandboxUsage,
   TaskSpec,
@@ -109,8 +110,14 @@ export interface JobView {
   readonly task: TaskSpec;
   readonly state: Exclude<JobState, "gone">;
   readonly isolation: IsolationClass | undefined;
+  readonly imageDigest: string | undefined;
   readonly gpuIds: readonly string[];
+  /** What it holds of the host. */
+  readonly reserved: Resources;
+  /** Since it got its room. */
   readonly ageMs: number;
+  /** How long its command has run, or ran; `undefined` before. */
+  readonly ranMs: number | undefined;
 }
 
 /** The second mode of the executor: commands that run to their end, on the same books as the calls. */

@@ -13,7 +13,7 @@ import { orAbort, withDeadline } from "../../std/index.ts";
 import { endUnless } from "../end-unless.ts";
 import { untilRemoved } from "../until-removed.ts";
 import type { HeldJob } from "./held-job.ts";
-import { jobEnding } from "./job-ending.ts";
+import { jobEnding, jobOver } from "./job-ending.ts";
 import type { JobHost } from "./job-host.ts";
 import type { JobEnding, JobStop, RunningJob } from "./jobs.ts";
 
@@ -112,12 +112,14 @@ export class StartedJob implements RunningJob {
     // The executor lets go of a job that runs: its next life takes it over, and knows how it ends.
     if (end === undefined) return;
     this.#hasEnded = true;
+    this.#job.endedAtMs = clock.nowMs();
     const ranMs = Math.max(0, clock.wallMs() - this.#sandbox.startedAtMs);
     this.#job.advance("settling");
     const usage = await this.#figures(end);
     const how = jobEnding({ end, stop: this.#stop, usage, ranMs, deadlineMs: this.#deadlineMs });
     const { jobId, attempt } = this.mark;
     log.log("info", "job.ended", { jobId, attempt, sandboxId: this.sandboxId, ...how });
+    this.#job.usage = usage;
     resolve(how);
   }
 
@@ -151,11 +153,13 @@ export class StartedJob implements RunningJob {
     });
   }
 
-  async #settle(_outputBytes: number): Promise<void> {
+  async #settle(outputBytes: number): Promise<void> {
     if (!this.#hasEnded) this.stop("killed", 0);
-    await this.ending;
+    const ending = await this.ending;
     const { engine } = this.#host;
-    await engine.lastWords.keep(this.#sandbox, this.sandboxId);
+    this.#job.bytesOut = outputBytes;
+    this.#job.over(jobOver(ending));
+    await engine.lastWords.keep(this.#sandbox, this.sandboxId, this.mark.jobId);
     this.#job.advance("removing");
     await new Promise<void>((resolve) => {
       const remove = async (): Promise<void> => {

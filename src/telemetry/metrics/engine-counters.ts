@@ -3,6 +3,8 @@ import type {
   EngineVerb,
   ErrorCode,
   IsolationClass,
+  JobEnd,
+  JobStory,
   Observer,
   RunPlacement,
   SandboxChange,
@@ -17,6 +19,7 @@ import {
   ERRORS,
   ExecutorError,
   ISOLATION_CLASSES,
+  JOB_ENDS,
   STOP_CAUSES,
 } from "../../core/index.ts";
 import type { Sample } from "./registry.ts";
@@ -25,6 +28,7 @@ import { Counts, Durations } from "./series.ts";
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 const START_KINDS = ["warm", "thawed", "cold"] as const satisfies readonly RunPlacement["start"][];
 const PHASES = ["resolve", "pull", "admit", "create", "start", "ready", "first_byte"] as const;
+const JOB_PHASES = ["room", "image", "start"] as const;
 const RESULTS = ["ok", "failed", "refused", "unwanted"] as const;
 const REACHED = [...ISOLATION_CLASSES, "none"] as const satisfies readonly (IsolationClass | "none")[];
 /** Tasks whose last sandbox ended badly are remembered for the count of restarts: so many at most. */
@@ -33,6 +37,7 @@ const MOST_BROKEN_TASKS = 1000;
 const DOOR_AT = places(DOOR_NAMES);
 const REACHED_AT = places(REACHED);
 const END_AT = places(CALL_ENDS);
+const JOB_END_AT = places(JOB_ENDS);
 
 /** Counts what the engine tells, in plain numbers; a warm call costs a few additions. */
 export class EngineCounters implements Observer {
@@ -51,6 +56,10 @@ export class EngineCounters implements Observer {
   readonly engineCalls = new Counts<EngineVerb>("verb", ENGINE_VERBS);
   readonly engineErrors = new Counts<EngineVerb>("verb", ENGINE_VERBS);
   readonly engineDurations = new Durations("hearth_engine_call_duration_seconds", "verb", ENGINE_VERBS);
+  /** By door, then end. */
+  readonly #jobs = new Float64Array(DOOR_NAMES.length * JOB_ENDS.length);
+  readonly jobDurations = new Durations<JobEnd>("hearth_job_duration_seconds", "cause", JOB_ENDS);
+  readonly jobStarts = new Durations("hearth_job_start_duration_seconds", "phase", JOB_PHASES);
   readonly #broken = new Set<TaskKey>();
   restarts = 0;
   freezes = 0;
@@ -99,6 +108,32 @@ export class EngineCounters implements Observer {
     }
     if (from === "freezing" && to === "frozen") this.freezes += 1;
     if (from === "thawing" && to === "hot") this.thaws += 1;
+  }
+
+  jobChanged(): void {
+    // How many there are is read from the executor.
+  }
+
+  jobEnded(job: JobStory): void {
+    const { acceptedAtMs, beganAtMs, resolvedAtMs, startedAtMs, endedAtMs = acceptedAtMs } = job;
+    const end = job.end ?? "lost";
+    const at = DOOR_AT[job.door] * JOB_ENDS.length + JOB_END_AT[end];
+    this.#jobs[at] = (this.#jobs[at] as number) + 1;
+    this.jobDurations.observe(end, endedAtMs - (startedAtMs ?? acceptedAtMs));
+    if (beganAtMs === undefined) return;
+    this.jobStarts.observe("room", job.heldSinceMs - acceptedAtMs);
+    if (resolvedAtMs === undefined) return;
+    this.jobStarts.observe("image", resolvedAtMs - beganAtMs);
+    if (startedAtMs !== undefined) this.jobStarts.observe("start", startedAtMs - resolvedAtMs);
+  }
+
+  jobs(): Sample[] {
+    return DOOR_NAMES.flatMap((door) =>
+      JOB_ENDS.map((cause) => ({
+        labels: { door, cause },
+        value: this.#jobs[DOOR_AT[door] * JOB_ENDS.length + JOB_END_AT[cause]] as number,
+      })),
+    );
   }
 
   executorChanged(): void {

@@ -36,6 +36,7 @@ function open(more: Partial<MetricSources> = {}): EngineCounters {
       reservedByDoor: { http: NO_RESOURCES, stream: NO_RESOURCES, indexify: NO_RESOURCES },
       running: 3,
       waiting: 2,
+      jobs: { byState: { running: 2 }, waiting: 1 },
     }),
     sandboxes: () => [],
     gpus: () => [],

@@ -1,5 +1,5 @@
 import type { IsolationClass, Resources } from "../../core/index.ts";
-import { DOOR_NAMES, ISOLATION_CLASSES } from "../../core/index.ts";
+import { DOOR_NAMES, ISOLATION_CLASSES, JOB_STATES } from "../../core/index.ts";
 import type { EngineCounters } from "./engine-counters.ts";
 import { openProcessFigures } from "./process-figures.ts";
 import type { MetricsText, Readers, Sample } from "./registry.ts";
@@ -45,6 +45,8 @@ type Counted = Extract<
   keyof Readers,
   | `hearth_call_${string}`
   | "hearth_calls_total"
+  | "hearth_jobs_ended_total"
+  | `hearth_job_${string}`
   | "hearth_start_phase_duration_seconds"
   | `hearth_sandbox_${string}`
   | `hearth_engine_${"calls_total" | "errors_total" | "call_duration_seconds"}`
@@ -59,6 +61,9 @@ function countedReaders(counters: EngineCounters): Pick<Readers, Counted> {
     hearth_call_queue_duration_seconds: () => counters.queueDurations.samples(),
     hearth_call_request_bytes_total: () => counters.requestBytes(),
     hearth_call_answer_bytes_total: () => counters.answerBytes(),
+    hearth_jobs_ended_total: () => counters.jobs(),
+    hearth_job_duration_seconds: () => counters.jobDurations.samples(),
+    hearth_job_start_duration_seconds: () => counters.jobStarts.samples(),
     hearth_start_phase_duration_seconds: () => counters.phases.samples(),
     hearth_sandbox_starts_total: () => counters.starts.samples(),
     hearth_sandbox_start_errors_total: () => counters.startErrors.samples(),
@@ -78,6 +83,8 @@ type OfExecutor = Extract<
   | "hearth_state"
   | "hearth_calls_running"
   | "hearth_queue_length"
+  | "hearth_jobs"
+  | "hearth_jobs_waiting"
   | "hearth_sandboxes"
   | `hearth_capacity_${string}`
   | `hearth_reserved_${string}`
@@ -100,6 +107,12 @@ function executorReaders(sources: MetricSources): Pick<Readers, OfExecutor> {
     },
     hearth_calls_running: () => single(view().running),
     hearth_queue_length: () => single(view().waiting),
+    hearth_jobs: () =>
+      JOB_STATES.filter((state) => state !== "gone").map((state) => ({
+        value: view().jobs.byState[state] ?? 0,
+        labels: { state },
+      })),
+    hearth_jobs_waiting: () => single(view().jobs.waiting),
     hearth_sandboxes: () => countSandboxes(sources),
     hearth_capacity_cpu_cores: () => single(view().capacity.cpuMillis / 1000),
     hearth_capacity_memory_bytes: () => single(view().capacity.memoryBytes),

@@ -5,6 +5,7 @@ import type {
   HostCapacity,
   HostUsage,
   IsolationClass,
+  JobState,
   ObservedState,
   Resources,
 } from "../../core/index.ts";
@@ -19,6 +20,15 @@ export interface ExecutorFigures {
   readonly capacity: Resources;
   readonly reservedByDoor: Readonly<Record<DoorName, Resources>>;
   readonly running: number;
+  readonly waiting: number;
+  readonly jobs: JobFigures;
+}
+
+/** The jobs of an executor in numbers. */
+export interface JobFigures {
+  /** Those that hold room, by what they are at; what is left out is none. */
+  readonly byState: Readonly<Partial<Record<JobState, number>>>;
+  /** Those that wait for room. */
   readonly waiting: number;
 }
 

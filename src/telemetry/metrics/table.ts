@@ -14,6 +14,8 @@ const CALL_BUCKETS = [
 ];
 /** From a step that is only looked up to a pull over a slow line. */
 const START_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600];
+/** From a command that does next to nothing to a day. */
+const JOB_BUCKETS = [0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 
 /**
  * Every metric of the daemon: the one source of the exposition and of `docs/metrics.md`. Names have base units; no label ever
@@ -41,6 +43,23 @@ export const METRICS = {
   hearth_call_answer_bytes_total: counter("Bytes of answers that came from tasks.", ["door"]),
   hearth_calls_running: gauge("Calls that run now.", []),
   hearth_queue_length: gauge("Calls that wait now.", []),
+
+  hearth_jobs_ended_total: counter(
+    "Jobs that are over, by how: `done` is an exit code of 0, `exit` another one, `lost` that nobody knows; `unstarted`: it could not be started, `unused`: its room was given back before its start.",
+    ["door", "cause"],
+  ),
+  hearth_job_duration_seconds: histogram(
+    "How long the commands of jobs ran; of those that never ran, how long they were tried.",
+    JOB_BUCKETS,
+    ["cause"],
+  ),
+  hearth_job_start_duration_seconds: histogram(
+    "Where the time before a job's command goes, beside its files: waiting for room, its image, its start.",
+    START_BUCKETS,
+    ["phase"],
+  ),
+  hearth_jobs: gauge("Jobs that hold room now, by what they are at.", ["state"]),
+  hearth_jobs_waiting: gauge("Jobs that wait for room now.", []),
 
   hearth_start_phase_duration_seconds: histogram(
     "Where the time of cold starts goes. `resolve`: the image was here; `pull`: it was fetched; `admit`: waiting for room; `first_byte`: from the request to its answer's head, of calls that waited for the start.",

@@ -1,4 +1,5 @@
 import { prefetchEvent, prefetched, prefetchRequest, taskList } from "../images.ts";
+import { logParams } from "../jobs.ts";
 import type { Route } from "../route.ts";
 import { JSON_TYPE, NDJSON_TYPE, SSE_TYPE, TEXT_TYPE } from "../route.ts";
 import {
@@ -47,11 +48,11 @@ export const sandboxRoutes = {
     method: "GET",
     path: "/v1/sandboxes/{sandboxId}/logs",
     tag: "sandboxes",
-    summary: "Read what a sandbox printed",
+    summary: "Read what a sandbox or a job printed",
     description:
       "Text by default. Without `follow`: JSON if asked for. With it: one JSON object per line, or server-sent events, if asked for.",
     scopes: ["read"],
-    params: sandboxParams,
+    params: logParams,
     query: logQuery,
     answers: {
       200: {
@@ -70,7 +71,7 @@ export const sandboxRoutes = {
     method: "GET",
     path: "/v1/waiting",
     tag: "sandboxes",
-    summary: "List the calls that wait, and why",
+    summary: "List the calls and jobs that wait, and why",
     scopes: ["read"],
     answers: { 200: { description: "What waits.", content: { [JSON_TYPE]: waitingList } } },
     problems: [],

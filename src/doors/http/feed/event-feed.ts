@@ -1,5 +1,5 @@
 import type { ConfigEntry } from "../../../contract/v1/config.ts";
-import type { Observer, SandboxChange, StartStory } from "../../../core/index.ts";
+import type { JobStory, Observer, SandboxChange, StartStory } from "../../../core/index.ts";
 import { ExecutorError, NO_OBSERVER } from "../../../core/index.ts";
 import { CallCounts } from "./call-counts.ts";
 import { EventRing } from "./event-ring.ts";
@@ -41,6 +41,15 @@ export class EventFeed {
       },
       startEnded: (start) => this.#startEnded(start),
       sandboxChanged: (change) => this.#sandboxChanged(change),
+      jobChanged: (job, from) => {
+        this.ring.append({
+          type: "job",
+          ...jobHead(job),
+          ...(from === undefined ? {} : { from }),
+          to: job.state,
+        });
+      },
+      jobEnded: (job) => this.#jobEnded(job),
       executorChanged: (state) => {
         this.ring.append({ type: "executor", state });
         this.#notify();
@@ -106,6 +115,22 @@ export class EventFeed {
     });
   }
 
+  #jobEnded(job: JobStory): void {
+    const { isolation, acceptedAtMs, startedAtMs, endedAtMs = acceptedAtMs, error } = job;
+    const thrown = error === undefined ? undefined : ExecutorError.from(error);
+    this.ring.append({
+      type: "jobEnded",
+      ...jobHead(job),
+      cause: job.end ?? "lost",
+      ...(isolation === undefined ? {} : { isolation }),
+      waitedMs: round((startedAtMs ?? endedAtMs) - acceptedAtMs),
+      ranMs: startedAtMs === undefined ? 0 : round(endedAtMs - startedAtMs),
+      bytesIn: job.bytesIn,
+      bytesOut: job.bytesOut,
+      ...(thrown === undefined ? {} : { problem: { code: thrown.code, detail: detailOf(thrown) } }),
+    });
+  }
+
   #startEnded(start: StartStory): void {
     const { task, taskKey, door, sandboxId, isolation, error, endedAtMs, beganAtMs } = start;
     const thrown = error === undefined ? undefined : ExecutorError.from(error);
@@ -124,6 +149,10 @@ export class EventFeed {
       ...(thrown === undefined ? {} : { problem: { code: thrown.code, detail: detailOf(thrown) } }),
     });
   }
+}
+
+function jobHead({ mark, sandboxId, task, taskKey, door }: JobStory) {
+  return { jobId: mark.jobId, attempt: mark.attempt, sandboxId, image: task.image, taskKey, door };
 }
 
 function phasesOf({ beganAtMs, resolvedAtMs, admittedAtMs, phases }: StartStory): {

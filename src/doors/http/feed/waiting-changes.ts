@@ -16,22 +16,28 @@ export class WaitingChanges {
   }
 
   compare(all: readonly WaitingCall[]): void {
-    const keys = new Set(all.map(({ taskKey }) => taskKey));
+    const keys = new Set(all.map(keyOf));
     for (const [key, known] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);
       this.#tell({ ...known, callers: 0 });
     }
     for (const waiting of all) {
-      const isNews = this.#known.get(waiting.taskKey)?.reason !== waiting.reason;
-      this.#known.set(waiting.taskKey, waiting);
+      const isNews = this.#known.get(keyOf(waiting))?.reason !== waiting.reason;
+      this.#known.set(keyOf(waiting), waiting);
       if (isNews) this.#tell(waiting);
     }
   }
 
-  #tell({ taskKey, image, callers, waitedMs, reason }: WaitingCall): void {
-    this.#ring.append({ type: "waiting", taskKey, image, callers, waitedMs, reason });
+  #tell({ taskKey, image, callers, waitedMs, reason, jobIds }: WaitingCall): void {
+    const jobs = jobIds === undefined ? {} : { areJobs: true };
+    this.#ring.append({ type: "waiting", taskKey, image, callers, waitedMs, reason, ...jobs });
   }
+}
+
+/** Calls and jobs may wait for the same task. */
+function keyOf({ taskKey, jobIds }: WaitingCall): string {
+  return jobIds === undefined ? taskKey : `job ${taskKey}`;
 }
 
 /** What a host's figures say of now, not of what it offers. */
@@ -45,6 +51,7 @@ const GAUGES = new Set([
   "running",
   "waiting",
   "sandboxes",
+  "jobs",
   // Of each card.
   "memoryUsedBytes",
   "computePercent",

@@ -1,14 +1,9 @@
-import type { SandboxUsage } from "../../../contract/v1/sandboxes.ts";
-import type { SandboxId } from "../../../core/index.ts";
 import { asId, ExecutorError } from "../../../core/index.ts";
-import { withDeadline } from "../../../std/index.ts";
 import { sendEmpty, sendJson } from "../answer/send-json.ts";
-import type { DoorParts } from "../parts.ts";
 import { audit } from "./audit.ts";
 import type { Handler } from "./handler.ts";
 import { showSandbox, showWaiting } from "./show-sandbox.ts";
-
-const USAGE_TIMEOUT_MS = 3000;
+import { usageOf } from "./usage-of.ts";
 
 export const listSandboxes: Handler<"listSandboxes"> = ({ executor }, { response }) => {
   sendJson(response, 200, { sandboxes: executor.sandboxes().map(showSandbox) });
@@ -32,16 +27,3 @@ export const evictSandbox: Handler<"evictSandbox"> = async (parts, context, { pa
 export const listWaiting: Handler<"listWaiting"> = ({ executor }, { response }) => {
   sendJson(response, 200, { waiting: executor.waiting().map(showWaiting) });
 };
-
-/** A figure that cannot be read, as while the sandbox starts, must not hide the rest. */
-async function usageOf({ executor }: DoorParts, sandboxId: SandboxId): Promise<SandboxUsage | undefined> {
-  try {
-    const { cpuMs, memoryBytes, memoryPeakBytes } = await withDeadline(
-      { ms: USAGE_TIMEOUT_MS, code: "ENGINE_UNAVAILABLE" },
-      (signal) => executor.usage(sandboxId, signal),
-    );
-    return { cpuMs, memoryBytes, ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }) };
-  } catch {
-    return undefined;
-  }
-}

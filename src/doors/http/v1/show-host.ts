@@ -31,6 +31,7 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     running: view.running,
     waiting: view.waiting,
     sandboxes: view.sandboxes,
+    jobs: { running: view.jobs.running, waiting: view.jobs.waiting },
   };
 }
 

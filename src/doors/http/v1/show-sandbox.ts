@@ -30,6 +30,7 @@ export function showSandbox(view: SandboxView): Sandbox {
 
 /** What waits, as the API shows it. */
 export function showWaiting(view: WaitingView): WaitingCall {
-  const { taskKey, task, callers, waitedMs, reason } = view;
-  return { taskKey, image: task.image, resources: task.resources, callers, waitedMs, reason };
+  const { taskKey, task, callers, waitedMs, reason, jobIds } = view;
+  const jobs = jobIds === undefined ? {} : { jobIds: [...jobIds] };
+  return { taskKey, image: task.image, resources: task.resources, callers, waitedMs, reason, ...jobs };
 }

@@ -16,6 +16,7 @@ import { followEvents, followLive, getAccess } from "./events.ts";
 import { explain } from "./explain.ts";
 import type { Handler, RouteInput } from "./handler.ts";
 import { getHost, getStats } from "./host.ts";
+import { getJob, listJobs } from "./jobs.ts";
 import { readLogs } from "./logs.ts";
 import { openapi } from "./openapi.ts";
 import { listTasks, prefetch } from "./prefetch.ts";
@@ -45,6 +46,8 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   listSessions,
   getSession,
   endSession,
+  listJobs,
+  getJob,
   getQueue,
   listDeadJobs,
   replayDeadJobs,
