@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Builds what is shipped: `dist/hearth.mjs` (daemon and CLI, with `part-*.mjs` beside it), `dist/gpu-reader.mjs` (a program that
- * the daemon starts), `dist/client.mjs` (the typed client), the client's declarations, and the dashboard (`dist/dashboard`). Needs no install script to have run.
+ * the daemon starts), `dist/receipt-writer.mjs` (a thread of the daemon), `dist/client.mjs` (the typed client), the client's declarations, and the dashboard (`dist/dashboard`). Needs no install script to have run.
  *
  * `dist/.stamp` carries the time at which the build began: sources newer than it mean that a build is due.
  *
@@ -55,6 +55,12 @@ await bundle("src/drivers/gpu/reader/main.ts", "gpu-reader", {
   target: "node20",
   splitting: false,
   external: ["koffi"],
+});
+await bundle("src/drivers/records/chain/thread/main.ts", "receipt-writer", {
+  platform: "node",
+  target: "node20",
+  splitting: false,
+  external: ["libsql"],
 });
 if (existsSync(join(root, "src/client/index.ts"))) {
   await bundle("src/client/index.ts", "client", { platform: "neutral", target: "es2022", splitting: false });

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Config, Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
-import type { HostMonitor, Observer, SandboxDriver, Settings, Tracer } from "./core/index.ts";
+import type { HostMonitor, Observer, ReceiptLog, SandboxDriver, Settings, Tracer } from "./core/index.ts";
 import { asId, imagePolicy, joinObservers } from "./core/index.ts";
 import type { HttpDoorOptions } from "./doors/http/door-options.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
@@ -21,11 +21,13 @@ import { listTaskFolders } from "./drivers/process/task-folders.ts";
 import { openRunStore } from "./drivers/records/open-run-store.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
 import type { Executor } from "./engine/executor.ts";
+import { recordCalls } from "./engine/record-calls.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
 import { showDaemon } from "./open-monitor.ts";
+import { openReceipts } from "./open-receipts.ts";
 import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
@@ -85,7 +87,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
-  const watchers = await openWatchers(options.version, identity.instanceId, scope);
+  const receipts = scope.use(await openReceipts(config, options.version, log));
+  const watchers = await openWatchers(options.version, identity.instanceId, receipts, scope);
   const { feed } = watchers;
   const parts = {
     driver,
@@ -96,6 +99,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
     log,
     settings,
     ...watchers.ears,
+    measuresUse: config.receipts.enable,
     isImageAllowed: imagePolicy(config.images),
     newSandboxId: () => asId<"sandbox">(nextRunId()),
     newSessionId: () => asId<"session">(randomBytes(SESSION_ID_BYTES).toString("base64url")),
@@ -104,7 +108,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
   feed.settings(live.describe());
   const door = await openHttpDoor(
-    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, wheel },
+    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, receipts, wheel },
     executor,
   );
   scope.use(door);
@@ -123,14 +127,19 @@ interface Watchers {
 }
 
 /** Everybody who hears what the executor does. */
-async function openWatchers(version: string, life: string, scope: Scope): Promise<Watchers> {
+async function openWatchers(
+  version: string,
+  life: string,
+  receipts: ReceiptLog,
+  scope: Scope,
+): Promise<Watchers> {
   const feed = new EventFeed({ life, nowMs: Date.now });
   const counters = new EngineCounters();
   const traces = await openTraces(process.env, version);
-  if (traces === undefined)
-    return { feed, counters, ears: { observer: joinObservers([counters, feed.observer]) } };
+  const always = [counters, feed.observer, recordCalls(receipts, nextRunId)];
+  if (traces === undefined) return { feed, counters, ears: { observer: joinObservers(always) } };
   const { observer, tracer } = scope.use(traces);
-  return { feed, counters, ears: { observer: joinObservers([counters, feed.observer, observer]), tracer } };
+  return { feed, counters, ears: { observer: joinObservers([...always, observer]), tracer } };
 }
 
 function doorOptions(
@@ -139,7 +148,7 @@ function doorOptions(
   driver: SandboxDriver,
   { feed, ears }: Watchers,
   live: LiveConfig,
-): Omit<HttpDoorOptions, keyof GuardOptions | "records" | "wheel"> {
+): Omit<HttpDoorOptions, keyof GuardOptions | "records" | "receipts" | "wheel"> {
   return {
     host: config.http.host,
     port: config.http.port,

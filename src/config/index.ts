@@ -14,6 +14,7 @@ export { loadConfig } from "./load.ts";
 export { fileCandidates } from "./locations.ts";
 export type { PatchResult } from "./patch.ts";
 export { applyPatch } from "./patch.ts";
+export { toReceiptLimits } from "./receipt-limits.ts";
 export type { Config } from "./schema.ts";
 export type { TokenScope } from "./schema-sections.ts";
 export { TOKEN_SCOPES } from "./schema-sections.ts";

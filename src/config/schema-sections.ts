@@ -268,3 +268,24 @@ export const process = section("The process driver.", {
     { pattern: /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/, expects: "an IPv4 range such as 10.212.0.0/16" },
   ),
 });
+
+export const receipts = section(
+  "The signed chain of receipts (`docs/receipts.md`): one entry for every attempt. The oldest go first.",
+  {
+    enable: toggle(true, { about: "Record every attempt. What was recorded before stays readable." }),
+    records: whole({
+      default: 500_000,
+      min: 1000,
+      max: 100_000_000,
+      about: "So many entries are kept at most.",
+    }),
+    days: number({ default: 30, max: 36_500, unit: "days", about: "So long an entry is kept at most." }),
+    megabytes: whole({
+      default: 512,
+      min: 8,
+      max: 1_048_576,
+      unit: "MB",
+      about: "So much disk the entries may take.",
+    }),
+  },
+);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
-import { docker, gpus, http, network, process, runtimes, tasks } from "./schema-sections.ts";
+import { docker, gpus, http, network, process, receipts, runtimes, tasks } from "./schema-sections.ts";
 
 const GIBIBYTE_MB = 1024;
 
@@ -123,6 +123,7 @@ export const ConfigSchema = z.strictObject({
   network,
   docker,
   process,
+  receipts,
   images: section("Which images may run. Patterns: `*` stands for any run of characters.", {
     allow: list([], { about: "If not empty, only images that match one of these run." }),
     deny: list([], { about: "Images that match one of these never run, whatever `allow` says." }),

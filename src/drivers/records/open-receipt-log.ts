@@ -1,0 +1,150 @@
+import type { KeyObject } from "node:crypto";
+import type {
+  AttemptEntry,
+  AttemptFilter,
+  AttemptRecord,
+  ChainRange,
+  Clock,
+  Log,
+  Receipt,
+  ReceiptKey,
+  ReceiptLimits,
+  ReceiptLog,
+  ReceiptLogState,
+} from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
+import { headLine, receiptKey } from "../../std/receipts/index.ts";
+import type { Appended, ChainPlace, ChainWriter } from "./chain/chain-writer.ts";
+import { loadReceiptKey } from "./chain/receipt-key-file.ts";
+import { RecordQueue } from "./chain/record-queue.ts";
+import { translate } from "./translate-failure.ts";
+
+export interface ReceiptLogOptions {
+  /** The database file; its folder exists. */
+  readonly file: string;
+  /** The private key's file; made at the first start. */
+  readonly keyFile: string;
+  readonly version: string;
+  readonly isEnabled: boolean;
+  readonly limits: ReceiptLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** `onLost` is called when the writer has ended by itself. */
+  startWriter(place: ChainPlace, onLost: () => void): Promise<ChainWriter>;
+}
+
+/**
+ * Opens the log of receipts. The key is read, or made, at once; the chain itself at its first use. A key or chain that cannot
+ * be used stops no call: the log says so, and attempts are counted as lost.
+ */
+export async function openReceiptLog(options: ReceiptLogOptions): Promise<ReceiptLog> {
+  const { keyFile, log } = options;
+  try {
+    return new DiskReceiptLog(options, await loadReceiptKey(keyFile));
+  } catch (error) {
+    log.log("error", "receipts.failed", { file: keyFile, error });
+    return new DiskReceiptLog(options, undefined);
+  }
+}
+
+class DiskReceiptLog implements ReceiptLog {
+  readonly #options: ReceiptLogOptions;
+  readonly #key: ReceiptKey | undefined;
+  readonly #queue: RecordQueue;
+  #writer: Promise<ChainWriter> | undefined;
+  #setAside: string | undefined;
+  #isClosed = false;
+
+  constructor(options: ReceiptLogOptions, key: KeyObject | undefined) {
+    this.#options = options;
+    this.#key = key && receiptKey(key);
+    this.#queue = new RecordQueue({
+      clock: options.clock,
+      log: options.log,
+      append: async (batch) => this.#noted(await (await this.#open()).append(batch)),
+    });
+  }
+
+  record(attempt: AttemptRecord): void {
+    if (this.#options.isEnabled && !this.#isClosed) this.#queue.add(attempt);
+  }
+
+  state(): ReceiptLogState {
+    return { isEnabled: this.#options.isEnabled, ...this.#queue.state() };
+  }
+
+  async list(filter: AttemptFilter): Promise<readonly AttemptEntry[]> {
+    return await (await this.#open()).list(filter);
+  }
+
+  async get(id: string): Promise<AttemptEntry | undefined> {
+    return await (await this.#open()).get(id);
+  }
+
+  async receipt(id: string): Promise<Receipt | undefined> {
+    return await (await this.#open()).receipt(id);
+  }
+
+  key(): Promise<ReceiptKey> {
+    const key = this.#key;
+    return key === undefined ? Promise.reject(noKey()) : Promise.resolve(key);
+  }
+
+  async *lines({ from = 1, to = Number.MAX_SAFE_INTEGER }: ChainRange): AsyncIterable<string> {
+    const head = headLine(await this.key());
+    const writer = await this.#open();
+    let state = await writer.beginExport(from, to);
+    yield `${head}\n`;
+    for (;;) {
+      const piece = await writer.exportNext(state);
+      yield piece.text;
+      if (piece.state === undefined) return;
+      state = piece.state;
+    }
+  }
+
+  async flush(): Promise<void> {
+    await this.#queue.flush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    await this.#queue.flush();
+    this.#isClosed = true;
+    this.#queue.close();
+    try {
+      await (await this.#writer)?.close();
+    } catch (error) {
+      // What could be kept is kept; the next life says that this one was cut off.
+      this.#options.log.log("warn", "receipts.failed", { error });
+    }
+  }
+
+  #noted(appended: Appended): Appended {
+    const { setAside } = appended;
+    if (setAside !== undefined && setAside !== this.#setAside) {
+      this.#options.log.log("warn", "receipts.renewed", { setAside });
+      this.#setAside = setAside;
+    }
+    return appended;
+  }
+
+  #open(): Promise<ChainWriter> {
+    if (this.#isClosed) return Promise.reject(new ExecutorError("RECORDS_UNAVAILABLE", { reason: "closed" }));
+    if (this.#key === undefined) return Promise.reject(noKey());
+    const { file, keyFile, limits, version } = this.#options;
+    this.#writer ??= this.#options
+      .startWriter({ file, keyFile, limits, version }, () => {
+        this.#writer = undefined;
+      })
+      .catch((error: unknown) => {
+        this.#writer = undefined; // the next use tries again: the disk may have room by then
+        throw translate(error);
+      });
+    return this.#writer;
+  }
+}
+
+function noKey(): ExecutorError {
+  return new ExecutorError("RECORDS_UNAVAILABLE", { reason: "the key of receipts cannot be used" });
+}
