@@ -61,7 +61,7 @@ export function readLayers(options: LayerOptions): Layered {
   return { file: opened.path, values, origins, locate, faults: file.faults };
 }
 
-/** The strongest text for a setting outside the file. An empty variable counts as none. */
+/** The strongest text for a setting outside the file. An empty variable counts as none, unless another program gave it a meaning. */
 function overrideOf(row: Row, { flags, env }: LayerOptions): { text: string; origin: Origin } | undefined {
   const flag = flags?.[row.key];
   if (flag !== undefined && row.flag !== undefined) {
@@ -70,6 +70,9 @@ function overrideOf(row: Row, { flags, env }: LayerOptions): { text: string; ori
   for (const name of namesInEnv(row)) {
     const text = env[name];
     if (text !== undefined && text !== "") return { text, origin: { type: "env", name } };
+    if (text === "" && row.emptyMeans !== undefined && name !== row.env) {
+      return { text: row.emptyMeans, origin: { type: "env", name } };
+    }
   }
   return undefined;
 }

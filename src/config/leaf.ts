@@ -11,6 +11,8 @@ export interface About {
   readonly defaultText?: string;
   /** Names of the environment that other programs share with us; weaker than our own. */
   readonly otherEnv?: readonly string[];
+  /** What it means when one of those is set to nothing; otherwise that counts as not set. */
+  readonly emptyMeans?: string;
   /** A path: relative ones in a file start at the file's folder, others at the working directory. */
   readonly isPath?: boolean;
 }

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
 import { docker, gpus, http, network, process, receipts, runtimes, tasks } from "./schema-sections.ts";
+import { stream } from "./stream-section.ts";
 
 const GIBIBYTE_MB = 1024;
 
@@ -121,6 +122,7 @@ export const ConfigSchema = z.strictObject({
     },
   ),
   network,
+  stream,
   docker,
   process,
   receipts,

@@ -89,6 +89,8 @@ export interface StreamDoorOptions {
   readonly board: FleetBoard | undefined;
   /** Says what this host is called in the queue; tries again by itself. Rejects with the signal's reason. */
   register(signal: AbortSignal): Promise<Registration>;
+  /** Its end was told and it holds nothing: the next life is another executer. */
+  forgetRegistration(): Promise<void>;
   /** Whether the machine is being taken away; asked when the daemon ends, and given up on after a moment. */
   isPreempted(signal: AbortSignal): Promise<boolean>;
   /** This daemon over all of its lives. */

@@ -22,6 +22,8 @@ export async function terminate(desk: JobDesk, hasToldEnd: boolean, signal: Abor
       await orAbort(source.publish([event]), signal);
     }
     const hasLeft = await source.leave(signal);
+    // One that holds something still needs its name, to find it again.
+    if (hasLeft) await options.forgetRegistration();
     log.log("info", "executer.terminated", { executerId: registration.uuid, reason, hasLeft });
   } catch (error) {
     log.log("warn", "executer.terminated", { executerId: registration.uuid, reason, hasLeft: false, error });
