@@ -3,6 +3,7 @@ import type { RuntimeSetting } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
 import type { NetworkPolicy } from "../task/network-policy.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
+import type { JobDriver } from "./job-sandbox.ts";
 
 /** What a driver can do now, said in advance instead of discovered by an exception. */
 export interface DriverCapabilities {
@@ -79,8 +80,11 @@ export interface PullProgress {
 
 /** How an image is looked up. */
 export interface ResolveOptions {
-  /** `missing`: ask the registry only if the image is not here. `moved`: also if its tag may have moved there. */
-  readonly refresh: "missing" | "moved";
+  /**
+   * `never`: only what is here. `missing`: ask the registry only if the image is not here. `moved`: also if its tag may have moved
+   * there.
+   */
+  readonly refresh: "never" | "missing" | "moved";
   onProgress?(progress: PullProgress): void;
 }
 
@@ -196,7 +200,7 @@ export type DriverHealth =
  * Makes sandboxes. Opening a driver (`openDockerDriver`, `openProcessDriver`) is what connects it; disposing it lets go of
  * everything that only serves the driver itself (spare networks, event streams), and leaves sandboxes alone.
  */
-export interface SandboxDriver extends AsyncDisposable {
+export interface SandboxDriver extends JobDriver, AsyncDisposable {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
   /**

@@ -55,6 +55,7 @@ export class ImageResolver {
       throw noSuchId(image);
     }
     if (local === undefined) {
+      if (options.refresh === "never") throw notHere(image);
       await this.#pull(image, reference, options, signal);
     } else {
       const hasMoved = options.refresh === "moved" && (await this.#hasMoved(reference, local, signal));
@@ -165,4 +166,11 @@ export class ImageResolver {
 
 function noSuchId(image: string): ExecutorError {
   return new ExecutorError("IMAGE_NOT_FOUND", { image, reason: "no image here has this id" });
+}
+
+function notHere(image: string): ExecutorError {
+  return new ExecutorError("IMAGE_NOT_FOUND", {
+    image,
+    reason: "it is not on this host, and it is not to be fetched",
+  });
 }
