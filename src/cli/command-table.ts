@@ -15,7 +15,10 @@ import { openapi } from "./commands/openapi.ts";
 import { pause } from "./commands/pause.ts";
 import { prefetch } from "./commands/prefetch.ts";
 import { ps } from "./commands/ps.ts";
+import { receiptsExport } from "./commands/receipts-export.ts";
+import { receiptsKey } from "./commands/receipts-key.ts";
 import { runs } from "./commands/runs.ts";
+import { runsShow } from "./commands/runs-show.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { sessionEnd } from "./commands/session-end.ts";
 import { sessionList } from "./commands/session-list.ts";
@@ -24,6 +27,7 @@ import { taskList } from "./commands/task-list.ts";
 import { taskNew } from "./commands/task-new.ts";
 import { top } from "./commands/top.ts";
 import { unpause } from "./commands/unpause.ts";
+import { verify } from "./commands/verify.ts";
 import type { SettingFlag } from "./parts.ts";
 
 /** Every verb, in the order of the help. The settings are only needed for `serve` and its help. */
@@ -34,7 +38,18 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
     attest,
     explain,
     answer,
-    runs,
+    {
+      name: "runs",
+      summary: runs.summary,
+      own: runs,
+      commands: [runsShow],
+    },
+    {
+      name: "receipts",
+      summary: "export the signed record of all runs, and its public key",
+      commands: [receiptsExport, receiptsKey],
+    },
+    verify,
     ps,
     top,
     stats,

@@ -56,6 +56,8 @@ export interface Command {
 export interface CommandGroup {
   readonly name: string;
   readonly summary: string;
+  /** What the name alone does, if it does anything; of the same name. */
+  readonly own?: Command;
   readonly commands: readonly Command[];
 }
 

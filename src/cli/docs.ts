@@ -19,7 +19,10 @@ export function writeCliDoc(): string {
 
 function flatten(entry: Command | CommandGroup): { name: string; command: Command }[] {
   if ("run" in entry) return [{ name: entry.name, command: entry }];
-  return entry.commands.map((command) => ({ name: `${entry.name} ${command.name}`, command }));
+  return [
+    ...(entry.own === undefined ? [] : [{ name: entry.name, command: entry.own }]),
+    ...entry.commands.map((command) => ({ name: `${entry.name} ${command.name}`, command })),
+  ];
 }
 
 function describe(name: string, { summary, details, args = [], options = [], examples }: Command): string {

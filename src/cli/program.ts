@@ -35,6 +35,7 @@ export function buildProgram(options: ProgramOptions): Program {
     else {
       const group = program.command(entry.name).description(entry.summary);
       prepare(group, options);
+      if (entry.own !== undefined) define(group, entry.own, options);
       for (const command of entry.commands) addCommand(group, command, options);
     }
   }
@@ -42,8 +43,13 @@ export function buildProgram(options: ProgramOptions): Program {
 }
 
 function addCommand(parent: Program, command: Command, options: ProgramOptions): void {
-  const program = parent.command(command.name).summary(command.summary);
+  const program = parent.command(command.name);
   prepare(program, options);
+  define(program, command, options);
+}
+
+function define(program: Program, command: Command, options: ProgramOptions): void {
+  program.summary(command.summary);
   program.description([capitalised(command.summary), command.details].filter(Boolean).join(".\n\n"));
   for (const { name, about } of command.args ?? []) program.argument(name, about);
   for (const spec of command.options ?? []) program.addOption(optionOf(spec));

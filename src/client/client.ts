@@ -1,10 +1,12 @@
-import type { Run, RunList } from "../contract/v1/calls.ts";
+import type { Run, RunList, RunListInput } from "../contract/v1/calls.ts";
 import type { Config, ConfigChanged, ConfigPatch } from "../contract/v1/config.ts";
 import type { Access, HostEvent, Live } from "../contract/v1/events.ts";
 import type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 import type { Controlled, Host, Stats } from "../contract/v1/host.ts";
 import type { PrefetchEvent, Prefetched, TaskList } from "../contract/v1/images.ts";
 import type { JobDetail, JobList } from "../contract/v1/jobs.ts";
+import type { DeadLetters, Fleet, Queue, Replayed, ReplayRequest } from "../contract/v1/queue.ts";
+import type { Receipt, ReceiptKey } from "../contract/v1/receipts.ts";
 import type { LogChunk, LogTail, SandboxDetail, SandboxList, WaitingList } from "../contract/v1/sandboxes.ts";
 import type { Session, SessionList } from "../contract/v1/sessions.ts";
 import type { Attestation, AttestInput } from "./attest.ts";
@@ -12,7 +14,7 @@ import { attestationOf } from "./attest.ts";
 import type { CallAnswer, CallInput, CallStream } from "./call.ts";
 import { answerOf, headersOf, queryOf, streamOf } from "./call.ts";
 import { HearthError } from "./error.ts";
-import { readJsonLines } from "./json-lines.ts";
+import { readJsonLines, readLines } from "./json-lines.ts";
 import type { ClientOptions, Outgoing } from "./transport.ts";
 import { json, send } from "./transport.ts";
 
@@ -20,6 +22,11 @@ import { json, send } from "./transport.ts";
 export interface Abortable {
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Which runs are wanted; what is left out is not looked at. */
+export type RunWish = {
+  readonly [K in keyof RunListInput]?: (K extends "limit" ? number : RunListInput[K]) | undefined;
+};
 
 const NDJSON = { accept: "application/x-ndjson" };
 
@@ -74,13 +81,38 @@ export class HearthClient {
     return this.#json({ method: "POST", path: "/v1/explain", json: wish, signal });
   }
 
-  /** Recorded calls, newest first. */
-  runs({ limit, signal }: Abortable & { readonly limit?: number | undefined } = {}): Promise<RunList> {
-    return this.#get("/v1/runs", { query: { limit }, signal });
+  /** Runs of every door: those under way, then the last ended first. `after` is `next` of the page before. */
+  runs({ signal, ...query }: Abortable & RunWish = {}): Promise<RunList> {
+    return this.#get("/v1/runs", { query, signal });
   }
 
   run(runId: string, options: Abortable = {}): Promise<Run> {
     return this.#get(`/v1/runs/${segment(runId)}`, options);
+  }
+
+  /** The run's entry in the signed chain, with what proves it by itself. */
+  receipt(runId: string, options: Abortable = {}): Promise<Receipt> {
+    return this.#get(`/v1/runs/${segment(runId)}/receipt`, options);
+  }
+
+  /** Who signs. It proves nothing if it comes from the one whose receipts are doubted. */
+  receiptKey(options: Abortable = {}): Promise<ReceiptKey> {
+    return this.#get("/v1/receipts/key", options);
+  }
+
+  /** The chain of receipts as text, line by line without the line ends; `from` and `to` name entries by their `seq`. */
+  async *receipts({
+    from,
+    to,
+    signal,
+  }: Abortable & {
+    readonly from?: number | undefined;
+    readonly to?: number | undefined;
+  } = {}): AsyncGenerator<string, void, undefined> {
+    const query = { from, to };
+    yield* readLines(
+      await this.#send({ method: "GET", path: "/v1/receipts", query, headers: NDJSON, signal }),
+    );
   }
 
   /** The run each time it changes; the last one has ended. */
@@ -170,6 +202,29 @@ export class HearthClient {
       else return { digest: event.digest, wasPulled: event.wasPulled, retired: event.retired };
     }
     throw new HearthError("UNEXPECTED", "the prefetch broke off without a result");
+  }
+
+  /** Where this host takes jobs from, and those that it holds. */
+  queue(options: Abortable = {}): Promise<Queue> {
+    return this.#get("/v1/queue", options);
+  }
+
+  /** Jobs that were put aside because they cannot be run, the oldest first. */
+  deadJobs({
+    limit,
+    signal,
+  }: Abortable & { readonly limit?: number | undefined } = {}): Promise<DeadLetters> {
+    return this.#get("/v1/queue/dead", { query: { limit }, signal });
+  }
+
+  /** Puts dead jobs back on their streams, once each. */
+  replayDeadJobs(which: ReplayRequest, { signal }: Abortable = {}): Promise<Replayed> {
+    return this.#json({ method: "POST", path: "/v1/queue/replay", json: which, signal });
+  }
+
+  /** The hosts that share the queue with this one. */
+  fleet(options: Abortable = {}): Promise<Fleet> {
+    return this.#get("/v1/fleet", options);
   }
 
   tasks(options: Abortable = {}): Promise<TaskList> {

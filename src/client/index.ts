@@ -6,6 +6,7 @@ export type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 export type { Controlled, Gpu, Host, Stats } from "../contract/v1/host.ts";
 export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
 export type { Job, JobDetail, JobList } from "../contract/v1/jobs.ts";
+export type { Receipt, ReceiptEntry, ReceiptKey } from "../contract/v1/receipts.ts";
 export type {
   LogChunk,
   LogTail,
@@ -19,7 +20,7 @@ export type {
 export type { Session, SessionList } from "../contract/v1/sessions.ts";
 export type { Attestation, AttestInput } from "./attest.ts";
 export type { CallAnswer, CallInput, CallStream } from "./call.ts";
-export type { Abortable } from "./client.ts";
+export type { Abortable, RunWish } from "./client.ts";
 export { HearthClient } from "./client.ts";
 export type { HearthErrorCode } from "./error.ts";
 export { HearthError } from "./error.ts";

@@ -5,6 +5,11 @@ const MAX_LINE_CHARS = 8 * 1024 * 1024;
 
 /** Reads a body of one JSON value per line as it comes. Leaving the loop early closes the connection. */
 export async function* readJsonLines<T>(response: Response): AsyncGenerator<T, void, undefined> {
+  for await (const line of readLines(response)) if (line !== "") yield JSON.parse(line) as T;
+}
+
+/** Reads a body line by line as it comes, without the line ends; a last line that has none is a line too. */
+export async function* readLines(response: Response): AsyncGenerator<string, void, undefined> {
   if (response.body === null) return;
   const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
   const decoder = new TextDecoder();
@@ -15,8 +20,11 @@ export async function* readJsonLines<T>(response: Response): AsyncGenerator<T, v
       rest += done ? decoder.decode() : decoder.decode(value, { stream: true });
       const lines = rest.split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines) if (line !== "") yield JSON.parse(line) as T;
-      if (done) return;
+      yield* lines;
+      if (done) {
+        if (rest !== "") yield rest;
+        return;
+      }
       if (rest.length > MAX_LINE_CHARS) throw new HearthError("UNEXPECTED", "a line without an end");
     }
   } finally {

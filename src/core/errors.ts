@@ -127,11 +127,17 @@ export const ERRORS = {
     text: "there is no such warm sandbox",
   },
   RUN_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such run" },
+  RECEIPT_NOT_FOUND: {
+    kind: "not_found",
+    retry: "later",
+    fault: "caller",
+    text: "there is no receipt of this run, or not yet",
+  },
   ANSWER_NOT_KEPT: {
     kind: "not_found",
     retry: "never",
     fault: "caller",
-    text: "the run's answer was too large to be kept",
+    text: "the run's answer was not kept: it was too large, or the call did not ask to be recorded",
   },
   RUN_RUNNING: { kind: "conflict", retry: "later", fault: "caller", text: "the run has not ended yet" },
   TASK_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "no task folder has this id" },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { NewRun, RunEnding, RunLimits, RunStore } from "../../src/core/index.ts";
+import type { NewRun, RunEnding, RunLimits, RunMark, RunRecord, RunStore } from "../../src/core/index.ts";
 import { asId } from "../../src/core/index.ts";
 
 const AMPLE: RunLimits = { runs: 100, ageMs: 1000, bytes: 1_000_000 };
@@ -63,7 +63,7 @@ export function describeRunStore(name: string, underTest: RunStoreUnderTest): vo
       expect(held.filter((holder) => holder === undefined)).toHaveLength(1);
       const winner = names[held.indexOf(undefined)];
       expect(new Set(held.flatMap((holder) => holder?.runId ?? []))).toEqual(new Set([winner]));
-      expect(await store.list(100)).toHaveLength(1);
+      expect(await all(store)).toHaveLength(1);
     });
 
     test("a key stays with its run after the end, unless the end frees it", async () => {
@@ -76,10 +76,32 @@ export function describeRunStore(name: string, underTest: RunStoreUnderTest): vo
       expect(await store.begin(newRun("d", { key: "free" }))).toBeUndefined();
     });
 
-    test("runs are listed newest first, and no more than asked for", async () => {
+    test("runs that have not ended are listed newest first, and no more than asked for", async () => {
       await using store = await open();
-      for (const [i, name] of ["a", "b", "c"].entries()) await store.begin(newRun(name, { createdAtMs: i }));
-      expect((await store.list(2)).map((run) => run.runId)).toEqual(["c", "b"]);
+      for (const [i, name] of ["a", "b", "c", "d"].entries())
+        await store.begin(newRun(name, { createdAtMs: i }));
+      await store.end(id("d"), answered("x"));
+      expect(namesOf(await store.running(2))).toEqual(["c", "b"]);
+      expect(namesOf(await store.running(10))).toEqual(["c", "b", "a"]);
+    });
+
+    test("ended runs are listed by their end, the last first, page by page without one twice or left out", async () => {
+      await using store = await open();
+      const endings = { a: 5, b: 9, c: 5, d: 1, e: 5, f: 7 };
+      for (const [name, endedAtMs] of Object.entries(endings)) {
+        await store.begin(newRun(name));
+        await store.end(id(name), { ...answered("x"), endedAtMs });
+      }
+      await store.begin(newRun("running"));
+      const seen: string[] = [];
+      let before: RunMark | undefined;
+      for (let page = 0; page < 4; page += 1) {
+        const runs = await store.ended(2, before);
+        seen.push(...namesOf(runs));
+        const last = runs.at(-1);
+        if (last !== undefined) before = { endedAtMs: last.endedAtMs ?? 0, runId: last.runId };
+      }
+      expect(seen).toEqual(["b", "f", "e", "c", "a", "d"]);
     });
 
     test("an ended run is forgotten after its age, with its key; a running one never is", async () => {
@@ -89,7 +111,7 @@ export function describeRunStore(name: string, underTest: RunStoreUnderTest): vo
       await store.end(id("ended"), answered("x"));
       await store.begin(newRun("running"));
       now = 1001;
-      expect((await store.list(10)).map((run) => run.runId)).toEqual(["running"]);
+      expect(namesOf(await all(store))).toEqual(["running"]);
       expect(await store.answer(id("ended"))).toBeUndefined();
       expect(await store.begin(newRun("again", { key: "k" }))).toBeUndefined();
     });
@@ -101,7 +123,7 @@ export function describeRunStore(name: string, underTest: RunStoreUnderTest): vo
       await store.begin(newRun("plain"));
       await store.end(id("plain"), answered("x"));
       for (const name of ["r1", "r2", "r3"]) await store.begin(newRun(name, { createdAtMs: 5 }));
-      const left = (await store.list(10)).map((run) => run.runId);
+      const left = namesOf(await all(store));
       expect(left.filter((runId) => runId.startsWith("r"))).toHaveLength(3);
       expect(left).not.toContain("plain");
     });
@@ -126,6 +148,14 @@ export function describeRunStore(name: string, underTest: RunStoreUnderTest): vo
       expect([...((await store.answer(id("a"))) ?? [])]).toEqual([...bytes]);
     });
   });
+}
+
+async function all(store: RunStore): Promise<readonly RunRecord[]> {
+  return [...(await store.running(100)), ...(await store.ended(100))];
+}
+
+function namesOf(runs: readonly RunRecord[]): string[] {
+  return runs.map(({ runId }) => runId);
 }
 
 function id(name: string): ReturnType<typeof asId<"run">> {

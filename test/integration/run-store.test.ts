@@ -35,7 +35,7 @@ test("nothing is opened before the first use, and the file is nobody else's to r
     const file = join(folder, "runs.db");
     await using store = openIn(folder);
     await expect(stat(file)).rejects.toMatchObject({ code: "ENOENT" });
-    await store.list(1);
+    await store.ended(1);
     expect((await stat(file)).mode & 0o077).toBe(0);
   });
 });

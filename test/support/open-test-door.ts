@@ -9,6 +9,7 @@ import { DEFAULT_RUN_LIMITS } from "../../src/drivers/records/open-run-store.ts"
 import type { Executor } from "../../src/engine/executor.ts";
 import { TimerWheel } from "../../src/std/index.ts";
 import { FakeExecutor } from "./fake-executor.ts";
+import { MemoryReceipts } from "./memory-receipts.ts";
 
 export interface TestDoor<E extends Executor = FakeExecutor> extends HttpDoor {
   readonly executor: E;
@@ -38,6 +39,7 @@ export async function openTestDoor(options: Partial<HttpDoorOptions> = {}): Prom
       allowedOrigins: [],
       tokens: [],
       isTaskAddress: () => false,
+      receipts: new MemoryReceipts(),
       records: new MemoryRunStore(DEFAULT_RUN_LIMITS, Date.now),
       feed: new EventFeed({ life: "life", nowMs: Date.now }),
       describeConfig: () =>

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { problem } from "./problem.ts";
+import { door, receiptEntry } from "./receipts.ts";
 import { named } from "./registry.ts";
 import { sessionId, sessionWish } from "./sessions.ts";
 import {
@@ -113,7 +114,9 @@ export const placement = named(
     imageDigest: z.string(),
     start: z.enum(["warm", "thawed", "cold"]).describe("What the call had to wait for."),
     waitedMs: z.number().describe("From the call to its slot."),
-    phases,
+    phases: phases
+      .optional()
+      .describe("How its sandbox once started, whoever waited for it; kept of recorded calls only."),
     warnings: z.array(z.string()),
   }),
 );
@@ -136,12 +139,15 @@ export const progress = named(
 );
 export type Progress = z.infer<typeof progress>;
 
+export const runState = z.enum(["running", "answered", "failed", "cancelled", "lost"]);
+
 export const run = named(
   "Run",
-  "A recorded call. `answered`: the task answered, whatever status it chose; `failed`: it did not, see `problem`; `lost`: this host ended while it ran.",
+  "One attempt to run a task, whichever way it came in. `answered`: the task answered, whatever status it chose; `failed`: it did not, see `problem`; `lost`: this host ended while it ran. A call that asked to be recorded is there from its beginning, and its answer can be fetched; any other once it has ended.",
   z.object({
     id: z.string(),
-    state: z.enum(["running", "answered", "failed", "cancelled", "lost"]),
+    state: runState,
+    door,
     image: z.string(),
     createdAt: z.string().describe("RFC 3339."),
     endedAt: z.string().optional(),
@@ -157,18 +163,46 @@ export const run = named(
       })
       .optional(),
     problem: problem.optional(),
+    receipt: receiptEntry
+      .optional()
+      .describe("What the signed chain says of it, some tenths of a second after its end."),
   }),
 );
 export type Run = z.infer<typeof run>;
 
-export const runList = named("RunList", "Recorded calls, newest first.", z.object({ runs: z.array(run) }));
+export const runList = named(
+  "RunList",
+  "Runs: first those that have not ended, newest first; then the others, the last ended first.",
+  z.object({
+    runs: z.array(run),
+    next: z.string().optional().describe("Names the next page, if there may be one; see `after`."),
+  }),
+);
 export type RunList = z.infer<typeof runList>;
 
 export const runParams = z.object({ runId: idText });
 
-export const runListQuery = z.object({
+const time = (about: string) => z.iso.datetime({ offset: true }).optional().describe(`${about} RFC 3339.`);
+
+/** A misspelt filter must not look like one that everything passes. */
+export const runListQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: z.string().min(1).max(256).optional().describe("`next` of the page before."),
+  door: door.optional(),
+  image: image.optional().describe("The image as it was asked for, or the digest of its content."),
+  isolation: isolation.optional().describe("The class reached."),
+  outcome: z
+    .string()
+    .regex(/^(?:running|answered|failed|cancelled|lost|[A-Z][A-Z_]{2,63}|[1-5][0-9]{2})$/, {
+      message: "must be a state, an error code or a status of the task's answer",
+    })
+    .optional()
+    .describe("A state of the run, an error code (`RUN_TIMEOUT`) or a status (`404`)."),
+  since: time("Accepted at that time or later."),
+  until: time("Accepted before that time."),
 });
+export type RunListQuery = z.output<typeof runListQuery>;
+export type RunListInput = z.input<typeof runListQuery>;
 
 /** Headers that every route which starts a call understands. */
 export const idempotencyKey = z

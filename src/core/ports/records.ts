@@ -67,6 +67,12 @@ export interface RunLimits {
   readonly bytes: number;
 }
 
+/** A place among ended runs: that of the last one seen. */
+export interface RunMark {
+  readonly endedAtMs: number;
+  readonly runId: RunId;
+}
+
 /**
  * Remembers calls beyond their connection and beyond the daemon's life. A run that was running when the daemon died is
  * `lost` in the next life. Every method throws {@link ExecutorError} RECORDS_UNAVAILABLE or DISK_FULL when it cannot keep its promise.
@@ -82,6 +88,8 @@ export interface RunStore extends AsyncDisposable {
   get(runId: RunId): Promise<RunRecord | undefined>;
   /** The answer's bytes, if they were kept. */
   answer(runId: RunId): Promise<Uint8Array | undefined>;
-  /** Newest first. */
-  list(limit: number): Promise<readonly RunRecord[]>;
+  /** Those that have not ended, newest first. */
+  running(limit: number): Promise<readonly RunRecord[]>;
+  /** Those that have ended, the last ended first; given a mark, only those that ended before it. */
+  ended(limit: number, before?: RunMark): Promise<readonly RunRecord[]>;
 }

@@ -1,7 +1,7 @@
 import type { ConfigEntry } from "../../contract/v1/config.ts";
 import type { TaskFolder } from "../../contract/v1/images.ts";
 import type { Scope } from "../../contract/v1/route.ts";
-import type { Log, PeerAddress, RunStore, Secret } from "../../core/index.ts";
+import type { Log, PeerAddress, ReceiptLog, RunStore, Secret } from "../../core/index.ts";
 import type { TimerWheel } from "../../std/index.ts";
 import type { EventFeed } from "./feed/event-feed.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -41,6 +41,8 @@ export interface HttpDoorOptions {
   isTaskAddress(peer: PeerAddress): boolean;
   /** Where calls are recorded that asked for it. The caller disposes it, after the executor. */
   readonly records: RunStore;
+  /** What every attempt leaves. The caller disposes it, after the executor. */
+  readonly receipts: ReceiptLog;
   /** Whether the executor traces calls, and so has to hear of every caller's trace. */
   readonly isTraced?: boolean;
   /** What happens on this host: the observer of the executor that the door is opened for. */

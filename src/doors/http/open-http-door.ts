@@ -15,6 +15,7 @@ import { openLegacyCaller } from "./legacy/call-legacy.ts";
 import { legacyRoutes } from "./legacy/legacy-routes.ts";
 import { DEFAULT_HTTP_LIMITS } from "./limits.ts";
 import type { DoorParts } from "./parts.ts";
+import { RunBook } from "./runs/run-book.ts";
 import { RunDesk } from "./runs/run-desk.ts";
 import { v1Routes } from "./v1/v1-routes.ts";
 
@@ -107,14 +108,16 @@ function makeParts(
 ): DoorParts {
   const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits };
   const held = new ByteBudget(limits.heldBytes);
-  const { records, log } = options;
+  const { records, receipts, log } = options;
+  const runs = new RunDesk({ executor, records, limits, held, log, nowMs: Date.now });
   return {
     executor,
     options: { ...options, onStop: once(options.onStop) },
     limits,
     held,
     streams: new EventStreams(),
-    runs: new RunDesk({ executor, records, limits, held, log, nowMs: Date.now }),
+    runs,
+    book: new RunBook({ records, receipts, desk: runs }),
     watch: new HostWatch({ executor, options }, options.feed),
     accessOf: (context) => guard.accessOf(context),
     isClosing: () => state.isClosing,

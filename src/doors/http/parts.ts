@@ -6,6 +6,7 @@ import type { HttpDoorOptions } from "./door-options.ts";
 import type { HostWatch } from "./feed/host-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { RequestContext } from "./request-context.ts";
+import type { RunBook } from "./runs/run-book.ts";
 import type { RunDesk } from "./runs/run-desk.ts";
 
 /** What the routes of one door share. */
@@ -16,6 +17,8 @@ export interface DoorParts {
   readonly held: ByteBudget;
   readonly streams: EventStreams;
   readonly runs: RunDesk;
+  /** What can be told of runs. */
+  readonly book: RunBook;
   readonly watch: HostWatch;
   /** What the sender of a request may do. */
   accessOf(context: RequestContext): Access;

@@ -5,6 +5,7 @@ import type {
   RunEnding,
   RunId,
   RunLimits,
+  RunMark,
   RunPlacement,
   RunRecord,
   RunStore,
@@ -16,6 +17,9 @@ import { translate } from "./translate-failure.ts";
 
 type Connection = Database.Database;
 type Statements = Readonly<Record<keyof typeof STATEMENTS, Database.Statement>>;
+
+/** Nothing ends later. */
+const AFTER_ALL: RunMark = { endedAtMs: Number.MAX_SAFE_INTEGER, runId: asId<"run">("") };
 
 /**
  * Runs in one SQLite file. Each method is one transaction on this thread: some tenths of a millisecond, since a commit waits
@@ -71,10 +75,14 @@ export class DiskRunStore implements RunStore {
     });
   }
 
-  list(limit: number): Promise<readonly RunRecord[]> {
+  running(limit: number): Promise<readonly RunRecord[]> {
+    return this.#transact(() => (this.#sql.running.all(limit) as RunRow[]).map(toRecord));
+  }
+
+  ended(limit: number, before: RunMark = AFTER_ALL): Promise<readonly RunRecord[]> {
     return this.#transact(() => {
       this.#sweep();
-      return (this.#sql.newest.all(limit) as RunRow[]).map(toRecord);
+      return (this.#sql.ended.all(before.endedAtMs, before.runId, limit) as RunRow[]).map(toRecord);
     });
   }
 

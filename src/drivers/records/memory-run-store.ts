@@ -1,4 +1,4 @@
-import type { NewRun, RunEnding, RunId, RunLimits, RunRecord, RunStore } from "../../core/index.ts";
+import type { NewRun, RunEnding, RunId, RunLimits, RunMark, RunRecord, RunStore } from "../../core/index.ts";
 
 /** A store that forgets everything with its process: for tests, and for a daemon without a state directory. */
 export class MemoryRunStore implements RunStore {
@@ -46,9 +46,21 @@ export class MemoryRunStore implements RunStore {
     return Promise.resolve(this.#answers.get(runId));
   }
 
-  list(limit: number): Promise<readonly RunRecord[]> {
+  running(limit: number): Promise<readonly RunRecord[]> {
+    const running = [...this.#runs.values()].filter(({ end }) => end === undefined);
+    running.sort((a, b) => order(b.createdAtMs, b.runId, a.createdAtMs, a.runId));
+    return Promise.resolve(running.slice(0, limit));
+  }
+
+  ended(limit: number, before?: RunMark): Promise<readonly RunRecord[]> {
     this.#sweep();
-    return Promise.resolve([...this.#runs.values()].reverse().slice(0, limit));
+    const ended = [...this.#runs.values()].filter(
+      ({ endedAtMs, runId }) =>
+        endedAtMs !== undefined &&
+        (before === undefined || order(endedAtMs, runId, before.endedAtMs, before.runId) < 0),
+    );
+    ended.sort((a, b) => order(b.endedAtMs ?? 0, b.runId, a.endedAtMs ?? 0, a.runId));
+    return Promise.resolve(ended.slice(0, limit));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -89,4 +101,11 @@ export class MemoryRunStore implements RunStore {
     const run = this.#runs.get(runId);
     if (run?.end?.type === "answered") this.#runs.set(runId, { ...run, end: { ...run.end, isKept: false } });
   }
+}
+
+/** By time, then by name. */
+function order(aMs: number, aId: string, bMs: number, bId: string): number {
+  if (aMs !== bMs) return aMs - bMs;
+  if (aId === bId) return 0;
+  return aId < bId ? -1 : 1;
 }

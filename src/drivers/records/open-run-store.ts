@@ -1,7 +1,16 @@
 import { chmod, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type Database from "libsql";
-import type { Log, NewRun, RunEnding, RunId, RunLimits, RunRecord, RunStore } from "../../core/index.ts";
+import type {
+  Log,
+  NewRun,
+  RunEnding,
+  RunId,
+  RunLimits,
+  RunMark,
+  RunRecord,
+  RunStore,
+} from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskRunStore } from "./disk-run-store.ts";
 import { STATEMENTS, TABLES, TABLES_VERSION } from "./run-tables.ts";
@@ -42,7 +51,9 @@ export function openRunStore(options: RunStoreOptions): RunStore {
     end: async (runId: RunId, ending: RunEnding): Promise<void> => (await store()).end(runId, ending),
     get: async (runId: RunId): Promise<RunRecord | undefined> => (await store()).get(runId),
     answer: async (runId: RunId): Promise<Uint8Array | undefined> => (await store()).answer(runId),
-    list: async (limit: number): Promise<readonly RunRecord[]> => (await store()).list(limit),
+    running: async (limit: number): Promise<readonly RunRecord[]> => (await store()).running(limit),
+    ended: async (limit: number, before?: RunMark): Promise<readonly RunRecord[]> =>
+      (await store()).ended(limit, before),
     [Symbol.asyncDispose]: async () => {
       isClosed = true;
       await (await opened)?.[Symbol.asyncDispose]();

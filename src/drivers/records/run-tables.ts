@@ -40,7 +40,9 @@ export const SELECT_RUN =
 export const STATEMENTS = {
   byId: `${SELECT_RUN} WHERE run_id = ?`,
   byKey: `${SELECT_RUN} WHERE key = ?`,
-  newest: `${SELECT_RUN} ORDER BY created_at_ms DESC, run_id DESC LIMIT ?`,
+  running: `${SELECT_RUN} WHERE end IS NULL ORDER BY created_at_ms DESC, run_id DESC LIMIT ?`,
+  ended: `${SELECT_RUN} WHERE ended_at_ms IS NOT NULL AND (ended_at_ms, run_id) < (?, ?)
+        ORDER BY ended_at_ms DESC, run_id DESC LIMIT ?`,
   begin: "INSERT INTO runs (run_id, image, key, fingerprint, created_at_ms) VALUES (?, ?, ?, ?, ?)",
   end: `UPDATE runs SET end = ?, ended_at_ms = ?, placement = ?, key = CASE WHEN ? THEN NULL ELSE key END
         WHERE run_id = ? AND end IS NULL`,

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../../../core/index.ts";
 import { callQuery, newRun, run, runList, runListQuery, runParams } from "../calls.ts";
+import { chainRangeQuery, receipt, receiptKey } from "../receipts.ts";
 import type { Route } from "../route.ts";
 import { JSON_TYPE, NDJSON_TYPE, SSE_TYPE } from "../route.ts";
 
@@ -121,21 +122,57 @@ export const callRoutes = {
     method: "GET",
     path: "/v1/runs",
     tag: "runs",
-    summary: "List recorded calls, newest first",
+    summary: "List runs: those under way, then the last ended first",
+    description:
+      "Every attempt of every door, as far back as receipts are kept (`receipts.*` of the configuration).",
     scopes: ["run", "read"],
     query: runListQuery,
     answers: { 200: { description: "The runs.", content: { [JSON_TYPE]: runList } } },
-    problems: ["INPUT_INVALID"],
+    problems: ["INPUT_INVALID", "RECORDS_UNAVAILABLE"],
   },
   getRun: {
     method: "GET",
     path: "/v1/runs/{runId}",
     tag: "runs",
-    summary: "Look at a recorded call",
+    summary: "Look at a run",
     scopes: ["run", "read"],
     params: runParams,
     answers: { 200: { description: "The run.", content: { [JSON_TYPE]: run } } },
     problems: ["RUN_NOT_FOUND"],
+  },
+  getReceipt: {
+    method: "GET",
+    path: "/v1/runs/{runId}/receipt",
+    tag: "runs",
+    summary: "Fetch the receipt of a run",
+    description: "Its entry in the signed chain, with what proves it by itself.",
+    scopes: ["run", "read"],
+    params: runParams,
+    answers: { 200: { description: "The receipt.", content: { [JSON_TYPE]: receipt } } },
+    problems: ["RUN_NOT_FOUND", "RECEIPT_NOT_FOUND", "RECORDS_UNAVAILABLE"],
+  },
+  getReceiptKey: {
+    method: "GET",
+    path: "/v1/receipts/key",
+    tag: "runs",
+    summary: "Say whose signature receipts carry",
+    description:
+      "The public key. It proves nothing if it comes from the one whose receipts are doubted: note it down while you trust this host.",
+    scopes: ["run", "read"],
+    answers: { 200: { description: "The key.", content: { [JSON_TYPE]: receiptKey } } },
+    problems: ["RECORDS_UNAVAILABLE"],
+  },
+  exportReceipts: {
+    method: "GET",
+    path: "/v1/receipts",
+    tag: "runs",
+    summary: "Export the chain of receipts",
+    description:
+      "As one JSON object per line: a head, then the entries of each signed block and its checkpoint, then a signed end; whole blocks that touch the range. `hearth verify` checks it.",
+    scopes: ["read"],
+    query: chainRangeQuery,
+    answers: { 200: { description: "The chain.", content: { [NDJSON_TYPE]: undefined } } },
+    problems: ["INPUT_INVALID", "RECORDS_UNAVAILABLE"],
   },
   followRun: {
     method: "GET",

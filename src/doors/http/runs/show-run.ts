@@ -1,14 +1,19 @@
 import { toProblem } from "../../../contract/problem.ts";
 import type { Placement, Run } from "../../../contract/v1/calls.ts";
-import type { RunPlacement, RunRecord } from "../../../core/index.ts";
+import type { ReceiptEntry } from "../../../contract/v1/receipts.ts";
+import type { AttemptEntry, RunPlacement, RunRecord } from "../../../core/index.ts";
 import { ExecutorError, outcomeOf } from "../../../core/index.ts";
 import type { ActiveRun } from "./active-run.ts";
+
+/** The way in of every call that asks to be recorded. */
+export const RECORDED_DOOR = "v1";
 
 /** A run that is on its way, as the API shows it. */
 export function showActive(run: ActiveRun): Run {
   return {
     id: run.runId,
     state: "running",
+    door: RECORDED_DOOR,
     image: run.image,
     createdAt: new Date(run.createdAtMs).toISOString(),
     progress: run.progress,
@@ -23,6 +28,7 @@ export function showRecord(record: RunRecord): Run {
   return {
     id: record.runId,
     state,
+    door: RECORDED_DOOR,
     image: record.image,
     createdAt: new Date(record.createdAtMs).toISOString(),
     ...(endedAtMs === undefined ? {} : { endedAt: new Date(endedAtMs).toISOString() }),
@@ -30,6 +36,74 @@ export function showRecord(record: RunRecord): Run {
     ...rest,
   };
 }
+
+/**
+ * A run that has ended, as its receipt has it.
+ *
+ * @param record its own, if it asked for one: it knows more of its answer and of its error.
+ */
+export function showAttempt(entry: AttemptEntry, record: RunRecord | undefined): Run {
+  const receipt = toReceiptEntry(entry);
+  if (record?.end !== undefined) return { ...showRecord(record), door: entry.door, receipt };
+  const { id, door, image, acceptedAtUs, wallUs, outcome } = entry;
+  return {
+    id,
+    state: outcome,
+    door,
+    image,
+    createdAt: timeOf(acceptedAtUs),
+    endedAt: timeOf(acceptedAtUs + wallUs),
+    ...placementOf(entry),
+    ...endOfAttempt(entry),
+    receipt,
+  };
+}
+
+function toReceiptEntry({ booked, ...entry }: AttemptEntry): ReceiptEntry {
+  return { ...entry, booked: { ...booked, gpuIds: [...booked.gpuIds] } };
+}
+
+function placementOf({ sandbox, isolation, digest, start, phasesUs }: AttemptEntry): Pick<Run, "placement"> {
+  if (sandbox === undefined || isolation === undefined || digest === undefined || start === undefined)
+    return {};
+  const waited = WAITS.reduce((sum, phase) => sum + (phasesUs[phase] ?? 0), 0);
+  return {
+    placement: {
+      sandboxId: sandbox,
+      isolation,
+      imageDigest: digest,
+      start,
+      waitedMs: waited / 1000,
+      warnings: [],
+    },
+  };
+}
+
+/** Phases before a call has its slot. */
+const WAITS = ["queued", "pull", "create", "start", "ready"] as const;
+
+function endOfAttempt(entry: AttemptEntry): Pick<Run, "answer" | "problem"> {
+  const { outcome, status, used, id } = entry;
+  if (outcome !== "answered") return { problem: toProblem(errorOfAttempt(entry), id) as Problem };
+  return status === undefined
+    ? {}
+    : { answer: { ...outcomeOf(status), bytes: used.bytesOut, isKept: false } };
+}
+
+/** What a failed attempt failed of; of its facts only the few that the chain keeps. */
+function errorOfAttempt({ outcome, error, exitCode, signal }: AttemptEntry): ExecutorError {
+  const code = error ?? (outcome === "cancelled" ? "CALL_CANCELLED" : "INTERNAL");
+  return new ExecutorError(code, {
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+function timeOf(us: number): string {
+  return new Date(Math.floor(us / 1000)).toISOString();
+}
+
+type Problem = NonNullable<Run["problem"]>;
 
 function showEnd(record: RunRecord): Pick<Run, "state" | "answer" | "problem"> {
   const { end } = record;
@@ -40,7 +114,7 @@ function showEnd(record: RunRecord): Pick<Run, "state" | "answer" | "problem"> {
     return { state: "answered", answer: { ...outcomeOf(status), ...type, bytes, isKept } };
   }
   const error = errorOf(record) ?? new ExecutorError("INTERNAL");
-  const problem = toProblem(error, record.runId) as NonNullable<Run["problem"]>;
+  const problem = toProblem(error, record.runId) as Problem;
   if (end.type === "lost") return { state: "lost", problem };
   return { state: end.code === "CALL_CANCELLED" ? "cancelled" : "failed", problem };
 }

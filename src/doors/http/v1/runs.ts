@@ -1,29 +1,34 @@
 import type { Run } from "../../../contract/v1/calls.ts";
 import { NDJSON_TYPE } from "../../../contract/v1/route.ts";
-import type { RunId, RunRecord } from "../../../core/index.ts";
+import type { RunId } from "../../../core/index.ts";
 import { asId, ExecutorError } from "../../../core/index.ts";
 import { jsonEvents, wantedStream } from "../answer/event-streams.ts";
 import { sendJson } from "../answer/send-json.ts";
 import type { DoorParts } from "../parts.ts";
 import { replay } from "../runs/replay.ts";
-import { showActive, showRecord } from "../runs/show-run.ts";
 import type { Handler } from "./handler.ts";
 
 export const listRuns: Handler<"listRuns"> = async (parts, { response }, { query }) => {
-  const records = await parts.options.records.list(query.limit);
-  const runs = records.map((record) => {
-    const active = parts.runs.active(record.runId);
-    return active !== undefined && record.end === undefined ? showActive(active) : showRecord(record);
-  });
-  sendJson(response, 200, { runs });
+  sendJson(response, 200, await parts.book.list(query));
 };
 
 export const getRun: Handler<"getRun"> = async (parts, { response }, { params }) => {
-  sendJson(response, 200, await lookUp(parts, asId<"run">(params.runId)));
+  sendJson(response, 200, await parts.book.get(asId<"run">(params.runId)));
 };
 
 export const getAnswer: Handler<"getAnswer"> = async (parts, context, { params }) => {
-  await replay(parts, context, await recordOf(parts, asId<"run">(params.runId)), "RUN_RUNNING");
+  const runId = asId<"run">(params.runId);
+  const record = await parts.options.records.get(runId);
+  if (record !== undefined) {
+    await replay(parts, context, record, "RUN_RUNNING");
+    return;
+  }
+  const run = await parts.book.get(runId);
+  context.response.setHeader("Hearth-Run-Id", runId);
+  // The chain keeps how it ended, never what it was answered.
+  throw run.problem === undefined
+    ? new ExecutorError("ANSWER_NOT_KEPT", { runId })
+    : new ExecutorError(run.problem.code, run.problem.facts);
 };
 
 /** The run now and after each change; a client that reads slowly misses steps in between, never the end. */
@@ -40,19 +45,8 @@ export const cancelRun: Handler<"cancelRun"> = async (parts, { response }, { par
     active.cancel();
     await parts.runs.flush();
   }
-  sendJson(response, 200, await lookUp(parts, runId));
+  sendJson(response, 200, await parts.book.get(runId));
 };
-
-async function lookUp(parts: DoorParts, runId: RunId): Promise<Run> {
-  const active = parts.runs.active(runId);
-  return active === undefined ? showRecord(await recordOf(parts, runId)) : showActive(active);
-}
-
-async function recordOf({ options }: DoorParts, runId: RunId): Promise<RunRecord> {
-  const record = await options.records.get(runId);
-  if (record === undefined) throw new ExecutorError("RUN_NOT_FOUND", { runId });
-  return record;
-}
 
 async function* changes(parts: DoorParts, runId: RunId, signal: AbortSignal): AsyncGenerator<Run> {
   const isOver = (): boolean => signal.aborted;
@@ -60,7 +54,7 @@ async function* changes(parts: DoorParts, runId: RunId, signal: AbortSignal): As
     const active = parts.runs.active(runId);
     // Watching begins before the look, so that no change falls between the two.
     const changed = active === undefined ? undefined : nextChange(active, signal);
-    const run = await lookUp(parts, runId);
+    const run = await parts.book.get(runId);
     yield run;
     if (run.state !== "running" || changed === undefined || isOver()) return;
     await changed;

@@ -21,6 +21,7 @@ import { readLogs } from "./logs.ts";
 import { openapi } from "./openapi.ts";
 import { listTasks, prefetch } from "./prefetch.ts";
 import { getFleet, getQueue, listDeadJobs, replayDeadJobs } from "./queue.ts";
+import { exportReceipts, getReceipt, getReceiptKey } from "./receipts.ts";
 import { cancelRun, followRun, getAnswer, getRun, listRuns } from "./runs.ts";
 import { evictSandbox, getSandbox, listSandboxes, listWaiting } from "./sandboxes.ts";
 import { endSession, getSession, listSessions } from "./sessions.ts";
@@ -33,6 +34,9 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   listRuns,
   getRun,
   followRun,
+  getReceipt,
+  getReceiptKey,
+  exportReceipts,
   getAnswer,
   cancelRun,
   listSandboxes,

@@ -1,0 +1,104 @@
+import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { ChainReport, Receipt } from "../../core/index.ts";
+import type { VerifyOptions } from "../../std/receipts/index.ts";
+import { ChainVerifier, publicKeyOf, verifyReceipt } from "../../std/receipts/index.ts";
+import type { Command, Context, Invocation } from "../command.ts";
+import { textArg, textOption, UsageError } from "../command.ts";
+import { exactLines } from "../exact-lines.ts";
+import { EXIT } from "../exit-code.ts";
+import { printJson, visible } from "../print.ts";
+import { readReceipt } from "../read-receipt.ts";
+import { reportLines } from "../report-lines.ts";
+
+export const verify: Command = {
+  name: "verify",
+  summary: "check a chain of receipts, or one receipt",
+  details:
+    "Without a file the daemon's whole chain is fetched and checked; a file needs no daemon. Exits with 0 if nothing was changed, left out or added, with 1 otherwise, and names the first bad entry. A chain that was made anew as a whole has another key: give the one that you noted down.",
+  args: [
+    {
+      name: "[file]",
+      about: "what `receipts export` or `runs show --receipt` printed; - reads standard input",
+    },
+  ],
+  options: [
+    { flags: "--key <key>", about: "the public key that it must be signed with, or a file that holds it" },
+    {
+      flags: "--must-hold <hash>",
+      about: "a hash that must be in it, such as that of a receipt kept elsewhere",
+    },
+  ],
+  examples: ["hearth verify", "hearth verify receipts.ndjson --key host.key", "hearth verify receipt.json"],
+  async run(context, invocation) {
+    const options = { publicKey: keyOf(context, invocation), mustHold: hashOf(invocation) };
+    const file = textArg(invocation.args[0]);
+    const lines =
+      file === undefined ? context.connect().receipts({ signal: context.signal }) : read(context, file);
+    const { receipt, rest } = await readReceipt(lines);
+    return receipt === undefined
+      ? await checkChain(context, rest, options)
+      : await checkReceipt(context, receipt, options);
+  },
+};
+
+async function checkChain(
+  context: Context,
+  lines: AsyncIterable<string>,
+  options: VerifyOptions,
+): Promise<number> {
+  const verifier = new ChainVerifier(options);
+  for await (const line of lines) verifier.feed(line);
+  const report: ChainReport = verifier.end();
+  if (context.isJson) await printJson(context.io, report);
+  else await context.io.out(`${reportLines(report).map(visible).join("\n")}\n`);
+  return report.isWhole ? EXIT.done.code : EXIT.no.code;
+}
+
+async function checkReceipt(
+  { io, isJson }: Context,
+  receipt: Receipt,
+  { publicKey, mustHold }: VerifyOptions,
+): Promise<number> {
+  const isHeld =
+    mustHold === undefined || [receipt.hash, receipt.prev, receipt.checkpoint.head].includes(mustHold);
+  const faults = [
+    ...verifyReceipt(receipt, publicKey),
+    ...(isHeld ? [] : [`the hash ${mustHold} is not in it`]),
+  ];
+  const { seq, id } = receipt.entry;
+  const isWhole = faults.length === 0;
+  if (isJson) await printJson(io, { isWhole, faults, seq, id, isPinned: publicKey !== undefined });
+  else {
+    const verdict = isWhole
+      ? [`genuine: the receipt of run ${id}, entry ${seq}`]
+      : faults.map((fault) => `forged: ${fault}`);
+    const remark =
+      publicKey === undefined ? [`key       ${receipt.key.publicKey}, taken from the receipt itself`] : [];
+    await io.out(`${[...verdict, ...remark].map(visible).join("\n")}\n`);
+  }
+  return isWhole ? EXIT.done.code : EXIT.no.code;
+}
+
+function read({ cwd, io, signal }: Context, file: string): AsyncIterable<string> {
+  return exactLines(file === "-" ? io.stdin : createReadStream(resolve(cwd, file), { signal }));
+}
+
+/** A key as text, or a file that holds one. */
+function keyOf({ cwd }: Context, invocation: Invocation): string | undefined {
+  const given = textOption(invocation, "key");
+  if (given === undefined) return undefined;
+  const path = resolve(cwd, given);
+  const text =
+    publicKeyOf(given) === undefined && existsSync(path) ? readFileSync(path, "utf8").trim() : given;
+  if (publicKeyOf(text) === undefined)
+    throw new UsageError(`--key needs a public key as \`receipts key\` prints it`);
+  return text;
+}
+
+function hashOf(invocation: Invocation): string | undefined {
+  const hash = textOption(invocation, "mustHold");
+  if (hash !== undefined && !/^[0-9a-f]{64}$/.test(hash))
+    throw new UsageError("--must-hold needs 64 hexadecimal digits");
+  return hash;
+}

@@ -1,0 +1,35 @@
+const NEWLINE = 0x0a;
+/** Longer than any line of a chain. */
+const MOST_BYTES = 4 * 1024 * 1024;
+/** Stands for a line that is no text: nothing that is checked looks like it. */
+const NO_TEXT = "\uFFFD";
+
+/**
+ * Cuts bytes into lines at `\n` and nowhere else, and takes nothing for something else: of two texts that differ in one byte, a line
+ * differs.
+ */
+export async function* exactLines(chunks: AsyncIterable<unknown>): AsyncGenerator<string, void, undefined> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    rest = Buffer.concat([rest, Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk))]);
+    let from = 0;
+    for (let at = rest.indexOf(NEWLINE); at >= 0; at = rest.indexOf(NEWLINE, from)) {
+      yield decoded(rest.subarray(from, at));
+      from = at + 1;
+    }
+    rest = rest.subarray(from);
+    if (rest.length > MOST_BYTES) {
+      yield NO_TEXT;
+      return;
+    }
+  }
+  if (rest.length > 0) yield decoded(rest);
+}
+
+function decoded(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return NO_TEXT;
+  }
+}
