@@ -114,7 +114,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   scope.use(door);
   onDoorsOpen([door, monitor]);
   const { ownerId } = identity;
-  const shown = { executor, gpus, counters: watchers.counters, door, ownerId, version: options.version };
+  const shown = { executor, gpus, counters: watchers.counters, door, receipts, ownerId, version: options.version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name };
 }

@@ -1,7 +1,7 @@
 /** What shows the daemon to those who watch: the metrics, and the door that serves them. */
 import { fileURLToPath } from "node:url";
 import type { Loaded } from "./config/index.ts";
-import type { GpuMonitor } from "./core/index.ts";
+import type { GpuMonitor, ReceiptLog } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
@@ -26,6 +26,7 @@ export interface ShownParts {
   readonly gpus: GpuMonitor;
   readonly counters: EngineCounters;
   readonly door: HttpDoor;
+  readonly receipts: ReceiptLog;
   readonly ownerId: string;
   readonly version: string;
 }
@@ -33,7 +34,7 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, gpus, counters, door, ownerId, version }: ShownParts,
+  { executor, gpus, counters, door, receipts, ownerId, version }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -48,6 +49,7 @@ export function showDaemon(
       gpus: () => gpus.readings(),
       disk: openDiskSpace(config.state_dir, nowMs),
       pressure: () => pressure.read(),
+      receipts: () => receipts.state(),
       isEngineUp: () => engine.last.isHealthy,
     }),
   );

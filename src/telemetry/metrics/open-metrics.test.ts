@@ -22,6 +22,8 @@ const CARD: GpuReading = {
   pids: [],
 };
 
+const RECEIPTS = { isEnabled: true, written: 0, lost: 0, counted: 0, pending: 0, fault: undefined };
+
 function open(more: Partial<MetricSources> = {}): EngineCounters {
   const counters = new EngineCounters();
   metrics = openMetrics(counters, {
@@ -42,6 +44,7 @@ function open(more: Partial<MetricSources> = {}): EngineCounters {
     gpus: () => [],
     disk: () => undefined,
     pressure: () => [],
+    receipts: () => RECEIPTS,
     isEngineUp: () => true,
     ...more,
   });
@@ -215,6 +218,21 @@ test("what the host has and does is told in base units", async () => {
   expect(value("hearth_isolation_usable", { isolation: "container" })).toBe(0);
   expect(value("hearth_state", { state: "running" })).toBe(1);
   expect(value("hearth_state", { state: "paused" })).toBe(0);
+});
+
+test("what became of receipts is told", async () => {
+  const receipts = {
+    isEnabled: true,
+    written: 7,
+    lost: 2,
+    counted: 3,
+    pending: 4,
+    fault: "the disk is full",
+  };
+  open({ receipts: () => receipts });
+  const { value } = await shown();
+  const names = ["written_total", "lost_total", "counted_total", "pending", "up"];
+  expect(names.map((name) => value(`hearth_receipts_${name}`))).toEqual([7, 2, 3, 4, 0]);
 });
 
 test("a host without GPUs, pressure or a known disk has no figures of them, and still names them", async () => {

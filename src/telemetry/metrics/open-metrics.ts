@@ -30,6 +30,7 @@ export function openMetrics(counters: EngineCounters, given: MetricSources): Met
     ...countedReaders(counters),
     ...executorReaders(sources),
     ...hostReaders(sources),
+    ...receiptReaders(sources),
   });
   return {
     contentType: registry.contentType,
@@ -152,6 +153,18 @@ function hostReaders(sources: MetricSources): Pick<Readers, OfHost> {
     hearth_gpu_memory_bytes: gpus(({ memoryBytes }) => memoryBytes),
     hearth_gpu_memory_used_bytes: gpus(({ memoryUsedBytes }) => memoryUsedBytes),
     hearth_gpu_compute_ratio: gpus(({ computePercent }) => computePercent / 100),
+  };
+}
+
+function receiptReaders(
+  sources: MetricSources,
+): Pick<Readers, Extract<keyof Readers, `hearth_receipts_${string}`>> {
+  return {
+    hearth_receipts_written_total: () => single(sources.receipts().written),
+    hearth_receipts_lost_total: () => single(sources.receipts().lost),
+    hearth_receipts_counted_total: () => single(sources.receipts().counted),
+    hearth_receipts_pending: () => single(sources.receipts().pending),
+    hearth_receipts_up: () => single(sources.receipts().fault === undefined ? 1 : 0),
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   IsolationClass,
   JobState,
   ObservedState,
+  ReceiptLogState,
   Resources,
 } from "../../core/index.ts";
 
@@ -61,6 +62,7 @@ export interface MetricSources {
   disk(): DiskSpace | undefined;
   /** Empty where the kernel does not tell. */
   pressure(): readonly Pressure[];
+  receipts(): ReceiptLogState;
   /** Whether the engine answered when it was last asked. */
   isEngineUp(): boolean;
 }

@@ -61,6 +61,18 @@ export const METRICS = {
   hearth_jobs: gauge("Jobs that hold room now, by what they are at.", ["state"]),
   hearth_jobs_waiting: gauge("Jobs that wait for room now.", []),
 
+  hearth_receipts_written_total: counter("Attempts that are in the chain of receipts.", []),
+  hearth_receipts_lost_total: counter(
+    "Attempts that ended and could not be recorded; the chain says how many.",
+    [],
+  ),
+  hearth_receipts_counted_total: counter(
+    "Refusals that were counted in the chain, not recorded one by one.",
+    [],
+  ),
+  hearth_receipts_pending: gauge("Attempts that are on their way into the chain.", []),
+  hearth_receipts_up: gauge("Whether receipts can be written: 0 after a failure, until one succeeds.", []),
+
   hearth_start_phase_duration_seconds: histogram(
     "Where the time of cold starts goes. `resolve`: the image was here; `pull`: it was fetched; `admit`: waiting for room; `first_byte`: from the request to its answer's head, of calls that waited for the start.",
     START_BUCKETS,
