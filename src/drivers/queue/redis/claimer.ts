@@ -1,0 +1,188 @@
+import type { Claim } from "../../../core/index.ts";
+import { orAbort, sleep } from "../../../std/index.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { Base } from "./base.ts";
+import { failureOf, failureOfText, reasonOf, unavailable } from "./failure.ts";
+import type { Tally } from "./figures.ts";
+import { streamSuffix } from "./names.ts";
+import type { ClaimReply } from "./replies.ts";
+import { listOf, readClaimReply, textOf } from "./replies.ts";
+import { CLAIM } from "./scripts/claim.ts";
+import { SCAN } from "./scripts/leases.ts";
+import type { StreamHealth } from "./stream-health.ts";
+import { type Silent, Suspicions } from "./suspicions.ts";
+
+export interface ClaimerParts {
+  readonly base: Base;
+  readonly health: StreamHealth;
+  readonly tally: Tally;
+  /** Absent in a cluster, where no read reaches all streams. */
+  readonly arrivals: Arrivals | undefined;
+  /** What was handed out and is not over: never handed out twice. */
+  readonly held: ReadonlyMap<string, Claim>;
+  /** Makes the group where it is missing. */
+  readonly healGroup: (stream: string) => Promise<void>;
+}
+
+interface Asked {
+  readonly claims: readonly Claim[];
+  readonly marks: ClaimReply["marks"];
+  /** Whether it is worth asking again at once: something was set right, or there may be more behind what is over. */
+  readonly isWorthAsking: boolean;
+}
+
+/** How many answers without a claim may follow each other at once before one waits all the same. */
+const IN_A_ROW = 50;
+
+/** Finds entries for this host. One question at a time. */
+export class Claimer {
+  readonly #parts: ClaimerParts;
+  readonly #suspicions: Suspicions;
+  #rotation = 0;
+  #ownDueAtMs = Number.NEGATIVE_INFINITY;
+  #scanDueAtMs = Number.NEGATIVE_INFINITY;
+  #scanFrom = new Map<string, string>();
+
+  constructor(parts: ClaimerParts) {
+    this.#parts = parts;
+    this.#suspicions = new Suspicions(parts.base.limits.leaseMs);
+  }
+
+  /** After each new connection: answers may have been lost with the old one, and nobody could renew while Redis was away. */
+  onUp(): void {
+    this.#ownDueAtMs = Number.NEGATIVE_INFINITY;
+    this.#suspicions.clear();
+  }
+
+  /** @returns at least one, or none after `waitMs`. @throws the signal's reason. */
+  async claim(count: number, waitMs: number, signal: AbortSignal): Promise<readonly Claim[]> {
+    const { base, arrivals } = this.#parts;
+    const { clock, limits } = base;
+    const untilMs = clock.nowMs() + waitMs;
+    for (let inARow = 0; ; ) {
+      signal.throwIfAborted();
+      const { claims, marks, isWorthAsking } = await this.#ask(count);
+      if (claims.length > 0) return claims;
+      inARow = isWorthAsking ? inARow + 1 : 0;
+      const leftMs = untilMs - clock.nowMs();
+      if (leftMs <= 0) return [];
+      if (isWorthAsking && inARow < IN_A_ROW) continue;
+      const pauseMs = Math.min(leftMs, base.isCluster ? limits.clusterPollMs : limits.pollMs);
+      if (base.connection.state.type !== "up") await this.#untilUp(pauseMs, signal);
+      else if (arrivals === undefined) await sleep(pauseMs, signal);
+      else await arrivals.wait(marks, pauseMs, signal);
+    }
+  }
+
+  async #untilUp(waitMs: number, signal: AbortSignal): Promise<void> {
+    const { connection } = this.#parts.base;
+    const pause = new AbortController();
+    const up = connection.untilUp(pause.signal).catch(() => undefined); // the pause is over
+    try {
+      await orAbort(Promise.race([up, sleep(waitMs, pause.signal).catch(() => undefined)]), signal);
+    } finally {
+      pause.abort();
+    }
+  }
+
+  async #ask(count: number): Promise<Asked> {
+    const { base, health } = this.#parts;
+    if (base.connection.state.type !== "up") return NOTHING;
+    const streams = health.usable(base.options.streams);
+    if (streams.length === 0) return NOTHING;
+    this.#rotation = (this.#rotation + 1) % streams.length;
+    const turned = [...streams.slice(this.#rotation), ...streams.slice(0, this.#rotation)];
+    const epoch = base.connection.epoch;
+    try {
+      const dead = await this.#findDead(turned);
+      return await this.#askPlaces(turned, count, dead);
+    } catch (error) {
+      const type = failureOf(error);
+      if (type === "defect") throw unavailable(reasonOf(error), error);
+      // The claim may have been made and its answer lost.
+      if (epoch !== base.connection.epoch) this.onUp();
+      else this.#ownDueAtMs = Number.NEGATIVE_INFINITY;
+      if (type === "settings" || type === "stream") health.fell(turned[0] ?? "", reasonOf(error));
+      return NOTHING;
+    }
+  }
+
+  async #askPlaces(streams: readonly string[], count: number, dead: readonly Silent[]): Promise<Asked> {
+    const { base, tally, held } = this.#parts;
+    const isOwnDue = base.clock.nowMs() >= this.#ownDueAtMs;
+    const claims: Claim[] = [];
+    const marks: ClaimReply["marks"][number][] = [];
+    let isWorthAsking = false;
+    for (const place of base.places(streams)) {
+      const left = count - claims.length;
+      if (left <= 0) break;
+      const more = {
+        n: left,
+        own: isOwnDue,
+        held: [...held.keys()],
+        take: dead.map(({ stream, entryId, consumer }) => [stream, entryId, consumer]),
+        suffix: place.streams.map(streamSuffix),
+      };
+      const reply = readClaimReply(await base.run(CLAIM, place, place.streams, more), place.streams);
+      claims.push(...reply.claims);
+      marks.push(...reply.marks);
+      tally.takenOver += reply.takenOver;
+      tally.vanished += reply.vanished;
+      if (reply.vanished > 0) base.options.log.log("warn", "queue.vanished", { entries: reply.vanished });
+      const isHealed = await this.#heal(place.streams, reply);
+      isWorthAsking ||= isHealed || reply.over > 0 || reply.vanished > 0;
+    }
+    // As long as it fills what was asked for there may be more of our own.
+    if (isOwnDue && claims.length < count) this.#ownDueAtMs = base.clock.nowMs() + base.limits.leaseMs;
+    return { claims, marks, isWorthAsking };
+  }
+
+  /** @returns whether a stream can be read now that could not be before. */
+  async #heal(streams: readonly string[], { failures }: ClaimReply): Promise<boolean> {
+    const { health, healGroup } = this.#parts;
+    const failed = new Map(failures.map(({ stream, reason }) => [stream, reason]));
+    let isHealed = false;
+    for (const stream of streams) {
+      const reason = failed.get(stream);
+      const type = reason === undefined ? undefined : failureOfText(reason);
+      if (type === undefined) health.worked(stream);
+      else if (type === "group") {
+        await healGroup(stream);
+        isHealed = true;
+      } else if (type !== "retry") health.fell(stream, reason ?? "");
+    }
+    return isHealed;
+  }
+
+  async #findDead(streams: readonly string[]): Promise<readonly Silent[]> {
+    const { base } = this.#parts;
+    const { leaseMs, strangerMs } = base.limits;
+    const nowMs = base.clock.nowMs();
+    if (nowMs < this.#scanDueAtMs) return [];
+    this.#scanDueAtMs = nowMs + leaseMs / 6;
+    const found: Silent[] = [];
+    for (const place of base.places(streams)) {
+      const from = place.streams.map((stream) => this.#scanFrom.get(stream) ?? "-");
+      const more = { minIdle: Math.floor(leaseMs / 2), stranger: strangerMs, from };
+      const [silent, next] = listOf(await base.run(SCAN, place, place.streams, more));
+      found.push(...listOf(silent).map(readSilent));
+      for (const [at, stream] of place.streams.entries()) {
+        this.#scanFrom.set(stream, textOf(listOf(next)[at]) || "-");
+      }
+    }
+    const isAll = [...this.#scanFrom.values()].every((from) => from === "-");
+    return this.#suspicions.judge(found, nowMs, isAll);
+  }
+}
+
+const NOTHING: Asked = { claims: [], marks: [], isWorthAsking: false };
+
+function readSilent(reply: unknown): Silent {
+  const [stream, entryId, consumer, idleMs] = listOf(reply);
+  return {
+    stream: textOf(stream),
+    entryId: textOf(entryId),
+    consumer: textOf(consumer),
+    idleMs: Number(idleMs),
+  };
+}

@@ -1,0 +1,134 @@
+import type { Log } from "../../../core/index.ts";
+import { orAbort, Scope, sleep } from "../../../std/index.ts";
+import type { Connection } from "./connection.ts";
+import { failureOf, reasonOf } from "./failure.ts";
+import { commandKeys } from "./names.ts";
+import { listOf, textOf } from "./replies.ts";
+
+/** How long one blocked pop waits at most; a change of the watched jobs ends it before. */
+const BLOCK_MS = 1000;
+/** How often one asks where blocking is not possible. */
+const POLL_MS = 500;
+const RETRY_MS = 250;
+
+export interface CommandsOptions {
+  /** For what does not block. */
+  readonly connection: Connection;
+  /** Opens the connection that blocks, at the first watch; absent in a cluster, where one pop reaches one slot. */
+  readonly openBlocking: ((onId: (id: string) => void) => Connection) | undefined;
+  readonly log: Log;
+}
+
+/** Hears the command lists of all watched jobs over one connection. */
+export class Commands implements AsyncDisposable {
+  readonly #options: CommandsOptions;
+  readonly #scope = new Scope();
+  readonly #watched = new Map<string, (message: string) => void>();
+  /** Keys that are no lists: they would spoil the pop for everybody else. */
+  readonly #unusable = new Set<string>();
+  #blocking: Connection | undefined;
+  #clientId: string | undefined;
+  #isStarted = false;
+  #wake: () => void = () => undefined;
+
+  constructor(options: CommandsOptions) {
+    this.#options = options;
+  }
+
+  watch(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): void {
+    if (signal.aborted || this.#scope.signal.aborted) return;
+    for (const key of commandKeys(jobId)) this.#watched.set(key, onCommand);
+    signal.addEventListener(
+      "abort",
+      () => {
+        for (const key of commandKeys(jobId)) {
+          if (this.#watched.get(key) === onCommand) this.#watched.delete(key);
+          this.#unusable.delete(key);
+        }
+        this.#changed();
+      },
+      { once: true },
+    );
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      this.#blocking = this.#options.openBlocking?.((id) => {
+        this.#clientId = id;
+      });
+      this.#scope.spawn(async (stop) => await this.#listen(stop));
+    }
+    this.#changed();
+    // What was sent before is heard now, also while the blocked pop has not seen the change.
+    for (const key of commandKeys(jobId)) {
+      this.#popOnce(key).catch(() => undefined); // the blocked pop meets it too, and says so
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#scope.stop();
+    this.#changed();
+    await this.#blocking?.[Symbol.asyncDispose]();
+    await this.#scope[Symbol.asyncDispose]();
+  }
+
+  /** Ends the pop that waits for the old set; where that is not allowed, it ends by itself. */
+  #changed(): void {
+    this.#wake();
+    if (this.#clientId === undefined || this.#clientId === "") return;
+    this.#options.connection.send(["CLIENT", "UNBLOCK", this.#clientId]).catch(() => undefined); // it ends by itself within BLOCK_MS
+  }
+
+  async #listen(stop: AbortSignal): Promise<void> {
+    for (;;) {
+      const keys = [...this.#watched.keys()].filter((key) => !this.#unusable.has(key));
+      try {
+        if (keys.length === 0) await this.#untilChanged(stop);
+        else if (this.#blocking === undefined) await this.#poll(keys, stop);
+        else await this.#pop(this.#blocking, keys, stop);
+      } catch (error) {
+        if (stop.aborted) return;
+        if (failureOf(error) === "stream") await this.#sortOut(keys);
+        await sleep(RETRY_MS, stop);
+      }
+      if (stop.aborted) return;
+    }
+  }
+
+  async #pop(blocking: Connection, keys: readonly string[], stop: AbortSignal): Promise<void> {
+    await blocking.untilUp(stop);
+    const reply = await blocking.send(["BRPOP", ...keys, `${BLOCK_MS / 1000}`], { waitMs: BLOCK_MS });
+    const [key, message] = listOf(reply);
+    if (key !== undefined) this.#watched.get(textOf(key))?.(textOf(message));
+  }
+
+  async #poll(keys: readonly string[], stop: AbortSignal): Promise<void> {
+    const { connection } = this.#options;
+    await connection.untilUp(stop);
+    await Promise.all(keys.map(async (key) => await this.#popOnce(key)));
+    await sleep(POLL_MS, stop);
+  }
+
+  async #popOnce(key: string): Promise<void> {
+    const message = await this.#options.connection.send(["RPOP", key], { key });
+    if (typeof message === "string") this.#watched.get(key)?.(message);
+  }
+
+  /** Finds the keys that cannot be popped from. */
+  async #sortOut(keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      try {
+        await this.#options.connection.send(["LLEN", key], { key });
+      } catch (error) {
+        if (failureOf(error) !== "stream") return;
+        this.#unusable.add(key);
+        this.#options.log.log("warn", "queue.broken", { stream: key, reason: reasonOf(error) });
+      }
+    }
+  }
+
+  async #untilChanged(stop: AbortSignal): Promise<void> {
+    const changed = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    await orAbort(changed, stop);
+  }
+}
