@@ -70,6 +70,7 @@ export const LOG_EVENTS = {
   "indexify.poll-failed": "a poll of the Indexify server failed",
   "indexify.gap": "numbers are missing in a stream of the Indexify server; the state is sent anew",
   "indexify.command-refused": "a command of the Indexify server cannot be carried out as it is written",
+  "indexify.answer-failed": "a worker could not be given what its function asked for",
   "indexify.report-dropped": "a report to the Indexify server was given up",
   "api.failed": "the web API could not do what a client asked for",
   "api.event-ignored": "an event of the stream is none that the web API knows",

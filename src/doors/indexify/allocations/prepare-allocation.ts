@@ -1,0 +1,34 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { BlobStore } from "../../../core/index.ts";
+import type { FunctionInputsSchema } from "../../../gen/function_executor_pb.js";
+import type { AllocationOrder } from "../commands/orders.ts";
+import type { AllocationBlobs } from "./allocation-blobs.ts";
+import { readBlob } from "./blob-shapes.ts";
+import { objectOf } from "./convert.ts";
+
+const REQUEST_ERROR_BLOB = "request_error_blob";
+const REQUEST_ERROR_BYTES = 10n * 1_048_576n;
+
+export type Inputs = MessageInitShape<typeof FunctionInputsSchema>;
+
+/** Addresses for everything that the worker reads before it begins, and for the error that it may leave. */
+export async function prepareAllocation(
+  order: AllocationOrder,
+  blobs: BlobStore,
+  writes: AllocationBlobs,
+  signal: AbortSignal,
+): Promise<Inputs> {
+  const errorUri = `${order.errorPrefix}.${order.id}.req_error`;
+  const [requestErrorBlob, ...argBlobs] = await Promise.all([
+    writes.begin(REQUEST_ERROR_BLOB, errorUri, REQUEST_ERROR_BYTES, signal),
+    ...order.args.map(({ uri, offset, size }, index) =>
+      readBlob(blobs, `arg-${index}`, uri, offset + size, signal),
+    ),
+  ]);
+  return {
+    args: order.args.map(({ payload }) => objectOf(payload)),
+    argBlobs,
+    requestErrorBlob,
+    ...(order.callMetadata === undefined ? {} : { functionCallMetadata: order.callMetadata }),
+  };
+}
