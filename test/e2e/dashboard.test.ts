@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Receipt } from "../../src/core/index.ts";
+import { verifyReceipt } from "../../src/std/receipts/index.ts";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { call, sandboxes } from "../support/legacy-call.ts";
 import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
@@ -107,6 +109,33 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     await call(daemon, host.task, "y", WISH);
     await row(host.task).locator('[data-label="Calls"]', { hasText: "2" }).waitFor({ timeout: 10_000 });
     expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  test("V: a run opens with its receipt, which can be saved and proves itself", async () => {
+    const runs = page.getByRole("region", { name: "Runs" });
+    await runs
+      .getByRole("button", { name: /^Receipt of run/ })
+      .first()
+      .click();
+    const sheet = page.getByRole("dialog");
+    await sheet.getByText("number").waitFor();
+    for (const fact of ["Could have", "Used", "In and out", "Content"])
+      await sheet.getByText(fact, { exact: true }).waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      sheet.getByRole("button", { name: "Save receipt" }).click(),
+    ]);
+    const receipt = JSON.parse(readFileSync(await download.path(), "utf8")) as Receipt;
+    expect(verifyReceipt(receipt)).toEqual([]);
+    expect(download.suggestedFilename()).toBe(`receipt-${receipt.entry.id}.json`);
+    await page.keyboard.press("Escape");
+    await sheet.waitFor({ state: "hidden" });
+  });
+
+  test("V: what tasks may reach is shown with what holds them to it", async () => {
+    const offer = page.getByRole("region", { name: "This host" });
+    for (const policy of ["none", "internal"])
+      await offer.getByText(`${policy} on offer`, { exact: true }).waitFor();
   });
 
   test("V: a link on somebody else's page leads here; that page cannot look inside", async () => {
@@ -252,6 +281,14 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
         0,
       );
       expect(await serious(fresh)).toEqual([]);
+      await fresh
+        .getByRole("button", { name: /^Receipt of run/ })
+        .first()
+        .click();
+      await fresh.getByRole("button", { name: "Save receipt" }).waitFor();
+      await fresh.screenshot({ path: join(SCREENS, `receipt-${width}-${scheme}.png`) });
+      expect(await serious(fresh)).toEqual([]);
+      await fresh.keyboard.press("Escape");
       await fresh.getByRole("button", { name: "Limits" }).click();
       await fresh.getByLabel("Cores for tasks").waitFor();
       await fresh.screenshot({ path: join(SCREENS, `limits-${width}-${scheme}.png`) });

@@ -5,6 +5,7 @@ import type { Dialog } from "../state/dialogs.ts";
 import { close, dialog, notice } from "../state/dialogs.ts";
 import { Limits } from "./limits.tsx";
 import { Logs } from "./logs.tsx";
+import { RunSheet } from "./run-sheet.tsx";
 import { Token } from "./token.tsx";
 
 export function Dialogs(): JSX.Element {
@@ -31,6 +32,12 @@ function Open({ open }: { readonly open: Dialog }): JSX.Element {
       return (
         <Sheet title={`Output of ${open.title}`} isWide>
           <Logs key={open.sandboxId} sandboxId={open.sandboxId} />
+        </Sheet>
+      );
+    case "run":
+      return (
+        <Sheet title={`Run of ${open.run.image}`} isWide>
+          <RunSheet run={open.run} />
         </Sheet>
       );
     case "limits":

@@ -7,9 +7,11 @@ import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
 type Class = Host["classes"][number];
+type Policy = Host["networks"]["offered"][number];
 type Gpu = Host["gpus"][number];
 
-const ABOUT = "What this host offers to tasks: classes of isolation and GPUs, and why one cannot be used.";
+const ABOUT =
+  "What this host offers to tasks: classes of isolation, networks and GPUs, and why one cannot be used.";
 const SIGNS: Readonly<Record<Class["state"], GlyphName>> = {
   usable: "dot",
   unusable: "cross",
@@ -42,6 +44,8 @@ export function Offer(): JSX.Element {
           <ClassLine key={`${one.isolation} ${one.runtime ?? ""}`} one={one} isDefault={i === 0} />
         ))}
       </ul>
+      <h3>Network</h3>
+      <Networks report={view.networks} />
       <h3>GPUs</h3>
       {view.gpus.length === 0 ? (
         <Empty>None is given to tasks{view.gpuTrouble === undefined ? "." : `: ${view.gpuTrouble}`}</Empty>
@@ -73,6 +77,45 @@ function ClassLine({ one, isDefault }: { readonly one: Class; readonly isDefault
       </span>
       {facts.length > 0 && <small>{facts.join(" · ")}</small>}
     </li>
+  );
+}
+
+const REACHES: Readonly<Record<Policy, string>> = {
+  none: "reaches nothing",
+  internal: "reaches what this host's list allows",
+  egress: "reaches the outside too, and nothing private",
+};
+
+/** What tasks may be let reach here. Without a policy on offer the reasons are all there is to say. */
+function Networks({ report }: { readonly report: Host["networks"] }): JSX.Element {
+  const { offered, default: fallback, isFiltered, reasons } = report;
+  return (
+    <ul class="classes">
+      {offered.map((policy) => (
+        <li key={policy} class="usable">
+          <Glyph name="dot" />
+          <span>
+            <b>{policy}</b> on offer
+          </span>
+          <small>
+            {[REACHES[policy], ...(policy === fallback ? ["what a call gets that asks for none"] : [])].join(
+              " · ",
+            )}
+          </small>
+        </li>
+      ))}
+      {(reasons.length > 0 || !isFiltered) && (
+        <li class={isFiltered ? "unproven" : "unusable"}>
+          <Glyph name={isFiltered ? "ring" : "cross"} />
+          <span>
+            {isFiltered
+              ? "Not everything is on offer"
+              : "Nothing keeps tasks from this host and private networks"}
+          </span>
+          {reasons.length > 0 && <small>{reasons.join(" · ")}</small>}
+        </li>
+      )}
+    </ul>
   );
 }
 

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { Run } from "../../src/client/index.ts";
-import { clock, duration, shortId } from "../format.ts";
+import { bytes, clock, duration, shortId } from "../format.ts";
+import { dialog } from "../state/dialogs.ts";
 import type { LastCall } from "../state/live.ts";
 import { lastCalls } from "../state/live.ts";
 import { runs } from "../state/runs.ts";
@@ -27,22 +28,29 @@ interface Line {
   readonly start: string;
   readonly waitedMs: number | undefined;
   readonly tookMs: number | undefined;
+  readonly cpuMs: number | undefined;
+  readonly memoryBytes: number | undefined;
+  /** What there is to look at; nothing for a call that is only known from the last second's. */
+  readonly run: Run | undefined;
 }
 
-/** The last recorded runs and, between them, a few of each second's calls. */
+/** The last runs with their receipts; those of the last seconds first by what their second told of them. */
 export function Runs(): JSX.Element {
   const lines = merged();
   return (
-    <Card title="Runs" about="The last recorded runs and a few of each second's calls, the newest first.">
+    <Card
+      title="Runs"
+      about="The last runs, the newest first: how each ended, what it waited for and what it used."
+    >
       {lines.length === 0 ? (
-        <Empty>No call has ended since this page was opened, and no run is recorded.</Empty>
+        <Empty>No call has ended yet.</Empty>
       ) : (
         <Scroll label="The last runs">
           <table>
             <thead>
               <tr>
-                {["Run", "Ended", "Image", "Outcome", "Start", "Waited", "Took"].map((name) => (
-                  <th key={name} scope="col" class={name === "Waited" || name === "Took" ? "num" : ""}>
+                {HEADS.map((name) => (
+                  <th key={name} scope="col" class={FIGURES.has(name) ? "num" : ""}>
                     {name}
                   </th>
                 ))}
@@ -60,6 +68,8 @@ export function Runs(): JSX.Element {
   );
 }
 
+const HEADS = ["Run", "Ended", "Image", "Outcome", "Start", "Waited", "Took", "CPU", "Memory"] as const;
+const FIGURES: ReadonlySet<string> = new Set(["Waited", "Took", "CPU", "Memory"]);
 const SHOWN = 12;
 
 function merged(): readonly Line[] {
@@ -71,12 +81,16 @@ function merged(): readonly Line[] {
   return [...lines.values()].sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, SHOWN);
 }
 
+const UNKNOWN = { cpuMs: undefined, memoryBytes: undefined, run: undefined };
+
 function ofCall({ at, image, end, status, start, waitedMs, tookMs }: LastCall, id: string): Line {
   const how = status === undefined ? "" : String(status);
-  return { id, at, image, state: end, how, why: "", start: start ?? "–", waitedMs, tookMs };
+  return { id, at, image, state: end, how, why: "", start: start ?? "–", waitedMs, tookMs, ...UNKNOWN };
 }
 
-function ofRun({ id, state, image, createdAt, endedAt, placement, problem, answer }: Run): Line {
+function ofRun(run: Run): Line {
+  const { id, state, image, createdAt, endedAt, placement, problem, answer, receipt } = run;
+  const { cpuUs, memoryPeakBytes } = receipt?.used ?? {};
   return {
     id,
     at: endedAt ?? createdAt,
@@ -86,16 +100,24 @@ function ofRun({ id, state, image, createdAt, endedAt, placement, problem, answe
     why: problem?.detail ?? "",
     start: placement?.start ?? "–",
     waitedMs: placement?.waitedMs,
-    tookMs: endedAt === undefined ? undefined : Date.parse(endedAt) - Date.parse(createdAt),
+    tookMs: tookOf(run),
+    cpuMs: cpuUs === undefined ? undefined : cpuUs / 1000,
+    memoryBytes: memoryPeakBytes,
+    run,
   };
 }
 
+function tookOf({ createdAt, endedAt, receipt }: Run): number | undefined {
+  if (receipt !== undefined) return receipt.wallUs / 1000;
+  return endedAt === undefined ? undefined : Date.parse(endedAt) - Date.parse(createdAt);
+}
+
 function Row({ line }: { readonly line: Line }): JSX.Element {
-  const { id, at, image, state, how, why, start, waitedMs, tookMs } = line;
+  const { at, image, state, how, why, start, waitedMs, tookMs, cpuMs, memoryBytes } = line;
   return (
     <tr>
       <th scope="row">
-        <code title={id}>{shortId(id)}</code>
+        <Name line={line} />
       </th>
       <td data-label="Ended">
         <time>{clock(at)}</time>
@@ -109,12 +131,44 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
         </span>
       </td>
       <td data-label="Start">{start}</td>
-      <td data-label="Waited" class="num">
-        {waitedMs === undefined ? "–" : duration(waitedMs)}
-      </td>
-      <td data-label="Took" class="num">
-        {tookMs === undefined ? "–" : duration(tookMs)}
-      </td>
+      <Figure label="Waited" value={waitedMs} print={duration} />
+      <Figure label="Took" value={tookMs} print={duration} />
+      <Figure label="CPU" value={cpuMs} print={duration} />
+      <Figure label="Memory" value={memoryBytes} print={bytes} />
     </tr>
+  );
+}
+
+/** Opens the run, if there is more to say of it. */
+function Name({ line: { id, run } }: { readonly line: Line }): JSX.Element {
+  const short = <code title={id}>{shortId(id)}</code>;
+  if (run === undefined) return short;
+  return (
+    <button
+      type="button"
+      class="link"
+      aria-label={`Receipt of run ${shortId(id)}`}
+      onClick={() => {
+        dialog.value = { type: "run", run };
+      }}
+    >
+      {short}
+    </button>
+  );
+}
+
+function Figure({
+  label,
+  value,
+  print,
+}: {
+  readonly label: string;
+  readonly value: number | undefined;
+  print(value: number): string;
+}): JSX.Element {
+  return (
+    <td data-label={label} class="num">
+      {value === undefined ? "–" : print(value)}
+    </td>
   );
 }

@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import type { Run } from "../../src/client/index.ts";
 
 /** What is open above the page; at most one. */
 export type Dialog =
@@ -10,6 +11,7 @@ export type Dialog =
       readonly verb: string;
       act(): Promise<string>;
     }
+  | { readonly type: "run"; readonly run: Run }
   | { readonly type: "limits" }
   | { readonly type: "token" };
 
