@@ -15,6 +15,7 @@ import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
+import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
 import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
 import { openFilesLimit, openHostMonitor } from "./drivers/host/index.ts";
 import { listTaskFolders } from "./drivers/process/task-folders.ts";
@@ -27,7 +28,9 @@ import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
 import { showDaemon } from "./open-monitor.ts";
+import { openQueueDesk } from "./open-queue-desk.ts";
 import { openReceipts } from "./open-receipts.ts";
+import { hasStreamDoor, openStream } from "./open-stream.ts";
 import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
@@ -51,6 +54,8 @@ export interface Daemon {
   readonly monitor: MonitorDoor;
   readonly live: LiveConfig;
   readonly driverName: string;
+  /** Where it takes jobs from, if it takes any. */
+  readonly stream: StreamDoor | undefined;
 }
 
 /**
@@ -60,7 +65,7 @@ export interface Daemon {
  */
 export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: Scope): Promise<Daemon> {
   const { config } = loaded;
-  const { log } = options;
+  const { log, version } = options;
   const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
   await checkAddresses([
     { ...config.http, section: "http" },
@@ -107,16 +112,19 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const executor = scope.use(await startExecutor(parts, scope.signal));
   const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
   feed.settings(live.describe());
+  const { ownerId } = identity;
+  const queue = hasStreamDoor(config) ? openQueueDesk(ownerId) : undefined;
   const door = await openHttpDoor(
-    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, receipts, wheel },
+    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, receipts, wheel, queue },
     executor,
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const { ownerId } = identity;
-  const shown = { executor, gpus, counters: watchers.counters, door, receipts, ownerId, version: options.version };
+  const stream = await openStream(config, { executor, driver, state, version, log }, scope);
+  queue?.show(stream);
+  const shown = { executor, gpus, counters: watchers.counters, door, stream, receipts, ownerId, version };
   showDaemon(monitor, shown, loaded, scope);
-  return { executor, door, monitor, live, driverName: driver.name };
+  return { executor, door, monitor, live, driverName: driver.name, stream };
 }
 
 interface Watchers {

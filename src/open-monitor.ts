@@ -7,6 +7,7 @@ import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { ProvenClasses } from "./doors/monitor/proven-classes.ts";
+import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
 import { openDiskSpace } from "./drivers/host/disk-space.ts";
 import { openPressure } from "./drivers/host/pressure.ts";
 import type { Executor } from "./engine/executor.ts";
@@ -26,6 +27,8 @@ export interface ShownParts {
   readonly gpus: GpuMonitor;
   readonly counters: EngineCounters;
   readonly door: HttpDoor;
+  /** Where it takes jobs from, if it takes any. */
+  readonly stream: StreamDoor | undefined;
   readonly receipts: ReceiptLog;
   readonly ownerId: string;
   readonly version: string;
@@ -34,7 +37,7 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, gpus, counters, door, receipts, ownerId, version }: ShownParts,
+  { executor, gpus, counters, door, stream, receipts, ownerId, version }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -64,7 +67,10 @@ export function showDaemon(
       // Our image says so itself.
       environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",
     },
-    doors: () => [{ name: "http", isOpen: door.isOpen }],
+    doors: () => [
+      { name: "http", isOpen: door.isOpen },
+      ...(stream === undefined ? [] : [{ name: "stream", isOpen: stream.trouble === undefined }]),
+    ],
     wallMs: () => systemClock.wallMs(),
   });
   const dashboard = openDashboard(DASHBOARD);

@@ -11,12 +11,15 @@ import type { Daemon } from "./open-daemon.ts";
 import { openDaemon } from "./open-daemon.ts";
 import type { Wish, Wishes } from "./signals.ts";
 import { listenToSignals } from "./signals.ts";
-import { Scope } from "./std/index.ts";
+import { Scope, sleep } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { openLog } from "./telemetry/index.ts";
 
 /** What a supervisor reads: it ended as asked; it could not start or go on; calls or sandboxes were cut off. */
 const EXIT = { done: 0, failed: 1, forced: 3 } as const;
+
+/** How long the results of jobs that were ended may take to be published, once nobody wants to wait any more. */
+const FORCED_MS = 5_000;
 
 export interface ServeOptions {
   readonly version: string;
@@ -81,17 +84,29 @@ async function runDaemon(
 
 /** Lets running calls finish while the door still answers (503, and why), then shuts it. A second wish cuts this short. */
 async function endInOrder(
-  { executor, door }: Daemon,
+  { executor, door, stream }: Daemon,
   { config }: Loaded,
   forced: Promise<Wish>,
 ): Promise<boolean> {
   const keepWarm = config.on_stop === "keep";
-  const drained = executor.drain({ deadlineMs: config.drain_timeout_s * 1000, keepWarm });
+  const deadlineMs = config.drain_timeout_s * 1000;
+  // Jobs that have not started go to other hosts at once; those that run have as long as calls have.
+  const jobsOver = stream?.drain() ?? Promise.resolve();
+  const drained = executor.drain({ deadlineMs, keepWarm });
   const first = await Promise.race([drained, forced]);
   const isForced = !("cut" in first);
   const { cut } = isForced ? await executor.drain({ deadlineMs: 0, keepWarm: false }) : first;
+  await settleJobs(jobsOver, forced, isForced ? FORCED_MS : Math.max(FORCED_MS, deadlineMs));
   await door[Symbol.asyncDispose]();
   return isForced || cut > 0;
+}
+
+/** Waits for what jobs leave behind, but not for ever. */
+async function settleJobs(jobsOver: Promise<void>, forced: Promise<Wish>, patienceMs: number): Promise<void> {
+  const over = new AbortController();
+  const patience = sleep(patienceMs, over.signal).catch(() => undefined);
+  await Promise.race([jobsOver, forced, patience]);
+  over.abort();
 }
 
 function reloadConfig(options: ServeOptions, { live }: Daemon, log: OpenLog): void {

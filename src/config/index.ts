@@ -18,6 +18,7 @@ export { toReceiptLimits } from "./receipt-limits.ts";
 export type { Config } from "./schema.ts";
 export type { TokenScope } from "./schema-sections.ts";
 export { TOKEN_SCOPES } from "./schema-sections.ts";
+export { parseNode } from "./stream-section.ts";
 export type { Row } from "./table.ts";
 export { TABLE } from "./table.ts";
 export type { Clamped } from "./to-settings.ts";

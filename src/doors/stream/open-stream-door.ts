@@ -26,6 +26,8 @@ export interface StreamDoor extends AsyncDisposable {
   /** Whether it takes jobs now, and if not, why. */
   readonly trouble: string | undefined;
   view(): Queue;
+  /** Every host that shares the queue. @throws {@link ExecutorError} QUEUE_UNAVAILABLE. */
+  hosts(signal: AbortSignal): Promise<readonly FleetHost[]>;
   /** The queue, once it is open. @throws {@link ExecutorError} QUEUE_UNAVAILABLE before that. */
   source(): JobDesk["source"];
   /**
@@ -67,6 +69,7 @@ export function openStreamDoor(options: StreamDoorOptions): StreamDoor {
       return source === undefined ? NOT_YET : troubleOf(source.state);
     },
     view: () => showQueue(options, state.shift),
+    hosts: async (signal) => (await options.board?.hosts(signal)) ?? [],
     source() {
       if (state.shift !== undefined) return state.shift.desk.source;
       throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: NOT_YET });

@@ -1,7 +1,8 @@
 import type { EntryReading, RequestEntry } from "../../contract/executer-tracker/index.ts";
 import { KILL, readRequestEntry } from "../../contract/executer-tracker/index.ts";
 import { ExecutorError } from "../../core/index.ts";
-import type { RunningJob } from "../../engine/jobs/jobs.ts";
+import type { LeftoverJob, RunningJob } from "../../engine/jobs/jobs.ts";
+import { retry } from "../../std/index.ts";
 import { announce, beginJob } from "./begin-job.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim, speakerOf } from "./desk.ts";
@@ -84,7 +85,7 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
   desk.leftovers.delete(claim.jobId);
   const running =
     leftover !== undefined && claim.isOwn && leftover.mark.attempt === claim.attempt
-      ? await leftover.adopt("stream", plan.deadlineMs, job.holdSignal).catch(() => undefined)
+      ? await takeOver(leftover, plan.deadlineMs, job.holdSignal)
       : undefined;
   if (running === undefined && leftover !== undefined) await leftover.reap();
   if (claim.isOwn) {
@@ -97,6 +98,32 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
   // Its start was told before it started, unless the queue was away then and the daemon ended before it came back.
   if (!(await desk.folders.isAnnounced(job.claim.jobId, job.claim.attempt))) announce(desk, job);
   return running;
+}
+
+/** An engine that is away comes back, and its containers with it; only what is gone for good is done anew. */
+async function takeOver(
+  leftover: LeftoverJob,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<RunningJob | undefined> {
+  try {
+    return await retry(
+      {
+        firstMs: 1_000,
+        maxMs: 15_000,
+        tries: Number.POSITIVE_INFINITY,
+        signal,
+        isWorthRetrying: isEngineAway,
+      },
+      async () => await leftover.adopt("stream", deadlineMs, signal),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+function isEngineAway(error: unknown): boolean {
+  return error instanceof ExecutorError && error.code === "ENGINE_UNAVAILABLE";
 }
 
 async function reapLeftover(desk: JobDesk, { claim }: HeldJob): Promise<void> {
