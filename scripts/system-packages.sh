@@ -13,6 +13,7 @@ tini             tini
 bwrap            bubblewrap
 busybox          busybox-static
 docker-registry  docker-registry
+redis-server     redis-server
 ip               iproute2
 nft              nftables
 curl             curl

@@ -1,8 +1,10 @@
 import type { FleetBoard, FleetHost } from "../../../core/index.ts";
 
+/** What the boards of one process share. */
+export type FleetRows = Map<string, { readonly host: FleetHost; readonly untilMs: number }>;
+
 /** A board within this process. @param lifeMs how long a host is listed after it last said something. */
-export function memoryFleet(nowMs: () => number, lifeMs: number): FleetBoard {
-  const rows = new Map<string, { readonly host: FleetHost; readonly untilMs: number }>();
+export function memoryFleet(nowMs: () => number, lifeMs: number, rows: FleetRows = new Map()): FleetBoard {
   return {
     publish: (host) => {
       rows.set(host.hostId, { host, untilMs: nowMs() + lifeMs });

@@ -79,30 +79,32 @@ export class Commands implements AsyncDisposable {
 
   async #listen(stop: AbortSignal): Promise<void> {
     for (;;) {
-      const keys = [...this.#watched.keys()].filter((key) => !this.#unusable.has(key));
       try {
+        await (this.#blocking ?? this.#options.connection).untilUp(stop);
+        const keys = this.#usable();
         if (keys.length === 0) await this.#untilChanged(stop);
         else if (this.#blocking === undefined) await this.#poll(keys, stop);
-        else await this.#pop(this.#blocking, keys, stop);
+        else await this.#pop(this.#blocking, keys);
       } catch (error) {
         if (stop.aborted) return;
-        if (failureOf(error) === "stream") await this.#sortOut(keys);
+        if (failureOf(error) === "stream") await this.#sortOut(this.#usable());
         await sleep(RETRY_MS, stop);
       }
       if (stop.aborted) return;
     }
   }
 
-  async #pop(blocking: Connection, keys: readonly string[], stop: AbortSignal): Promise<void> {
-    await blocking.untilUp(stop);
+  #usable(): readonly string[] {
+    return [...this.#watched.keys()].filter((key) => !this.#unusable.has(key));
+  }
+
+  async #pop(blocking: Connection, keys: readonly string[]): Promise<void> {
     const reply = await blocking.send(["BRPOP", ...keys, `${BLOCK_MS / 1000}`], { waitMs: BLOCK_MS });
     const [key, message] = listOf(reply);
     if (key !== undefined) this.#watched.get(textOf(key))?.(textOf(message));
   }
 
   async #poll(keys: readonly string[], stop: AbortSignal): Promise<void> {
-    const { connection } = this.#options;
-    await connection.untilUp(stop);
     await Promise.all(keys.map(async (key) => await this.#popOnce(key)));
     await sleep(POLL_MS, stop);
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { backoffMs, orAbort, sleep } from "../../../std/index.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf, reasonOf, unavailable } from "./failure.ts";
@@ -25,6 +26,7 @@ export class Outgoing {
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
+    setMaxListeners(0, this.#stop.signal); // one for each report on its way
   }
 
   /** How many wait for the connection to come back, or for another try. */

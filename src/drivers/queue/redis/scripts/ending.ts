@@ -80,8 +80,9 @@ return 1
 export const REPLAY = script(
   COMMON,
   `
-local found = redis.call('XRANGE', o.dead, o.id, o.id)
-if not found[1] then return 0 end
+-- an id that is none is on no list
+local ok, found = pcall(redis.call, 'XRANGE', o.dead, o.id, o.id)
+if not ok or not found[1] then return 0 end
 local stream, fields = nil, {}
 local row = found[1][2]
 for at = 1, #row, 2 do

@@ -1,0 +1,121 @@
+import type { ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@redis/client";
+import { poll } from "./poll.ts";
+
+export interface PrivateRedisOptions {
+  /** Further arguments, such as `--cluster-enabled yes`. */
+  readonly args?: readonly string[];
+  /** Keeps its data over a restart. */
+  readonly hasAof?: boolean;
+  /** Where it listens; a free port unless given. */
+  readonly port?: number;
+}
+
+/** A server of a test's own on a free port of the loopback, in a folder of its own. */
+export interface PrivateRedis extends AsyncDisposable {
+  readonly port: number;
+  readonly settings: {
+    readonly type: "single";
+    readonly address: { readonly host: string; readonly port: number };
+  };
+  /** Sends one command over a connection that is kept for it, and made anew after each restart. */
+  ask(...args: readonly string[]): Promise<unknown>;
+  start(): Promise<void>;
+  stop(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Stops its clockwork, and lets it go on. */
+  pause(): void;
+  goOn(): void;
+}
+
+export async function openPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
+  const folder = await mkdtemp(join(tmpdir(), "hearth-redis-"));
+  const port = options.port ?? (await freePort());
+  let child: ChildProcess | undefined;
+  let admin: ReturnType<typeof connect> | undefined;
+
+  const ask = async (...args: readonly string[]): Promise<unknown> => {
+    admin ??= connect(port);
+    const client = await admin;
+    return await client.sendCommand([...args]);
+  };
+  const forget = async (): Promise<void> => {
+    const client = await admin?.catch(() => undefined);
+    admin = undefined;
+    client?.destroy();
+  };
+  const start = async (): Promise<void> => {
+    const log = openSync(join(folder, "log"), "a");
+    const persistence = options.hasAof ? ["--appendonly", "yes", "--appendfsync", "always"] : [];
+    child = spawn(
+      "redis-server",
+      ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", ...persistence].concat(
+        options.args ?? [],
+      ),
+      { stdio: ["ignore", log, log] },
+    );
+    await poll("the server answers", async () => {
+      if (child?.exitCode !== null) return (await readFile(join(folder, "log"), "utf8")).slice(-500);
+      try {
+        await ask("PING");
+        return true;
+      } catch (error) {
+        await forget();
+        // It asks for a password: it is there.
+        return /NOAUTH|LOADING/.test(String(error)) ? true : String(error);
+      }
+    });
+  };
+  const stop = async (signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> => {
+    await forget();
+    const running = child;
+    child = undefined;
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const exited = once(running, "exit");
+    running.kill("SIGCONT");
+    running.kill(signal);
+    const escalate = setTimeout(() => running.kill("SIGKILL"), 5000);
+    await exited;
+    clearTimeout(escalate);
+  };
+  await start();
+  return {
+    port,
+    settings: { type: "single", address: { host: "127.0.0.1", port } },
+    ask,
+    start,
+    stop,
+    pause: () => void child?.kill("SIGSTOP"),
+    goOn: () => void child?.kill("SIGCONT"),
+    async [Symbol.asyncDispose]() {
+      await stop("SIGKILL");
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function connect(port: number) {
+  const client = createClient({
+    RESP: 2,
+    disableOfflineQueue: true,
+    socket: { host: "127.0.0.1", port, reconnectStrategy: false },
+  });
+  client.on("error", () => undefined); // the next command meets it
+  await client.connect();
+  return client;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
