@@ -63,6 +63,8 @@ export async function testExecutor(
   prepare: (driver: FakeDriver, clock: VirtualClock) => void = () => undefined,
   observer?: Observer,
   gpus: GpuMonitor = NO_GPUS,
+  /** What the ids of its sandboxes begin with: another one for each life. */
+  idPrefix = "s",
 ): Promise<TestExecutor> {
   const clock = new VirtualClock();
   const driver = new FakeDriver({ clock, ...options });
@@ -87,7 +89,7 @@ export async function testExecutor(
       ...(observer === undefined ? {} : { observer }),
       settings: { ...TEST_SETTINGS, ...settings },
       isImageAllowed: (image) => image !== "forbidden",
-      newSandboxId: () => asId<"sandbox">(`s${++made}`),
+      newSandboxId: () => asId<"sandbox">(`${idPrefix}${++made}`),
       newSessionId: () => asId<"session">(`session${++opened}`),
     },
     new AbortController().signal,

@@ -111,8 +111,9 @@ export class HeldJob implements JobStory {
   started(sandbox: JobSandbox): void {
     const { clock } = this.#host.engine;
     this.#sandbox = sandbox;
-    // One that was taken over began in another life, whose clock was another one.
-    this.startedAtMs = clock.nowMs() - Math.max(0, clock.wallMs() - sandbox.startedAtMs);
+    // One that was taken over began in another life, whose clock was another one; of our own the wall clock may have been set.
+    const startedAtMs = clock.nowMs() - Math.max(0, clock.wallMs() - sandbox.startedAtMs);
+    this.startedAtMs = Math.max(startedAtMs, this.resolvedAtMs ?? startedAtMs);
     if (this.beganAtMs === undefined) this.acceptedAtMs = this.startedAtMs;
     this.advance("running");
   }

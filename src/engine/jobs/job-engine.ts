@@ -6,7 +6,7 @@ import { hostHasMemory } from "../start-sandbox.ts";
 import { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
 import { leftoverOf, reapLeftover } from "./job-leftover.ts";
-import { roomFor } from "./job-start.ts";
+import { giveBack, roomFor } from "./job-start.ts";
 import { viewOfJob } from "./job-views.ts";
 import type { JobRequest, JobRoom, JobStop, Jobs, JobView, LeftoverJob } from "./jobs.ts";
 import { WaitingJob } from "./waiting-job.ts";
@@ -136,7 +136,7 @@ export class JobEngine implements Jobs {
     job.listed();
     // Between its booking and now somebody may have given it up.
     if (signal.aborted || this.#host.refusal() !== undefined) {
-      job.release();
+      giveBack(job, "unused", undefined);
       throw this.#host.refusal() ?? signal.reason;
     }
     return roomFor(this.#host, job);

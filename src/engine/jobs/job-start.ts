@@ -68,7 +68,8 @@ async function start(parts: JobStart, signal: AbortSignal): Promise<RunningJob> 
   }
 }
 
-function giveBack(job: HeldJob, end: "unused" | "unstarted", error: ExecutorError | undefined): void {
+/** Its room comes back before its command ran. */
+export function giveBack(job: HeldJob, end: "unused" | "unstarted", error: ExecutorError | undefined): void {
   job.over({ end, error });
   job.release();
 }

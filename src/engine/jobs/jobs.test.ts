@@ -1,37 +1,61 @@
 import { expect, test } from "vitest";
-import { task, testExecutor } from "../../../test/support/test-executor.ts";
+import { ORDER, jobRequest as request } from "../../../test/support/job-order.ts";
+import { JobStories } from "../../../test/support/job-player.ts";
+import type { TestExecutor } from "../../../test/support/test-executor.ts";
+import { gpuTask, record, task, testExecutor } from "../../../test/support/test-executor.ts";
 import { settle } from "../../../test/support/virtual-clock.ts";
-import { NO_RESOURCES } from "../../core/index.ts";
-import type { JobOrder, JobRequest } from "./jobs.ts";
-
-const ORDER: JobOrder = {
-  command: ["true"],
-  environment: {},
-  workDir: { localPath: "/w", hostPath: "/w", target: "/work" },
-  user: undefined,
-  pidsLimit: undefined,
-  deadlineMs: undefined,
-  inputBytes: 0,
-};
-
-function request(jobId: string, cpu = 1, attempt = 1): JobRequest {
-  return { mark: { jobId, attempt }, door: "stream", task: task("job", cpu) };
-}
+import type { AttemptRecord, ExecutorError, SandboxEnd } from "../../core/index.ts";
+import { asId, MEBIBYTE, NO_OBSERVER, NO_RESOURCES } from "../../core/index.ts";
+import type { FakeJob } from "../../drivers/fake/fake-job.ts";
+import type { JobRoom, RunningJob } from "./jobs.ts";
+import { recordJobs } from "./record-jobs.ts";
 
 const NEVER = new AbortController().signal;
 
+/** A job whose command runs. */
+async function run(parts: TestExecutor, jobId: string, cpu = 1, deadlineMs?: number): Promise<RunningJob> {
+  const room = await parts.executor.jobs.reserve(request(jobId, cpu), NEVER);
+  const starting = room.start({ ...ORDER, deadlineMs, inputBytes: 7 }, NEVER);
+  await parts.clock.advance(100);
+  return await starting;
+}
+
+/** In virtual time nothing comes to its end by itself. */
+async function passing<T>({ clock }: TestExecutor, work: Promise<T>): Promise<T> {
+  await clock.advance(100);
+  return await work;
+}
+
+function live({ driver }: TestExecutor, jobId: string): FakeJob {
+  const found = [...driver.liveJobs].find(({ mark }) => mark.jobId === jobId);
+  if (found === undefined) throw new Error(`no job ${jobId} lives`);
+  return found;
+}
+
+/** What became of a promise by now. */
+function watch<T>(work: Promise<T>): { value?: T; error?: ExecutorError } {
+  const seen: { value?: T; error?: ExecutorError } = {};
+  work.then(
+    (value) => Object.assign(seen, { value }),
+    (error: unknown) => Object.assign(seen, { error }),
+  );
+  return seen;
+}
+
 test("a job holds its room from its reservation to its settlement", async () => {
-  const { executor, driver, clock } = await testExecutor({}, { startMs: 30, stopMs: 20 });
+  const parts = await testExecutor({}, { startMs: 30, stopMs: 20 });
+  const { executor, driver, clock } = parts;
   const room = await executor.jobs.reserve(request("a"), NEVER);
-  expect(executor.view().reserved.cpuMillis).toBe(1000);
+  expect(executor.view().reservedByDoor.stream.cpuMillis).toBe(1000);
   const starting = room.start(ORDER, NEVER);
   await settle();
   expect(executor.jobs.list()).toMatchObject([{ state: "starting", mark: { jobId: "a" } }]);
   await clock.advance(30);
   const job = await starting;
-  const [live] = [...driver.liveJobs];
-  live?.die({ type: "exited", exitCode: 3 });
+  expect(driver.startedJobs).toMatchObject([{ mark: { jobId: "a", attempt: 1 }, command: ["true"] }]);
+  live(parts, "a").die({ type: "exited", exitCode: 3 });
   expect(await job.ending).toMatchObject({ cause: "exit", exitCode: 3 });
+  expect(executor.jobs.list()).toMatchObject([{ state: "settling" }]);
   expect(executor.view().reserved.cpuMillis).toBe(1000);
   const settling = job.settle(0);
   await clock.advance(20);
@@ -39,5 +63,349 @@ test("a job holds its room from its reservation to its settlement", async () => 
   expect(driver.liveJobs.size).toBe(0);
   expect(executor.view().reserved).toEqual(NO_RESOURCES);
   expect(executor.jobs.list()).toEqual([]);
-  await executor[Symbol.asyncDispose]();
+});
+
+test.each<[SandboxEnd, object]>([
+  [
+    { type: "exited", exitCode: 0 },
+    { cause: "exit", exitCode: 0 },
+  ],
+  [
+    { type: "signalled", signal: "SIGSEGV" },
+    { cause: "signal", signal: "SIGSEGV" },
+  ],
+  [
+    { type: "memory", limitBytes: 5 },
+    { cause: "memory", limitBytes: 5 },
+  ],
+  [{ type: "lost" }, { cause: "infrastructure" }],
+  [{ type: "stopped" }, { cause: "infrastructure" }],
+])("an end of %o is told as %o, with the last figures and how long it ran", async (end, told) => {
+  const parts = await testExecutor();
+  const job = await run(parts, "a");
+  const usage = { cpuMs: 12, memoryBytes: 1, memoryPeakBytes: 99 };
+  live(parts, "a").figures = usage;
+  await job.usage(NEVER);
+  await parts.clock.advance(1_000);
+  live(parts, "a").die(end);
+  expect(await job.ending).toMatchObject({ ...told, usage, ranMs: 1_100 });
+});
+
+test("a deadline counts from the start; what is ended by it says so, whatever its code answers to the signal", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const job = await run(parts, "a", 1, 5_000);
+  const seen = watch(job.ending);
+  await parts.clock.advance(4_890);
+  expect(seen.value).toBeUndefined();
+  await parts.clock.advance(20);
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  await settle();
+  expect(seen.value).toMatchObject({ cause: "time", limitMs: 5_000 });
+});
+
+test("the first cause counts, a later stop only hastens, and after the end neither does anything", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const job = await run(parts, "a");
+  job.stop("killed", 10_000);
+  job.stop("lease", 0);
+  expect(parts.executor.jobs.list()).toMatchObject([{ state: "stopping" }]);
+  await parts.clock.advance(20);
+  expect(await job.ending).toMatchObject({ cause: "stopped", by: "killed" });
+  job.stop("drain", 0);
+  expect(parts.executor.jobs.list()).toMatchObject([{ state: "settling" }]);
+});
+
+test("a job whose engine will not end it is asked until it does", async () => {
+  const parts = await testExecutor();
+  const job = await run(parts, "a");
+  parts.driver.script("end", "reject", "reject", "reject");
+  job.stop("killed", 0);
+  const seen = watch(job.ending);
+  await settle();
+  expect(seen.value).toBeUndefined();
+  await parts.clock.advance(10_000);
+  expect(seen.value).toMatchObject({ cause: "stopped", by: "killed" });
+});
+
+test("a removal that fails keeps nobody, and the room comes back only when it has worked", async () => {
+  const parts = await testExecutor({}, { stopMs: 10 });
+  const job = await run(parts, "a");
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  await job.ending;
+  parts.driver.script("removeJob", "reject", "reject");
+  const settled = watch(job.settle(0).then(() => "settled"));
+  await parts.clock.advance(10);
+  expect(settled.value).toBe("settled");
+  expect(parts.executor.jobs.list()).toMatchObject([{ state: "removing" }]);
+  expect(parts.executor.view().reserved.cpuMillis).toBe(1000);
+  await parts.clock.advance(5_000);
+  expect(parts.executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test("a start that fails, or that nobody wants any more, leaves nothing and gives its room back", async () => {
+  const stories = new JobStories();
+  const parts = await testExecutor({}, { startMs: 50 }, undefined, stories.observer);
+  const { executor, driver, clock } = parts;
+  driver.script("startJob", "reject");
+  const first = await executor.jobs.reserve(request("a"), NEVER);
+  const failed = watch(first.start(ORDER, NEVER));
+  await clock.advance(60);
+  expect(failed.error?.code).toBe("SANDBOX_START_FAILED");
+  const second = await executor.jobs.reserve(request("b"), NEVER);
+  const gone = new AbortController();
+  const aborted = watch(second.start(ORDER, gone.signal));
+  await clock.advance(10);
+  gone.abort(new Error("away"));
+  await settle();
+  expect(aborted.error?.message).toBe("away");
+  expect(driver.liveJobs.size).toBe(0);
+  expect(executor.view().reserved).toEqual(NO_RESOURCES);
+  expect([...stories.overs.values()]).toEqual([1, 1]);
+});
+
+test("a room is used once: after its start it cannot be given back, after its return not used", async () => {
+  const parts = await testExecutor();
+  const { executor } = parts;
+  const used = await executor.jobs.reserve(request("a"), NEVER);
+  const starting = used.start(ORDER, NEVER);
+  used.release();
+  await parts.clock.advance(10);
+  await starting;
+  expect(executor.jobs.list()).toHaveLength(1);
+  await expect(used.start(ORDER, NEVER)).rejects.toThrow(/running/);
+  const free = await executor.jobs.reserve(request("b"), NEVER);
+  free.release();
+  free.release();
+  await expect(free.start(ORDER, NEVER)).rejects.toThrow(/gone/);
+  expect(executor.jobs.list()).toHaveLength(1);
+});
+
+test("idle warm sandboxes go for a job as they do for a call, and whether there is room is told without doing it", async () => {
+  const parts = await testExecutor({ cpuMillis: 2_000, memoryBytes: 300 * MEBIBYTE }, { stopMs: 20 });
+  const { executor, clock, driver, channels } = parts;
+  record(executor, task("warm", 2, 200));
+  await clock.advance(10);
+  const big = request("big", 2, 300);
+  expect(executor.jobs.hasRoomFor(big.task, "stream")).toBe(false);
+  channels.calls[0]?.answer();
+  await settle();
+  expect(executor.jobs.hasRoomFor(big.task, "stream")).toBe(true);
+  expect(driver.live.size).toBe(1);
+  const reserving = executor.jobs.reserve(big, NEVER);
+  await clock.advance(30);
+  await reserving;
+  expect(driver.live.size).toBe(0);
+  expect(executor.jobs.hasRoomFor(task("job", 0.1, 1), "stream")).toBe(false);
+});
+
+test("a job that waits is shown with its reason, waits without a deadline, and is gone with its signal", async () => {
+  const parts = await testExecutor({ cpuMillis: 1_000, queueTimeoutMs: 1_000 });
+  const { executor, clock } = parts;
+  const job = await run(parts, "a");
+  const gone = new AbortController();
+  const waiting = watch(executor.jobs.reserve(request("b"), gone.signal));
+  await clock.advance(3_600_000);
+  expect(executor.waiting()).toMatchObject([
+    { jobIds: ["b"], callers: 1, reason: "other tasks hold the CPU or memory that it needs" },
+  ]);
+  expect(executor.view().jobs).toEqual({ byState: { running: 1 }, running: 1, waiting: 1 });
+  gone.abort(new Error("away"));
+  await settle();
+  expect(waiting.error?.message).toBe("away");
+  expect(executor.waiting()).toEqual([]);
+  job.stop("killed", 0);
+  await clock.advance(10);
+  await passing(parts, job.settle(0));
+  expect(executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test("what only the end of a job can make room for is passed by calls, and by no other job", async () => {
+  const parts = await testExecutor({ cpuMillis: 2_000, passOverMs: 1_000 });
+  const { executor, clock, channels } = parts;
+  channels.runMs = 5;
+  const long = await run(parts, "long", 1);
+  const big = watch(executor.jobs.reserve(request("big", 2), NEVER));
+  await clock.advance(5_000);
+  const small = watch(executor.jobs.reserve(request("small", 0.5), NEVER));
+  expect(executor.jobs.hasRoomFor(task("job", 0.5), "stream")).toBe(false);
+  const call = record(executor, task("call", 0.5));
+  await clock.advance(500);
+  expect(call).toMatchObject({ ends: 1, status: 200 });
+  expect([big.value, small.value]).toEqual([undefined, undefined]);
+  live(parts, "long").die({ type: "exited", exitCode: 0 });
+  await long.ending;
+  await passing(parts, long.settle(0));
+  await clock.advance(1_000);
+  expect(big.value).toBeDefined();
+  expect(small.value).toBeUndefined();
+});
+
+test("jobs take nothing of what another door is sure of, since it would not come back for hours", async () => {
+  const none = { cpuMillis: 0, memoryBytes: 0 };
+  const shares = { http: { cpuMillis: 1_000, memoryBytes: 100 * MEBIBYTE }, stream: none, indexify: none };
+  const parts = await testExecutor({ cpuMillis: 3_000, shares });
+  const { executor, clock, channels } = parts;
+  channels.runMs = 5;
+  const room = await executor.jobs.reserve(request("a", 2), NEVER);
+  expect(executor.jobs.hasRoomFor(task("job", 0.5), "stream")).toBe(false);
+  const waiting = watch(executor.jobs.reserve(request("b", 0.5), NEVER));
+  await clock.advance(5_000);
+  expect(waiting.value).toBeUndefined();
+  const call = record(executor, task("call", 1));
+  await clock.advance(100);
+  expect(call).toMatchObject({ ends: 1, status: 200 });
+  room.release();
+  await clock.advance(10);
+  expect(waiting.value).toBeDefined();
+  expect(() => executor.jobs.check(task("job", 2.5))).toThrow(/asked 2.5; limit 2/);
+});
+
+test("what can never run here is refused at once", async () => {
+  const { executor } = await testExecutor();
+  const refused = (wish: ReturnType<typeof task>): Promise<JobRoom> =>
+    executor.jobs.reserve({ ...request("a"), task: wish }, NEVER);
+  await expect(refused(task("job", 5))).rejects.toMatchObject({ code: "RESOURCES_EXCEED_LIMIT" });
+  await expect(refused(task("forbidden"))).rejects.toMatchObject({ code: "IMAGE_FORBIDDEN" });
+  await expect(refused(gpuTask("job"))).rejects.toMatchObject({ code: "GPU_UNAVAILABLE" });
+  expect(executor.jobs.hasRoomFor(task("job", 5), "stream")).toBe(false);
+});
+
+test("a paused executor starts no job, refuses those that wait, and lets those that run go on", async () => {
+  const parts = await testExecutor({ cpuMillis: 3_000, pauseWaitMs: 100 }, { startMs: 1_000 });
+  const { executor, clock, driver } = parts;
+  const starting = (await executor.jobs.reserve(request("runs"), NEVER)).start(ORDER, NEVER);
+  await clock.advance(1_000);
+  const job = await starting;
+  const reserved = await executor.jobs.reserve(request("reserved"), NEVER);
+  const second = watch((await executor.jobs.reserve(request("starts"), NEVER)).start(ORDER, NEVER));
+  const waiting = watch(executor.jobs.reserve(request("waits"), NEVER));
+  await settle();
+  const paused = watch(executor.pause());
+  await clock.advance(100);
+  expect(paused.value).toEqual({ running: 1 });
+  expect([second.error?.code, waiting.error?.code]).toEqual(["PAUSED", "PAUSED"]);
+  await expect(reserved.start(ORDER, NEVER)).rejects.toMatchObject({ code: "PAUSED" });
+  await expect(executor.jobs.reserve(request("new"), NEVER)).rejects.toMatchObject({ code: "PAUSED" });
+  expect(executor.jobs.hasRoomFor(task("job"), "stream")).toBe(false);
+  expect([...driver.liveJobs].map(({ mark }) => mark.jobId)).toEqual(["runs"]);
+  expect(executor.view()).toMatchObject({ state: "pausing", reserved: { cpuMillis: 1_000 } });
+  live(parts, "runs").die({ type: "exited", exitCode: 0 });
+  expect(await job.ending).toMatchObject({ cause: "exit" });
+});
+
+test("at the end jobs may end by themselves until the deadline; then they are stopped, and settled by their door", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const { executor, clock, driver } = parts;
+  const [quick, slow] = [await run(parts, "quick"), await run(parts, "slow")];
+  for (const job of [quick, slow]) void job.ending.then(() => job.settle(0));
+  const drained = watch(executor.drain({ deadlineMs: 5_000, keepWarm: false }));
+  await clock.advance(1_000);
+  live(parts, "quick").die({ type: "exited", exitCode: 0 });
+  await clock.advance(3_000);
+  expect(executor.jobs.list()).toMatchObject([{ mark: { jobId: "slow" }, state: "running" }]);
+  await clock.advance(2_000);
+  expect(drained.value).toEqual({ cut: 1 });
+  expect(await slow.ending).toMatchObject({ cause: "stopped", by: "drain" });
+  expect(await quick.ending).toMatchObject({ cause: "exit" });
+  expect(driver.liveJobs.size).toBe(0);
+  expect(executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test("what an earlier life left is booked before anything else runs, and is taken over with its own deadline, or ended", async () => {
+  const first = await testExecutor();
+  await run(first, "a", 2);
+  await run(first, "b", 1);
+  const second = await testExecutor({}, {}, (driver) => first.driver.leaveJobsTo(driver));
+  const { executor, clock, driver } = second;
+  expect(executor.view().reservedByDoor.stream.cpuMillis).toBe(3_000);
+  expect(executor.jobs.hasRoomFor(task("job", 2), "stream")).toBe(false);
+  expect(executor.jobs.leftovers().map(({ mark }) => mark.jobId)).toEqual(["a", "b"]);
+  const [a, b] = executor.jobs.leftovers();
+  const adopting = a?.adopt("stream", 5_000, NEVER);
+  await settle();
+  await clock.advance(1);
+  const job = await adopting;
+  expect(executor.jobs.leftovers()).toHaveLength(1);
+  await clock.advance(6_000);
+  expect(await job?.ending).toMatchObject({ cause: "time" });
+  await passing(second, Promise.all([job?.settle(0), b?.reap()]));
+  await expect(b?.adopt("stream", undefined, NEVER)).rejects.toMatchObject({ code: "SANDBOX_LOST" });
+  expect(driver.liveJobs.size).toBe(0);
+  expect(executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test("a leftover whose engine will not give it over stays for a further try", async () => {
+  const first = await testExecutor();
+  await run(first, "a");
+  const second = await testExecutor({}, {}, (driver) => first.driver.leaveJobsTo(driver));
+  const { executor, clock, driver } = second;
+  driver.script("startJob", "reject");
+  const [leftover] = executor.jobs.leftovers();
+  const adopt = async (): Promise<RunningJob | undefined> =>
+    await leftover?.adopt("stream", undefined, NEVER);
+  const failed = watch(adopt());
+  await clock.advance(1);
+  expect(failed.error).toBeDefined();
+  expect(executor.jobs.leftovers()).toHaveLength(1);
+  const adopting = watch(adopt());
+  await clock.advance(1);
+  expect(adopting.value).toBeDefined();
+});
+
+test("its output can be read by its sandbox's id and by its own, also after its end; forced out, it is killed", async () => {
+  const parts = await testExecutor();
+  const { executor, clock } = parts;
+  const job = await run(parts, "a.1");
+  live(parts, "a.1").say("hello\n");
+  const named = asId<"sandbox">("a.1");
+  const tail = { text: "hello\n", isTruncated: false };
+  expect(await executor.tailLog(job.sandboxId, 100, NEVER)).toEqual(tail);
+  expect(await executor.tailLog(named, 100, NEVER)).toEqual(tail);
+  expect(await executor.usage(job.sandboxId, NEVER)).toMatchObject({ cpuMs: 0 });
+  await expect(executor.evict(job.sandboxId, { isForced: false })).rejects.toMatchObject({
+    code: "SANDBOX_BUSY",
+  });
+  const evicted = executor.evict(job.sandboxId, { isForced: true });
+  await clock.advance(10);
+  expect(await job.ending).toMatchObject({ cause: "stopped", by: "killed" });
+  await passing(parts, job.settle(0));
+  await evicted;
+  expect(await executor.tailLog(job.sandboxId, 100, NEVER)).toEqual(tail);
+  expect(await executor.tailLog(named, 100, NEVER)).toEqual(tail);
+  await expect(executor.tailLog(asId<"sandbox">("other"), 1, NEVER)).rejects.toMatchObject({
+    code: "SANDBOX_NOT_FOUND",
+  });
+});
+
+test("every attempt is recorded once, with its use and the phases of its time; room that was not used is none", async () => {
+  const records: AttemptRecord[] = [];
+  const observer = recordJobs({ record: (one) => records.push(one) });
+  const parts = await testExecutor({}, { startMs: 40 }, undefined, { ...NO_OBSERVER, ...observer });
+  const { executor, clock, driver } = parts;
+  const room = await executor.jobs.reserve(request("a"), NEVER);
+  await clock.advance(500);
+  const starting = room.start({ ...ORDER, inputBytes: 7 }, NEVER);
+  await clock.advance(40);
+  const job = await starting;
+  live(parts, "a").figures = { cpuMs: 12, memoryBytes: 1, memoryPeakBytes: 99 };
+  await clock.advance(2_000);
+  live(parts, "a").die({ type: "exited", exitCode: 3 });
+  await job.ending;
+  await passing(parts, job.settle(21));
+  (await executor.jobs.reserve(request("unused"), NEVER)).release();
+  driver.missing.add("job");
+  const refused = await executor.jobs.reserve(request("b", 1, 128, 2), NEVER);
+  await expect(passing(parts, refused.start(ORDER, NEVER))).rejects.toMatchObject({
+    code: "IMAGE_NOT_FOUND",
+  });
+  expect(records).toMatchObject([
+    {
+      ...{ id: "a~1", door: "stream", outcome: "failed", bytesIn: 7, bytesOut: 21 },
+      place: { isolation: "container", imageDigest: "sha256:job" },
+      use: { type: "known", cpuMs: 12, memoryPeakBytes: 99 },
+      times: { acceptedAtMs: 0, placedAtMs: 500, endedAtMs: 2_540 },
+      error: { code: "TASK_EXITED", facts: { exitCode: 3 } },
+    },
+    { id: "b~2", outcome: "failed", place: undefined, error: { code: "IMAGE_NOT_FOUND" } },
+  ]);
 });
