@@ -60,6 +60,7 @@ export type {
   ByteRange,
   OpenArtifact,
   PackReport,
+  PresigningStore,
   WriteOptions,
   WrittenArtifact,
 } from "./ports/artifacts.ts";

@@ -1,13 +1,15 @@
 /** An object in a store, relative to its root: segments that `isSafeKey` allows, such as `users/7/k2p9/input.zip`. */
 export type ArtifactKey = string;
 
+/** What a store says of an object without reading it. */
 export interface ArtifactInfo {
   readonly bytes: number;
   readonly modifiedAtMs: number;
 }
 
+/** An object that is being read; the figures are those of the whole of it, also where a part is read. */
 export interface OpenArtifact extends ArtifactInfo {
-  /** Its bytes, once; ending early closes the source. */
+  /** Its bytes, once; ending early closes the source, and what is never begun keeps it open. */
   readonly contents: AsyncIterable<Uint8Array>;
 }
 
@@ -23,6 +25,7 @@ export interface WrittenArtifact {
   readonly sha256: string;
 }
 
+/** The bounds of a write or a download. */
 export interface WriteOptions {
   /** More than this is refused, and nothing is left. */
   readonly maxBytes: number;
@@ -71,6 +74,28 @@ export interface ArtifactStore extends AsyncDisposable {
   check(signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * A store that gives those without credentials a link for one object and one deed. Uploads are begun and ended here and their
+ * parts sent by others; ids and tags are plain text, so that an upload outlives the process that began it.
+ */
+export interface PresigningStore extends ArtifactStore {
+  /** @param lifeMs at most seven days; credentials that end earlier end the link with them. */
+  presignRead(key: ArtifactKey, lifeMs: number): Promise<string>;
+  /** @returns the id of the upload. Nothing is seen under the key before it is completed. */
+  beginUpload(key: ArtifactKey, signal: AbortSignal): Promise<string>;
+  /** A link for one PUT. Its answer's `ETag` is what completing needs. @param partNumber from 1. */
+  presignPart(key: ArtifactKey, uploadId: string, partNumber: number, lifeMs: number): Promise<string>;
+  /** @param etags of all parts, in their order, as they were received. */
+  completeUpload(
+    key: ArtifactKey,
+    uploadId: string,
+    etags: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** No error if there is no such upload. */
+  abortUpload(key: ArtifactKey, uploadId: string, signal: AbortSignal): Promise<void>;
+}
+
 /** What an archive may hold at most; all of it is counted as it is, not as the archive says. */
 export interface ArchiveLimits {
   readonly entries: number;
@@ -78,11 +103,14 @@ export interface ArchiveLimits {
   /** Bytes unpacked for each byte of the archive, asked once the first mebibyte is out. */
   readonly ratio: number;
   readonly depth: number;
+  /** Of each part of a name between slashes. */
   readonly nameBytes: number;
   readonly deadlineMs: number;
 }
 
+/** What was packed, and what was not. */
 export interface PackReport {
+  /** Of the files, before they were packed. */
   readonly bytes: number;
   readonly files: number;
   /** Links, devices, sockets and pipes that were left out, by their names in the folder; bounded. */
@@ -90,6 +118,7 @@ export interface PackReport {
   readonly skippedCount: number;
 }
 
+/** One entry, as its archive says. */
 export interface ArchiveEntry {
   readonly name: string;
   readonly bytes: number;
@@ -107,6 +136,7 @@ export interface Archiver {
   unpack(zipPath: string, intoDir: string, limits: ArchiveLimits, signal: AbortSignal): Promise<void>;
   /**
    * The contents of a folder into a new file: folder entries with a trailing slash, none for the root, links never followed.
+   * Names that no reader would take are escaped with `%`. A folder that is not there is empty.
    *
    * @param extra entries that are written if the folder does not have them: a name ending in `/` is an empty folder.
    */

@@ -96,8 +96,25 @@ async function readDirectory(
   return members;
 }
 
-/** Names are decoded here and not by yauzl, which would turn a backslash into a slash before anybody saw it. */
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const NAME_IS_UTF8 = 0x0800;
+const UNICODE_PATH = 0x7075;
+
+/**
+ * Names are decoded here and not by yauzl, which would turn a backslash into a slash before anybody saw it. Info-ZIP on Linux
+ * writes UTF-8 without saying so, and reads it so; what is not UTF-8 then is in the format's first code page.
+ */
 function nameOf(entry: Entry): string {
+  const saysHow =
+    (entry.generalPurposeBitFlag & NAME_IS_UTF8) !== 0 ||
+    entry.extraFields.some(({ id }) => id === UNICODE_PATH);
+  if (!saysHow) {
+    try {
+      return decoder.decode(entry.fileNameRaw);
+    } catch {
+      // The older rule then.
+    }
+  }
   return getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, true);
 }
 

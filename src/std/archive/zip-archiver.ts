@@ -1,4 +1,4 @@
-import type { Archiver, ArchiveLimits } from "../../core/index.ts";
+import type { ArchiveLimits, Archiver } from "../../core/index.ts";
 import { withDeadline } from "../deadline.ts";
 import { list } from "./list.ts";
 import { pack } from "./pack.ts";

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, isAbsolute, normalize, sep } from "node:path";
+import type { BlobStore, BlobWrite } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
+
+export const FILE_SCHEME = "file://";
+
+export interface FileBlobOptions {
+  /** Folders that blobs may lie in; none given allows every absolute path that this process may use. */
+  readonly roots: readonly string[];
+}
+
+/**
+ * Blobs in files of this host. The path is what follows the scheme, word for word. A blob is written under a name of its own
+ * beside its place and takes it when it is complete, so that a reader sees the old one whole or the new one whole.
+ */
+export function openFileBlobs(options: FileBlobOptions): BlobStore {
+  const pathOf = (uri: string): string => checkedPath(uri, options.roots);
+  return {
+    size: async (uri, signal) => {
+      signal.throwIfAborted();
+      return await sizeOf(uri, pathOf(uri));
+    },
+    readUri: (uri, signal) => {
+      signal.throwIfAborted();
+      pathOf(uri);
+      return Promise.resolve(uri);
+    },
+    beginWrite: async (uri, signal) => {
+      signal.throwIfAborted();
+      const path = pathOf(uri);
+      await asOurs(uri, () => mkdir(dirname(path), { recursive: true }));
+      return new FileWrite(uri, path);
+    },
+    read: (uri, maxBytes, signal) => readWhole(uri, pathOf(uri), maxBytes, signal),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+class FileWrite implements BlobWrite {
+  readonly uri: string;
+  readonly #path: string;
+  readonly #partPath: string;
+  #isOver = false;
+
+  constructor(uri: string, path: string) {
+    this.uri = uri;
+    this.#path = path;
+    this.#partPath = `${path}.${randomBytes(6).toString("hex")}.part`;
+  }
+
+  /** The same for every part: who writes a part knows where in the file it begins. */
+  partUri(_part: number, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    return Promise.resolve(`${FILE_SCHEME}${this.#partPath}`);
+  }
+
+  async complete(_etags: readonly string[], signal: AbortSignal): Promise<void> {
+    if (this.#isOver) return;
+    signal.throwIfAborted();
+    await asOurs(this.uri, async () => {
+      // Nobody may have opened it for a blob of no bytes.
+      const handle = await open(this.#partPath, "a");
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(this.#partPath, this.#path);
+    });
+    this.#isOver = true;
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    await asOurs(this.uri, () => rm(this.#partPath, { force: true }));
+  }
+}
+
+function checkedPath(uri: string, roots: readonly string[]): string {
+  const path = uri.slice(FILE_SCHEME.length);
+  const isPlain = isAbsolute(path) && normalize(path) === path && !path.includes("\0") && !path.endsWith(sep);
+  const isInside =
+    roots.length === 0 || roots.some((root) => path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`));
+  if (isPlain && isInside) return path;
+  const reason = isPlain
+    ? "it is outside the folders that blobs may lie in"
+    : "it is not a plain absolute path";
+  throw new ExecutorError("ARTIFACT_KEY_INVALID", { key: uri, reason });
+}
+
+async function sizeOf(uri: string, path: string): Promise<bigint | undefined> {
+  try {
+    return (await stat(path, { bigint: true })).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw translate(uri, error);
+  }
+}
+
+async function readWhole(
+  uri: string,
+  path: string,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  signal.throwIfAborted();
+  return await asOurs(uri, async () => {
+    const handle = await open(path, "r");
+    try {
+      const { size } = await handle.stat();
+      if (size > maxBytes) throw new ExecutorError("ARTIFACT_TOO_LARGE", { key: uri, limitBytes: maxBytes });
+      return await handle.readFile({ signal });
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+async function asOurs<T>(uri: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translate(uri, error);
+  }
+}
+
+function translate(uri: string, error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  const facts = { key: uri, reason: error instanceof Error ? error.message : String(error) };
+  if (code === "ENOENT") return new ExecutorError("ARTIFACT_NOT_FOUND", { key: uri });
+  if (code === "ENOSPC" || code === "EDQUOT") return new ExecutorError("DISK_FULL", facts, { cause: error });
+  if (code === "EACCES" || code === "EPERM") {
+    return new ExecutorError("ARTIFACT_STORE_DENIED", facts, { cause: error });
+  }
+  if (code === undefined) return error;
+  return new ExecutorError("ARTIFACT_STORE_UNAVAILABLE", facts, { cause: error });
+}

@@ -1,0 +1,31 @@
+const MIB = 2 ** 20;
+/** S3 takes no smaller pieces but the last, and ten thousand of them. */
+const FIRST_PIECE_BYTES = 8 * MIB;
+const LATER_PIECE_BYTES = 32 * MIB;
+const GROWS_AFTER_PIECES = 2_000;
+
+/** Up to 16 GiB in pieces of 8 MiB, and up to 266 GiB beyond that: what goes into one request and is sent again if it fails. */
+const sizeOfPiece = (index: number): number =>
+  index < GROWS_AFTER_PIECES ? FIRST_PIECE_BYTES : LATER_PIECE_BYTES;
+
+/** Whole pieces of a stream, in order; the last may be short, and is empty only when there is no other. */
+export async function* inPieces(contents: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
+  let index = 0;
+  let piece = Buffer.allocUnsafe(sizeOfPiece(index));
+  let filled = 0;
+  for await (const chunk of contents) {
+    let at = 0;
+    while (at < chunk.length) {
+      const taken = Math.min(chunk.length - at, piece.length - filled);
+      piece.set(chunk.subarray(at, at + taken), filled);
+      filled += taken;
+      at += taken;
+      if (filled === piece.length) {
+        yield piece;
+        piece = Buffer.allocUnsafe(sizeOfPiece((index += 1)));
+        filled = 0;
+      }
+    }
+  }
+  if (filled > 0 || index === 0) yield piece.subarray(0, filled);
+}
