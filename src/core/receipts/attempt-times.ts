@@ -34,17 +34,28 @@ export function toUs(ms: number): number {
  */
 export function attemptPhases(times: AttemptTimes): PhasesUs {
   const { placedAtMs, headAtMs, start } = times;
+  if (start === undefined) return warmPhases(times);
   const acceptedUs = toUs(times.acceptedAtMs);
   const endedUs = Math.max(acceptedUs, toUs(times.endedAtMs));
   const within = (atMs: number, fromUs: number): number => Math.min(Math.max(toUs(atMs), fromUs), endedUs);
   const waitEndUs = placedAtMs === undefined ? endedUs : within(placedAtMs, acceptedUs);
   const waitUs = waitEndUs - acceptedUs;
-  const steps = start === undefined ? undefined : stepsOf(start, acceptedUs, waitEndUs);
-  const accounted = steps === undefined ? 0 : steps.pull + steps.create + steps.start + steps.ready;
+  const steps = stepsOf(start, acceptedUs, waitEndUs);
+  const accounted = steps.pull + steps.create + steps.start + steps.ready;
   const phases = { queued: waitUs - accounted, ...steps };
   if (placedAtMs === undefined) return phases;
   const firstUs = headAtMs === undefined ? endedUs : within(headAtMs, waitEndUs);
   return { ...phases, firstByte: firstUs - waitEndUs, answer: endedUs - firstUs };
+}
+
+/** The same without a start, which nearly all have; cheap, for there may be thousands a second. */
+function warmPhases({ acceptedAtMs, placedAtMs, headAtMs, endedAtMs }: AttemptTimes): PhasesUs {
+  const acceptedUs = toUs(acceptedAtMs);
+  const endedUs = Math.max(acceptedUs, toUs(endedAtMs));
+  if (placedAtMs === undefined) return { queued: endedUs - acceptedUs };
+  const placedUs = Math.min(Math.max(toUs(placedAtMs), acceptedUs), endedUs);
+  const firstUs = headAtMs === undefined ? endedUs : Math.min(Math.max(toUs(headAtMs), placedUs), endedUs);
+  return { queued: placedUs - acceptedUs, firstByte: firstUs - placedUs, answer: endedUs - firstUs };
 }
 
 interface Steps {

@@ -10,13 +10,14 @@ import type {
   ReceiptLimits,
 } from "../../../core/index.ts";
 import { BLOCK_ENTRIES } from "../../../core/index.ts";
-import { digestOf, GENESIS, linkHash, signCheckpoint, signEnd } from "../../../std/receipts/index.ts";
+import { digestOf, GENESIS, signCheckpoint, signEnd } from "../../../std/receipts/index.ts";
 import type { BlockRow } from "./chain-tables.ts";
 import { CHAIN_STATEMENTS } from "./chain-tables.ts";
 import { blockLines, checkpointOf, endLines, HASH_BYTES, hashOf } from "./chain-text.ts";
 import { findAttempts } from "./find-attempts.ts";
 import type { NewEntry } from "./new-entry.ts";
 import { markEntry } from "./new-entry.ts";
+import { OpenBlock } from "./open-block.ts";
 
 type Statements = Readonly<Record<keyof typeof CHAIN_STATEMENTS, Database.Statement>>;
 type OldBlock = Pick<BlockRow, "first" | "last" | "head" | "bytes" | "to_us">;
@@ -87,20 +88,20 @@ export class ChainStore {
     return text === undefined ? undefined : (JSON.parse(text) as ChainEntry);
   }
 
-  /**
-   * Drops what is beyond the limits, says so in the chain, and appends entries that `make` numbers from what it is given.
-   *
-   * @returns how many `make` gave.
-   */
-  append(make: (seq: number) => readonly NewEntry[]): number {
+  /** Drops what is beyond the limits, says so in the chain, and appends the entries that `make` numbers from what it is given. */
+  append(make: (seq: number) => Iterable<NewEntry>): void {
     const before = this.#at;
     try {
-      return this.#options.connection.transaction(() => {
-        const marks = this.#prune();
-        const entries = make(this.#at.seq + 1 + marks.length);
-        const all = [...marks, ...entries];
-        for (let at = 0; at < all.length; at += BLOCK_ENTRIES) this.#block(all.slice(at, at + BLOCK_ENTRIES));
-        return entries.length;
+      this.#options.connection.transaction(() => {
+        const block = new OpenBlock();
+        const add = (entry: NewEntry): void => {
+          block.add(entry);
+          if (block.count === BLOCK_ENTRIES) this.#close(block);
+        };
+        const pruned = this.#prune();
+        if (pruned !== undefined) add(pruned);
+        for (const entry of make(this.#at.seq + block.count + 1)) add(entry);
+        if (block.count > 0) this.#close(block);
       })();
     } catch (error) {
       this.#at = before;
@@ -193,18 +194,13 @@ export class ChainStore {
     return undefined;
   }
 
-  #block(entries: readonly NewEntry[]): void {
+  /** Links a block's entries, signs it and stores it; then it is empty again. */
+  #close(block: OpenBlock): void {
     const { privateKey, key, nowUs } = this.#options;
-    const { seq, head: prev } = this.#at;
-    const hashes = Buffer.allocUnsafe(entries.length * HASH_BYTES);
-    let head = prev;
-    for (const [index, { text }] of entries.entries()) {
-      head = linkHash(head, digestOf(text));
-      hashes.set(head, index * HASH_BYTES);
-    }
-    const first = seq + 1;
-    const last = seq + entries.length;
-    const atUs = nowUs();
+    const { seq, head: prev, records, bytes: had } = this.#at;
+    const { text, hashes, count, minId, maxId, fromUs, toUs, otherIds } = block.take(prev);
+    const head = Buffer.from(hashes.subarray(-HASH_BYTES));
+    const [first, last, atUs] = [seq + 1, seq + count, nowUs()];
     const checkpoint = {
       chain: key.chain,
       first,
@@ -214,24 +210,21 @@ export class ChainStore {
       atUs,
     };
     const signature = signCheckpoint(checkpoint, privateKey);
-    const text = Buffer.from(entries.map((entry) => entry.text).join("\n"));
     const bytes = text.length + hashes.length + ROW_BYTES;
-    const { minId, maxId, fromUs, toUs } = bounds(entries);
     this.#sql.insert.run(
       ...[first, last, prev, head, atUs, signature, text, hashes, bytes, minId, maxId, fromUs, toUs],
     );
-    for (const { id, isPlainId } of entries) if (id !== "" && !isPlainId) this.#sql.addId.run(id, first);
-    const { records, bytes: had } = this.#at;
-    this.#at = { seq: last, head, records: records + entries.length, bytes: had + bytes };
+    for (const id of otherIds) this.#sql.addId.run(id, first);
+    this.#at = { seq: last, head, records: records + count, bytes: had + bytes };
   }
 
   /** @returns what the chain is to say of it. */
-  #prune(): readonly NewEntry[] {
+  #prune(): NewEntry | undefined {
     const { limits, nowUs } = this.#options;
     const { records, bytes } = this.#at;
     const isTooMuch = records > limits.records || bytes > limits.bytes;
     const isDue = nowUs() - this.#ageCheckedUs >= AGE_CHECK_US;
-    if (!isTooMuch && !isDue) return [];
+    if (!isTooMuch && !isDue) return undefined;
     this.#ageCheckedUs = nowUs();
     const left = isTooMuch ? LEFT_AFTER_PRUNING : 1;
     let dropped: OldBlock | undefined;
@@ -244,10 +237,10 @@ export class ChainStore {
       this.#at = { ...this.#at, records: had - (row.last - row.first + 1), bytes: size - row.bytes };
       dropped = row;
     }
-    if (dropped === undefined) return [];
+    if (dropped === undefined) return undefined;
     const { last, head } = dropped;
     const seq = this.#at.seq + 1;
-    return [markEntry({ type: "pruned", seq, atUs: nowUs(), last, head: head.toString("hex") })];
+    return markEntry({ type: "pruned", seq, atUs: nowUs(), last, head: head.toString("hex") });
   }
 
   #isBeyond(row: OldBlock, left: number): boolean {
@@ -260,22 +253,4 @@ export class ChainStore {
   #checkpointOf(row: BlockRow): Checkpoint {
     return checkpointOf(row, this.#options.key.chain);
   }
-}
-
-/** What a block is found by. */
-function bounds(entries: readonly NewEntry[]): {
-  readonly minId: string;
-  readonly maxId: string;
-  readonly fromUs: number;
-  readonly toUs: number;
-} {
-  let [minId, maxId, fromUs, toUs] = ["", "", Number.MAX_SAFE_INTEGER, 0];
-  for (const { id, isPlainId, acceptedAtUs } of entries) {
-    fromUs = Math.min(fromUs, acceptedAtUs);
-    toUs = Math.max(toUs, acceptedAtUs);
-    if (!isPlainId) continue;
-    if (minId === "" || id < minId) minId = id;
-    if (id > maxId) maxId = id;
-  }
-  return { minId, maxId, fromUs, toUs };
 }

@@ -1,34 +1,24 @@
-import type { AttemptFacts, FactsText } from "../../../core/index.ts";
+import type { FactsText } from "../../../core/index.ts";
 import { attemptPhases, encodeAttempt, factsText, GAP_REASONS, toUs } from "../../../core/index.ts";
 import type { SentBatch, SlotValues } from "./attempt-batch.ts";
 import { slotsOf } from "./attempt-batch.ts";
 import type { NewEntry } from "./new-entry.ts";
 import { markEntry } from "./new-entry.ts";
 
-/** The entries of a batch, numbered from `seq`. */
-export function encodeBatch(batch: SentBatch, seq: number, nowUs: number): NewEntry[] {
-  const entries: NewEntry[] = [];
-  const next = (): { readonly seq: number; readonly atUs: number } => ({
-    seq: seq + entries.length,
-    atUs: nowUs,
-  });
+/** The entries of a batch, numbered from `seq`; made one by one, so that those before can be forgotten. */
+export function* encodeBatch(batch: SentBatch, seq: number, nowUs: number): Generator<NewEntry> {
+  let next = seq;
   for (const reason of GAP_REASONS) {
     const lost = batch.lost[reason];
-    if (lost !== undefined) entries.push(markEntry({ type: "gap", ...next(), reason, lost }));
+    if (lost !== undefined) yield markEntry({ type: "gap", seq: next++, atUs: nowUs, reason, lost });
   }
   if (Object.keys(batch.counted).length > 0) {
-    entries.push(markEntry({ type: "refused", ...next(), counts: batch.counted }));
+    yield markEntry({ type: "refused", seq: next++, atUs: nowUs, counts: batch.counted });
   }
-  const texts = new Map<number, FactsText>();
+  const texts = batch.facts.map(factsText);
   for (const values of slotsOf(batch)) {
-    let facts = texts.get(values.facts);
-    if (facts === undefined) {
-      facts = factsText(batch.facts[values.facts] as AttemptFacts);
-      texts.set(values.facts, facts);
-    }
-    entries.push(encodeSlot(values, facts, seq + entries.length, batch.offsetUs));
+    yield encodeSlot(values, texts[values.facts] as FactsText, next++, batch.offsetUs);
   }
-  return entries;
 }
 
 function encodeSlot(values: SlotValues, facts: FactsText, seq: number, offsetUs: number): NewEntry {

@@ -56,7 +56,7 @@ function verbsOf(
     append: (batch: SentBatch): Appended => {
       store.append((seq) => {
         const first = opening(seq);
-        return [...first, ...encodeBatch(batch, seq + first.length, nowUs())];
+        return inTurn(first, encodeBatch(batch, seq + first.length, nowUs()));
       });
       hasOpened = true;
       const { records, bytes } = store.position;
@@ -75,6 +75,10 @@ function verbsOf(
       }
     },
   };
+}
+
+function* inTurn(...parts: readonly Iterable<NewEntry>[]): Generator<NewEntry> {
+  for (const part of parts) yield* part;
 }
 
 function inOurWords(verbs: ChainVerbs): ChainVerbs {
