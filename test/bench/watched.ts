@@ -16,18 +16,25 @@ interface Measured extends LoadResult {
 /** What watching costs those who call. */
 export const watched: Bench = {
   name: "watched",
-  summary: `100-byte calls to a warm task while nobody watches, and while the metrics are scraped ${1000 / SCRAPE_MS} times a second and the page's streams are open (load by ${generator})`,
+  summary: `100-byte calls to a warm task without receipts while nobody watches, and with receipts while the metrics are scraped ${1000 / SCRAPE_MS} times a second and the page's streams are open (load by ${generator})`,
   async run(options) {
-    await using daemon = await startBenchDaemon();
+    await using alone = await startBenchDaemon({ HEARTH_RECEIPTS_ENABLE: "false" });
+    await using seen = await startBenchDaemon();
     const rows: Row[] = [];
-    for (const connections of [16, 64]) rows.push(await compare(connections, daemon, options));
+    for (const connections of [16, 64])
+      rows.push(await compare(connections, { alone, watched: seen }, options));
     return rows;
   },
 };
 
-async function compare(connections: number, daemon: BenchDaemon, { isQuick }: BenchOptions): Promise<Row> {
+async function compare(
+  connections: number,
+  daemons: Readonly<Record<"alone" | "watched", BenchDaemon>>,
+  { isQuick }: BenchOptions,
+): Promise<Row> {
   const seconds = isQuick ? 1 : 3;
   const send = async (how: "alone" | "watched"): Promise<Measured> => {
+    const daemon = daemons[how];
     await using _watchers = how === "watched" ? watch(daemon.monitorUrl) : undefined;
     const beforeUs = cpuTimeUs(daemon.pid);
     const body = executionRequest(INPUT);

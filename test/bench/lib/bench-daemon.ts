@@ -23,7 +23,7 @@ export function executionRequest(input: string, id = "bench/echo"): string {
   return JSON.stringify({ id, resource: { cpu: 1, mem: 128 }, input });
 }
 
-export async function startBenchDaemon(): Promise<BenchDaemon> {
+export async function startBenchDaemon(more: Readonly<Record<string, string>> = {}): Promise<BenchDaemon> {
   const stateDir = await mkdtemp(join(tmpdir(), "hearth-bench-"));
   const folder = join(stateDir, "tasks", "bench-echo");
   await mkdir(folder, { recursive: true });
@@ -34,7 +34,8 @@ export async function startBenchDaemon(): Promise<BenchDaemon> {
   await cp(fileURLToPath(new URL("echo-task.mjs", import.meta.url)), join(folder, "main.mjs"));
   let daemon: Daemon | undefined;
   try {
-    daemon = await startDaemon({ stateDir, env: { HEARTH_DRIVER: "process", HEARTH_LOG_LEVEL: "error" } });
+    const env = { HEARTH_DRIVER: "process", HEARTH_LOG_LEVEL: "error", ...more };
+    daemon = await startDaemon({ stateDir, env });
     const told = await call(daemon.baseUrl, "where");
     return { ...atWork(daemon, stateDir), task: await findTask(told) };
   } catch (error) {
