@@ -14,13 +14,7 @@ const parts: Parts = {
   async serve(input) {
     const { loadConfig, printFault } = await import("./config/index.ts");
     const { loaded, faults } = loadConfig(loadOptions(input));
-    if (loaded === undefined) {
-      io.err(faults.map(printFault).join("\n"));
-      io.err(
-        `hearth: ${faults.length === 1 ? "a setting is" : `${faults.length} settings are`} wrong; nothing was started`,
-      );
-      return 2;
-    }
+    if (loaded === undefined) return refuse(faults.map(printFault));
     const { serve } = await import("./serve.ts");
     const code = await serve(loaded, {
       version: version(),
@@ -30,6 +24,15 @@ const parts: Parts = {
       },
     });
     // A socket or timer that somebody forgot must not keep a stopped daemon alive; what is written still goes out.
+    setTimeout(() => process.exit(code), EXIT_GRACE_MS).unref();
+    return code;
+  },
+  async api(input) {
+    const { loadConfig, printFault } = await import("./config/index.ts");
+    const { loaded, faults } = loadConfig(loadOptions(input));
+    if (loaded === undefined) return refuse(faults.map(printFault));
+    const { serveApi } = await import("./serve-api.ts");
+    const code = await serveApi(loaded);
     setTimeout(() => process.exit(code), EXIT_GRACE_MS).unref();
     return code;
   },
@@ -65,6 +68,14 @@ process.exitCode = await runCli({
   cwd: process.cwd(),
   parts,
 });
+
+function refuse(faults: readonly string[]): number {
+  io.err(faults.join("\n"));
+  io.err(
+    `hearth: ${faults.length === 1 ? "a setting is" : `${faults.length} settings are`} wrong; nothing was started`,
+  );
+  return 2;
+}
 
 function loadOptions({ configFile, flags }: SettingsInput): LoadOptions {
   return {

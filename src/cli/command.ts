@@ -7,6 +7,8 @@ export interface OptionSpec {
   readonly flags: string;
   readonly about: string;
   readonly choices?: readonly string[];
+  /** Whether it may be given several times; its values come as a list. */
+  readonly repeats?: boolean;
   /** Heading in the help; options without one come first. */
   readonly group?: string;
 }
@@ -20,7 +22,7 @@ export interface ArgumentSpec {
 /** What the user typed. Options by their camel-case name; a repeated argument is an array. */
 export interface Invocation {
   readonly args: readonly (string | readonly string[] | undefined)[];
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 }
 
 /** Everything a command may use of the world. */
@@ -78,6 +80,12 @@ export function textArgs(value: Invocation["args"][number]): readonly string[] {
 export function textOption({ options }: Invocation, name: string): string | undefined {
   const value = options[name];
   return typeof value === "string" ? value : undefined;
+}
+
+/** The values of an option that `repeats`. */
+export function listOption({ options }: Invocation, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? (value as readonly string[]) : [];
 }
 
 /** @throws {@link UsageError} when the text is no number. */

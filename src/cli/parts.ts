@@ -3,6 +3,8 @@ export interface Parts {
   readonly version: string;
   /** Runs the daemon until it has stopped. @returns the exit code. */
   serve(input: SettingsInput): Promise<number>;
+  /** Runs the web API until it has stopped. @returns the exit code. */
+  api(input: SettingsInput): Promise<number>;
   settings(): Promise<SettingsTool>;
   /** Looks at this host; needs no daemon. */
   diagnose(input: SettingsInput, signal: AbortSignal): Promise<readonly Finding[]>;

@@ -75,9 +75,11 @@ function prepare(program: Program, { out, err }: ProgramOptions): void {
     });
 }
 
-function optionOf({ flags, about, choices, group }: OptionSpec): Option {
+function optionOf({ flags, about, choices, repeats, group }: OptionSpec): Option {
   const option = new Option(flags, about);
   if (choices !== undefined) option.choices(choices);
+  if (repeats === true)
+    option.argParser((one: string, before: readonly string[] | undefined) => [...(before ?? []), one]);
   if (group !== undefined) option.helpGroup(group);
   return option;
 }

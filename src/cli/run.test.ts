@@ -93,6 +93,7 @@ async function hearth(
       served = input;
       return 0;
     },
+    api: async () => 0,
     settings: async () => ({
       flags: [
         {

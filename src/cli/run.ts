@@ -26,7 +26,7 @@ export async function runCli(options: CliOptions): Promise<number> {
   const argv = normalise(options.argv);
   let code: number = EXIT.usage.code;
   let help = "";
-  const settings = argv.includes("serve") ? (await parts.settings()).flags : [];
+  const settings = ["serve", "api"].some((name) => argv.includes(name)) ? (await parts.settings()).flags : [];
   const program = buildProgram({
     version: parts.version,
     commands: commandTable(settings),

@@ -6,6 +6,7 @@ export type { ExplainWish, Verdict } from "../contract/v1/explain.ts";
 export type { Controlled, Gpu, Host, Stats } from "../contract/v1/host.ts";
 export type { PrefetchEvent, Prefetched, TaskFolder, TaskList } from "../contract/v1/images.ts";
 export type { Job, JobDetail, JobList } from "../contract/v1/jobs.ts";
+export type { DeadLetters, Fleet, FleetHost, Queue, Replayed, ReplayRequest } from "../contract/v1/queue.ts";
 export type { Receipt, ReceiptEntry, ReceiptKey } from "../contract/v1/receipts.ts";
 export type {
   LogChunk,
@@ -24,4 +25,6 @@ export type { Abortable, RunWish } from "./client.ts";
 export { HearthClient } from "./client.ts";
 export type { HearthErrorCode } from "./error.ts";
 export { HearthError } from "./error.ts";
+export type { JobApiOptions, JobTask, JobTaskStatus, NewJobTask } from "./jobs.ts";
+export { JOB_TASK_ENDS, JobApiClient } from "./jobs.ts";
 export type { ClientOptions } from "./transport.ts";

@@ -75,6 +75,7 @@ function withHostDefaults(config: Config, origins: Map<string, Origin>, options:
     state_dir: stateDir,
     http: { ...config.http, host: config.http.host || address },
     monitor: { ...config.monitor, host: config.monitor.host || address },
+    api: { ...config.api, host: config.api.host || address },
     tasks: { ...config.tasks, dirs: dirs.length > 0 ? dirs : ownDirs },
     docker: {
       ...config.docker,
@@ -92,6 +93,7 @@ const OTHER_VARIABLES = [
   "HEARTH_TOKEN_FILE",
   "HEARTH_NODE",
   "HEARTH_IN_CONTAINER",
+  "HEARTH_API_URL",
 ];
 
 function warningsAbout(env: Env): string[] {

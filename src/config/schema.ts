@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
+import { api } from "./api-section.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
 import { docker, gpus, http, network, process, receipts, runtimes, tasks } from "./schema-sections.ts";
 import { stream } from "./stream-section.ts";
@@ -112,6 +113,7 @@ export const ConfigSchema = z.strictObject({
     }),
     port: whole({ default: 7000, min: 0, max: 65_535, about: "The port to listen on; 0 takes a free one." }),
   }),
+  api,
   tasks,
   shares: section(
     "Guaranteed parts of `cpu` and `mem` per door; what a door leaves unused is lent to the others.",

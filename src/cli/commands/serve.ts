@@ -15,7 +15,7 @@ export function serveCommand(flags: readonly SettingFlag[]): Command {
     details:
       "Runs without any configuration. A flag is stronger than a HEARTH_ variable, a variable than the file.\n" +
       "SIGTERM and Ctrl-C let running calls end; a second one ends them.",
-    options: [CONFIG_OPTION, ...flags.map(optionOf)],
+    options: [CONFIG_OPTION, ...flags.map(settingOption)],
     examples: [
       "hearth serve",
       "hearth serve --config hearth.yaml",
@@ -36,7 +36,8 @@ export function settingsInput(invocation: Invocation, flags: readonly SettingFla
   return { configFile: textOption(invocation, "config"), flags: Object.fromEntries(given) };
 }
 
-function optionOf({ flag, value, about, isSwitch, section }: SettingFlag): OptionSpec {
+/** One setting as an option of a command that runs for long. */
+export function settingOption({ flag, value, about, isSwitch, section }: SettingFlag): OptionSpec {
   return { flags: `${flag} ${isSwitch ? "[yes|no]" : `<${value}>`}`, about, group: `Settings: ${section}` };
 }
 

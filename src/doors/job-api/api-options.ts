@@ -36,6 +36,8 @@ export interface JobApiOptions {
   readonly host: string;
   readonly port: number;
   readonly key: Secret;
+  /** Whether hosts may register without the key. */
+  readonly isRegistrationOpen: boolean;
   readonly limits: JobApiLimits;
   readonly archiveLimits: ArchiveLimits;
   readonly methodTypes: MethodTypes;

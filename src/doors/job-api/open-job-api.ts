@@ -19,7 +19,7 @@ import { getOutput } from "./routes/get-output.ts";
 import { killTask } from "./routes/kill-task.ts";
 import { listOutput } from "./routes/list-output.ts";
 import { listTasks } from "./routes/list-tasks.ts";
-import { registerExecuter } from "./routes/register-executer.ts";
+import { REGISTER_PATH, registerExecuter } from "./routes/register-executer.ts";
 import { showTask } from "./routes/show-task.ts";
 import { submitTask } from "./routes/submit-task.ts";
 import { taskStatus } from "./routes/task-status.ts";
@@ -81,7 +81,7 @@ function buildApp(parts: ApiParts): FastifyInstance {
   });
   app.server.maxConnections = limits.connections;
   readBodies(app);
-  checkKeys(app, new KeyCheck(parts.key));
+  checkKeys(app, parts);
   app.setNotFoundHandler((_request, reply) => sendJson(reply, 404, { detail: "Not Found" }));
   app.setErrorHandler((thrown, request, reply) => {
     const refusal = refusalOf(thrown);
@@ -116,10 +116,12 @@ function readBodies(app: FastifyInstance): void {
   app.addContentTypeParser("*", (_request, _payload, done) => done(null, undefined));
 }
 
-/** Before a body is read. Only registering needs no key. */
-function checkKeys(app: FastifyInstance, keys: KeyCheck): void {
+/** Before a body is read. Only hosts may come without a key, to register. */
+function checkKeys(app: FastifyInstance, { key, isRegistrationOpen }: ApiParts): void {
+  const keys = new KeyCheck(key);
   app.addHook("onRequest", (request, _reply, done) => {
-    if (request.routeOptions.url !== "/executers/register") keys.check(request.headers["x-api-key"]);
+    const isOpen = isRegistrationOpen && request.routeOptions.url === REGISTER_PATH;
+    if (!isOpen) keys.check(request.headers["x-api-key"]);
     done();
   });
 }

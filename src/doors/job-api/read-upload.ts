@@ -44,9 +44,11 @@ export async function readUpload(
       };
       parser.on("file", (name, part) => {
         // The parser tells of a part that is cut short on the part alone, and then ends it as if it were whole.
-        part.on("error", (cause) =>
-          fail(cause instanceof ApiRefusal ? cause : malformed("the form breaks off", cause)),
-        );
+        part.on("error", (cause: Error) => {
+          // Whoever takes the file has let go of it, and says why.
+          if (cause.name !== "AbortError")
+            fail(cause instanceof ApiRefusal ? cause : malformed("the form breaks off", cause));
+        });
         if (name !== FIELD || state.part !== undefined) {
           part.resume();
           return;

@@ -9,6 +9,8 @@ import { executerOf } from "../event-changes.ts";
 import { parseBody } from "../parse-request.ts";
 import { streamOf } from "../stream-name.ts";
 
+export const REGISTER_PATH = "/executers/register";
+
 /** What one host may bring: each type becomes a stream, and whoever registers has no key. */
 const TYPES = 256;
 
@@ -22,7 +24,7 @@ const request = registrationRequest.extend({
 /** `POST /executers/register`: 202 and where the host's requests will come from. It needs no key: hosts of 2023 send none. */
 export function registerExecuter(app: FastifyInstance, parts: ApiParts): void {
   const { book, producer } = parts;
-  app.post("/executers/register", async ({ body }, reply) => {
+  app.post(REGISTER_PATH, async ({ body }, reply) => {
     const info = parseBody(request, body);
     const uuid = randomUUID();
     const pool = info.resource_pool_id ?? undefined;
