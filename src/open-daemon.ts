@@ -22,6 +22,7 @@ import { listTaskFolders } from "./drivers/process/task-folders.ts";
 import { openRunStore } from "./drivers/records/open-run-store.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
 import type { Executor } from "./engine/executor.ts";
+import { recordJobs } from "./engine/jobs/record-jobs.ts";
 import { recordCalls } from "./engine/record-calls.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import type { DoorAddresses } from "./open-driver.ts";
@@ -144,7 +145,7 @@ async function openWatchers(
   const feed = new EventFeed({ life, nowMs: Date.now });
   const counters = new EngineCounters();
   const traces = await openTraces(process.env, version);
-  const always = [counters, feed.observer, recordCalls(receipts, nextRunId)];
+  const always = [counters, feed.observer, recordCalls(receipts, nextRunId), recordJobs(receipts)];
   if (traces === undefined) return { feed, counters, ears: { observer: joinObservers(always) } };
   const { observer, tracer } = scope.use(traces);
   return { feed, counters, ears: { observer: joinObservers([...always, observer]), tracer } };

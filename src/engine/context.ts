@@ -5,19 +5,19 @@ import type {
   Log,
   Observer,
   OpenChannel,
+  SandboxDriver,
   SandboxId,
   Settings,
 } from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
 import type { GpuOffer } from "./gpu-cards.ts";
 import type { LastWords } from "./last-words.ts";
-import type { WholeDriver } from "./observe-driver.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { MeterHost } from "./use-meter.ts";
 
 /** What every part of the engine shares. One executor has one of these. */
 export interface EngineContext {
-  readonly driver: WholeDriver;
+  readonly driver: SandboxDriver;
   readonly openChannel: OpenChannel;
   readonly host: HostMonitor;
   readonly clock: Clock;

@@ -2,7 +2,6 @@ import type {
   Clock,
   GpuMonitor,
   HostMonitor,
-  JobDriver,
   Log,
   Observer,
   OpenChannel,
@@ -15,7 +14,7 @@ import type {
 
 /** What an executor is made of. */
 export interface ExecutorParts {
-  readonly driver: SandboxDriver & Partial<JobDriver>;
+  readonly driver: SandboxDriver;
   readonly openChannel: OpenChannel;
   readonly host: HostMonitor;
   readonly gpus: GpuMonitor;

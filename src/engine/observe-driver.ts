@@ -2,7 +2,6 @@ import type {
   Clock,
   EngineVerb,
   ErrorCode,
-  JobDriver,
   JobLeftover,
   JobSandbox,
   Leftover,
@@ -21,15 +20,8 @@ type Tell = <T>(
   codeOf?: (result: T) => ErrorCode | undefined,
 ) => Promise<T>;
 
-/** A driver of both modes. */
-export type WholeDriver = SandboxDriver & JobDriver;
-
 /** The same driver; everything that it and its sandboxes are asked for is told of, with its time and its failure. */
-export function observeDriver(
-  driver: SandboxDriver & Partial<JobDriver>,
-  observer: Observer,
-  clock: Clock,
-): WholeDriver {
+export function observeDriver(driver: SandboxDriver, observer: Observer, clock: Clock): SandboxDriver {
   const tell = teller(observer, clock);
   return {
     name: driver.name,
@@ -54,14 +46,12 @@ export function observeDriver(
     configure: (settings) => driver.configure(settings),
     networks: () => driver.networks(),
     isTaskAddress: (peer) => driver.isTaskAddress(peer),
-    startJob: async (...asked) =>
-      observedJob(await tell("start", () => withJobs(driver).startJob(...asked)), tell),
+    startJob: async (...asked) => observedJob(await tell("start", () => driver.startJob(...asked)), tell),
     jobLeftovers: async (...asked) => {
-      if (driver.jobLeftovers === undefined) return [];
-      const leftovers = await tell("leftovers", () => withJobs(driver).jobLeftovers(...asked));
+      const leftovers = await tell("leftovers", () => driver.jobLeftovers(...asked));
       return leftovers.map((leftover) => observedJobLeftover(leftover, tell));
     },
-    checkSharedDir: (...asked) => tell("probe", () => withJobs(driver).checkSharedDir(...asked)),
+    checkSharedDir: (...asked) => tell("probe", () => driver.checkSharedDir(...asked)),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };
 }
@@ -128,15 +118,6 @@ function observedJobLeftover(leftover: JobLeftover, tell: Tell): JobLeftover {
     adopt: async (signal) => observedJob(await tell("start", () => leftover.adopt(signal)), tell),
     reap: (signal) => tell("stop", () => leftover.reap(signal)),
   };
-}
-
-/** @throws {@link ExecutorError} ENGINE_FAILED for a driver that has no jobs. */
-function withJobs(driver: SandboxDriver & Partial<JobDriver>): JobDriver {
-  const { startJob, jobLeftovers, checkSharedDir } = driver;
-  if (startJob === undefined || jobLeftovers === undefined || checkSharedDir === undefined) {
-    throw new ExecutorError("ENGINE_FAILED", { reason: `the driver ${driver.name} runs no jobs` });
-  }
-  return driver as WholeDriver;
 }
 
 function observedLeftover(leftover: Leftover, tell: Tell): Leftover {

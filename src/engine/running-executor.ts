@@ -46,7 +46,6 @@ import type { HeldJob } from "./jobs/held-job.ts";
 import { JobEngine } from "./jobs/job-engine.ts";
 import { viewOfWaitingJobs } from "./jobs/job-views.ts";
 import { LastWords } from "./last-words.ts";
-import type { WholeDriver } from "./observe-driver.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { Opening } from "./opening.ts";
 import { recover } from "./recover.ts";
@@ -67,7 +66,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly observer: Observer;
   readonly tracer: Tracer | undefined;
   readonly jobs: JobEngine;
-  readonly #parts: ExecutorParts & { readonly driver: WholeDriver };
+  readonly #parts: ExecutorParts;
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
   readonly #context: EngineContext;
@@ -347,7 +346,7 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#work.add(settled);
   }
 
-  #makeContext(parts: ExecutorParts & { readonly driver: WholeDriver }): EngineContext {
+  #makeContext(parts: ExecutorParts): EngineContext {
     return {
       driver: parts.driver,
       openChannel: parts.openChannel,
