@@ -89,8 +89,7 @@ function ofCall({ at, image, end, status, start, waitedMs, tookMs }: LastCall, i
 }
 
 function ofRun(run: Run): Line {
-  const { id, state, image, createdAt, endedAt, placement, problem, answer, receipt } = run;
-  const { cpuUs, memoryPeakBytes } = receipt?.used ?? {};
+  const { id, state, image, createdAt, endedAt, placement, problem, answer } = run;
   return {
     id,
     at: endedAt ?? createdAt,
@@ -101,10 +100,14 @@ function ofRun(run: Run): Line {
     start: placement?.start ?? "–",
     waitedMs: placement?.waitedMs,
     tookMs: tookOf(run),
-    cpuMs: cpuUs === undefined ? undefined : cpuUs / 1000,
-    memoryBytes: memoryPeakBytes,
+    ...usedBy(run),
     run,
   };
+}
+
+function usedBy({ receipt }: Run): Pick<Line, "cpuMs" | "memoryBytes"> {
+  const { cpuUs, memoryPeakBytes } = receipt?.used ?? {};
+  return { cpuMs: cpuUs === undefined ? undefined : cpuUs / 1000, memoryBytes: memoryPeakBytes };
 }
 
 function tookOf({ createdAt, endedAt, receipt }: Run): number | undefined {

@@ -59,7 +59,9 @@ export function showAttempt(entry: AttemptEntry, record: RunRecord | undefined):
   };
 }
 
-function toReceiptEntry({ booked, ...entry }: AttemptEntry): ReceiptEntry {
+/** In the order of its keys as it is hashed. */
+function toReceiptEntry(entry: AttemptEntry): ReceiptEntry {
+  const { booked } = entry;
   return { ...entry, booked: { ...booked, gpuIds: [...booked.gpuIds] } };
 }
 
