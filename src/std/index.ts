@@ -14,6 +14,8 @@ export {
   rulesetText,
   tableName,
 } from "./firewall/index.ts";
+export { seesMarker } from "./folder-marker.ts";
+export { makeUsable, openToAll } from "./folder-modes.ts";
 export { pause } from "./pause.ts";
 export type { ProbeArchitecture, ProbeQuestions } from "./probe-program/probe-program.ts";
 export {

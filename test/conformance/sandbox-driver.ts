@@ -3,10 +3,41 @@ import { testEnding } from "./sandbox-driver/ending.ts";
 import { testFreezing } from "./sandbox-driver/freezing.ts";
 import type { SandboxDriverHarness } from "./sandbox-driver/harness.ts";
 import { testImages } from "./sandbox-driver/images.ts";
+import { testJobStartFailures, testSharedDir } from "./sandbox-driver/job-failures.ts";
+import {
+  testEndedJobAdoption,
+  testJobAdoption,
+  testJobReaping,
+  testJobStrangers,
+  testJobsAmongCalls,
+} from "./sandbox-driver/job-leftovers.ts";
+import { useJobScene } from "./sandbox-driver/job-scene.ts";
+import { testJobEnds, testJobStopping, testJobSurroundings, testJobWatching } from "./sandbox-driver/jobs.ts";
 import { testAdoption, testLeftovers, testStrangers } from "./sandbox-driver/leftovers.ts";
 import { useScene } from "./sandbox-driver/scene.ts";
 import { testStartFailures, testStarting } from "./sandbox-driver/starting.ts";
 import { testWatching } from "./sandbox-driver/watching.ts";
+
+/**
+ * The jobs' half of it.
+ *
+ * @param openHarness as for {@link describeSandboxDriver}.
+ */
+export function describeJobDriver(name: string, openHarness: () => Promise<SandboxDriverHarness>): void {
+  describe(`jobs of the ${name} driver`, () => {
+    describe("ends", () => testJobEnds(useJobScene(openHarness)));
+    describe("surroundings", () => testJobSurroundings(useJobScene(openHarness)));
+    describe("watching", () => testJobWatching(useJobScene(openHarness)));
+    describe("stopping", () => testJobStopping(useJobScene(openHarness)));
+    describe("failing to start", () => testJobStartFailures(useJobScene(openHarness)));
+    describe("the shared folder", () => testSharedDir(useJobScene(openHarness)));
+    describe("adoption", () => testJobAdoption(openHarness));
+    describe("adoption after the end", () => testEndedJobAdoption(openHarness));
+    describe("reaping", () => testJobReaping(openHarness));
+    describe("jobs and calls", () => testJobsAmongCalls(openHarness));
+    describe("strangers", () => testJobStrangers(openHarness));
+  });
+}
 
 /**
  * The suite that every `SandboxDriver` passes. A driver is done when it passes on a real host.

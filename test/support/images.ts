@@ -61,6 +61,19 @@ const PROGRAMS: Readonly<Record<keyof BehaviourImages, Program>> = {
 
 export const TASK_REPOSITORY = "hearth-test";
 
+/** An image for jobs: a shell and small programs. */
+export const JOB_IMAGE = `${TASK_REPOSITORY}/jobs:1`;
+
+/** @param changes what the image says beside its files, as lines of a Dockerfile. */
+export async function buildJobImage(
+  docker: Docker,
+  image: string = JOB_IMAGE,
+  changes: readonly string[] = [],
+): Promise<string> {
+  await importFiles(docker, image, await taskFiles({ main: "" }), changes);
+  return image;
+}
+
 /** Builds every behaviour's image from busybox alone, without a registry. */
 export async function buildBehaviourImages(docker: Docker): Promise<BehaviourImages> {
   const names = Object.keys(PROGRAMS) as (keyof BehaviourImages)[];
@@ -98,6 +111,7 @@ export async function taskFiles({ main, reply = "" }: Program): Promise<readonly
     "ls",
     "mount",
     "ping",
+    ..."chmod env grep mkdir rm setsid touch true umount whoami".split(" "),
   ];
   return [
     { path: "bin/busybox", content: await readFile("/bin/busybox"), mode: 0o755 },
@@ -116,12 +130,20 @@ export async function importImage(
   files: readonly TarFile[],
   command: readonly string[],
 ): Promise<void> {
+  await importFiles(docker, image, files, [`CMD ${JSON.stringify(command)}`]);
+}
+
+async function importFiles(
+  docker: Docker,
+  image: string,
+  files: readonly TarFile[],
+  changes: readonly string[],
+): Promise<void> {
   const [repo, tag] = splitTag(image);
-  const changes = [`CMD ${JSON.stringify(command)}`];
   const stream = await docker.importImage(Readable.from([tar(files)]), {
     repo,
     tag,
-    changes,
+    changes: [...changes],
   });
   for await (const chunk of stream) {
     const text = String(chunk);

@@ -40,6 +40,8 @@ export async function openProcessHarness(
   // Tasks run under other uids.
   await chmod(root, 0o755);
   const taskDirectory = join(root, "tasks");
+  const shared = join(root, "work");
+  await mkdir(shared);
   const owner = freshName("test");
   const options = {
     owner,
@@ -58,6 +60,13 @@ export async function openProcessHarness(
       unusable: "test/unusable",
       changing: "test/changing",
     },
+    jobs: {
+      image: "test/jobs",
+      shared: { localPath: shared, hostPath: shared },
+      hasOwnView: driver.reach.bubblewrap,
+      enforcesPids: driver.reach.limits.includes("pids"),
+      enforcesCpu: driver.reach.limits.includes("cpu"),
+    },
     unknownImage: "test/nobody-made-this",
     enforcesMemory: driver.reach.limits.includes("memory"),
     hasGpus: false,
@@ -70,8 +79,9 @@ export async function openProcessHarness(
     async killFromOutside(sandbox) {
       process.kill(Number(sandbox.label.split(" ")[1]), "SIGKILL");
     },
-    async reopen() {
+    async reopen(meanwhile) {
       await driver[Symbol.asyncDispose]();
+      await meanwhile?.();
       return await openProcessDriver(options, never);
     },
     async openStranger() {
@@ -99,6 +109,7 @@ export async function openProcessHarness(
 
   for (const name of BEHAVIOURS) await addTask(name, { command: ["node", "behave.mjs", name] });
   await addTask("changing", { command: ["node", "behave.mjs", "echo"] });
+  await addTask("jobs", { mode: "job" });
   await addTask("unusable", { command: ["./no-such-program"] });
   return harness;
 }

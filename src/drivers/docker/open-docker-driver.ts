@@ -29,7 +29,10 @@ import { toExecutorError } from "./engine/engine-error.ts";
 import { ImageResolver } from "./image/resolve-image.ts";
 import { ClassBook } from "./isolation/class-book.ts";
 import { openProber } from "./isolation/prober.ts";
-import { findLeftovers } from "./leftovers.ts";
+import { checkSharedDir } from "./job/check-shared-dir.ts";
+import { startJob } from "./job/start-job.ts";
+import { WorkFiles } from "./job/work-files.ts";
+import { findJobLeftovers, findLeftovers } from "./leftovers.ts";
 import { NetworkMaker } from "./network/make-network.ts";
 import { NetworkPool } from "./network/network-pool.ts";
 import { NetworkRules } from "./network/network-rules.ts";
@@ -121,7 +124,9 @@ async function openWorld(
     if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
   };
   const known = new Set<string>();
-  const parts = { engine, owner, reach, seccomp, deaths, maker, pool, rules, log, known, inBackground };
+  const helpers = { engine, owner, seccomp, deaths, log, known, inBackground };
+  const files = new WorkFiles(helpers);
+  const parts = { ...helpers, files, reach, maker, pool, rules, closing: scope.signal };
   const classes = openClasses(parts, options, scope);
   onRegained = () => classes.forget();
   return { ...parts, classes };
@@ -208,6 +213,9 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     checkImage: (image, signal) => resolver.check(image, signal),
     start: (spec, signal) => startSandbox(world, spec, signal),
     leftovers: (signal) => findLeftovers(world, signal),
+    startJob: (spec, signal) => startJob(world, spec, signal),
+    jobLeftovers: (signal) => findJobLeftovers(world, signal),
+    checkSharedDir: (dir, _image, signal) => checkSharedDir(world, dir, signal),
     health: (signal) => health(world.engine, signal),
     classes: () => world.classes.reports(),
     probe: (signal, isolation) => world.classes.probe(signal, isolation),

@@ -3,6 +3,7 @@ import type { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { ClassBook } from "./isolation/class-book.ts";
+import type { WorkFiles } from "./job/work-files.ts";
 import type { NetworkMaker } from "./network/make-network.ts";
 import type { NetworkPool } from "./network/network-pool.ts";
 import type { NetworkRules } from "./network/network-rules.ts";
@@ -20,8 +21,11 @@ export interface World {
   readonly rules: NetworkRules;
   readonly log: Log | undefined;
   readonly classes: ClassBook;
+  readonly files: WorkFiles;
   /** Ids of the containers and networks that this life has made or taken over; they are no leftovers. */
   readonly known: Set<string>;
+  /** Aborts when the driver lets go. */
+  readonly closing: AbortSignal;
   /** Carries tidying to its end behind a caller's back; its failure is logged, and disposing the driver waits for it. */
   inBackground(work: () => Promise<void>): void;
 }

@@ -5,7 +5,6 @@ import type {
   DriverHealth,
   DriverSettings,
   IsolationClass,
-  JobDriver,
   JobLeftover,
   JobSandbox,
   JobSandboxSpec,
@@ -37,7 +36,7 @@ export interface FakeDriverOptions {
 }
 
 /** A driver without sandboxes: scripted behaviour and faults in whatever time its clock keeps. For tests only. */
-export class FakeDriver implements SandboxDriver, JobDriver {
+export class FakeDriver implements SandboxDriver {
   readonly name = "fake";
   readonly capabilities: DriverCapabilities;
   /** Every sandbox that is not gone, frozen ones included. */

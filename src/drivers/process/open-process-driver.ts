@@ -54,7 +54,7 @@ export interface ProcessDriverOptions {
 export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv" | "network";
 
 /** The process driver, with what it found that it can do. */
-export interface ProcessDriver extends SandboxDriver, JobDriver {
+export interface ProcessDriver extends SandboxDriver {
   readonly reach: ProcessReach;
 }
 

@@ -35,11 +35,24 @@ export interface BehaviourImages {
   readonly changing: string;
 }
 
+/** What the suite needs to know to run jobs. */
+export interface JobHarness {
+  /** Has a shell and the usual small programs, and no entrypoint. */
+  readonly image: string;
+  /** The folder that holds work folders, under both its names. */
+  readonly shared: { readonly localPath: string; readonly hostPath: string };
+  /** Whether a job sees its folder where it was told to, and not where the host has it. */
+  readonly hasOwnView: boolean;
+  readonly enforcesPids: boolean;
+  readonly enforcesCpu: boolean;
+}
+
 /** One opened driver with what the suite needs to know about its world. The suite disposes it. */
 export interface SandboxDriverHarness extends AsyncDisposable {
   readonly driver: SandboxDriver;
   /** A behaviour that is left out is skipped aloud. */
   readonly images: Partial<BehaviourImages>;
+  readonly jobs: JobHarness;
   /** Well-formed, and there is no such image. */
   readonly unknownImage: string;
   /** Whether a sandbox that takes too much memory is killed. */
@@ -52,8 +65,8 @@ export interface SandboxDriverHarness extends AsyncDisposable {
   changeContent?(): Promise<void>;
   /** Ends a sandbox's code from outside, as an operator would with `kill -9` or the engine's own tool. */
   killFromOutside?(sandbox: Sandbox): Promise<void>;
-  /** Disposes `driver` and opens the next life of the same owner, which the suite disposes. */
-  reopen?(): Promise<SandboxDriver>;
+  /** Disposes `driver`, does something in between, and opens the next life of the same owner, which the suite disposes. */
+  reopen?(meanwhile?: () => Promise<void>): Promise<SandboxDriver>;
   /** Opens a driver of another owner beside this one, which the suite disposes. */
   openStranger?(): Promise<SandboxDriver>;
   /** One `POST` to the sandbox; {@link postOverHttp} unless the driver has no real network. */

@@ -142,7 +142,7 @@ export function neverAborted(): AbortSignal {
   return new AbortController().signal;
 }
 
-function freshId(): string {
+export function freshId(): string {
   const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
   return Array.from(randomBytes(26), (byte) => alphabet[byte % 32]).join("");
 }

@@ -1,4 +1,4 @@
-import type { SandboxSpec } from "../../../core/index.ts";
+import type { JobSandboxSpec, SandboxSpec, TaskSpec } from "../../../core/index.ts";
 import { PROBE_CPU_MILLIS, PROBE_MEMORY_BYTES } from "../../../std/index.ts";
 import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
@@ -7,18 +7,24 @@ import { sgxRequest } from "../sgx/sgx-parts.ts";
 import type { DeviceRequest } from "./gpu-request.ts";
 import { deviceRequests, visibleDevices } from "./gpu-request.ts";
 import type { Labels, Owner } from "./labels.ts";
-import { baseLabels, sandboxLabels } from "./labels.ts";
+import { baseLabels, jobLabels, sandboxLabels } from "./labels.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
+import type { HelperMount, WorkMount } from "./work-mount.ts";
+import { helperMount, workMount } from "./work-mount.ts";
 
 /**
- * All that a container of ours may be made of. The type is closed: there is no field for a capability, a foreign namespace or a
- * privilege, so no input can ask for one; and one device and one mount, both SGX's, both by the operator's own paths.
+ * All that a container of ours may be made of. The type is closed: there is no field for a foreign namespace or a privilege, and for
+ * one capability only, which none but our own program gets, so no input can ask for one; one device, SGX's; and one mount at most:
+ * SGX's, or a job's work folder. All of these are by the operator's own paths.
  */
 export interface ContainerBody {
   readonly Image: string;
   readonly Entrypoint?: readonly string[];
-  /** Only for the test sandbox; tasks run as their image says. */
-  readonly User?: typeof NOBODY;
+  /** A job's; the image's entrypoint stays before it. */
+  readonly Cmd?: readonly string[];
+  readonly WorkingDir?: WorkMount["Target"];
+  /** That of the test sandbox, or the one that the operator has set for jobs of a kind; all else runs as its image says. */
+  readonly User?: string;
   readonly Env: readonly string[];
   readonly Labels: Labels;
   /** What an engine that stops sends first. */
@@ -35,16 +41,18 @@ export interface ContainerBody {
 }
 
 interface HostBody {
-  /** A network of ours by name, or `container:` and the id of a network sandbox of ours. */
+  /** A network of ours by name, `none`, or `container:` and the id of a network sandbox of ours. */
   readonly NetworkMode: string;
   /** A runtime that the operator has allowed; without it the engine's own default. */
   readonly Runtime?: RuntimeName;
   /** The cards that the books have given it. */
   readonly DeviceRequests?: readonly DeviceRequest[];
   readonly Devices?: readonly [SgxDevice];
-  readonly Mounts?: readonly [AesmMount];
+  readonly Mounts?: readonly [AesmMount] | readonly [WorkMount] | readonly [HelperMount];
   readonly Dns?: readonly string[];
   readonly CapDrop: readonly ["ALL"];
+  /** Only for a helper of ours that opens to the daemon what a job has closed. */
+  readonly CapAdd?: readonly ["FOWNER"];
   readonly SecurityOpt: readonly string[];
   readonly NanoCpus?: number;
   readonly Memory: number;
@@ -106,7 +114,6 @@ export function taskBody(
   place: NetworkPlace,
   options: BodyOptions,
 ): ContainerBody {
-  const { cpuMillis, memoryBytes } = spec.task.resources;
   return {
     Image: spec.image.digest,
     // The same variable that the process driver sets, so that a task folder runs on both.
@@ -115,25 +122,70 @@ export function taskBody(
     Healthcheck: { Test: ["NONE"] },
     ...exposedPorts(place),
     HostConfig: {
-      ...networkOf(place),
-      ...runtimeOf(options.plan),
-      ...deviceRequests(spec.gpuIds),
+      ...hardenedHost(spec, PIDS_LIMIT, place, options),
       ...sgxRequest(options.plan.sgx),
-      CapDrop: ["ALL"],
-      SecurityOpt: securityOptions(options.seccomp),
-      NanoCpus: cpuMillis * 1_000_000,
-      Memory: memoryBytes,
-      MemorySwap: memoryBytes,
-      PidsLimit: PIDS_LIMIT,
-      Ulimits: [
-        { Name: "nofile", Soft: OPEN_FILES_LIMIT, Hard: OPEN_FILES_LIMIT },
-        { Name: "core", Soft: 0, Hard: 0 },
-      ],
-      Init: options.hasInit,
-      ReadonlyRootfs: false,
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
-      LogConfig: LOG_CONFIG,
+    },
+    ...endpointOf(place),
+  };
+}
+
+/** What everything is held to that is not ours: tasks that serve calls, and jobs. */
+function hardenedHost(
+  { task, gpuIds }: { readonly task: TaskSpec; readonly gpuIds: readonly string[] },
+  pidsLimit: number,
+  place: NetworkPlace,
+  options: BodyOptions,
+): HostBody {
+  const { cpuMillis, memoryBytes } = task.resources;
+  return {
+    ...networkOf(place),
+    ...runtimeOf(options.plan),
+    ...deviceRequests(gpuIds),
+    CapDrop: ["ALL"],
+    SecurityOpt: securityOptions(options.seccomp),
+    NanoCpus: cpuMillis * 1_000_000,
+    Memory: memoryBytes,
+    MemorySwap: memoryBytes,
+    PidsLimit: pidsLimit,
+    Ulimits: [
+      { Name: "nofile", Soft: OPEN_FILES_LIMIT, Hard: OPEN_FILES_LIMIT },
+      { Name: "core", Soft: 0, Hard: 0 },
+    ],
+    Init: options.hasInit,
+    ReadonlyRootfs: false,
+    RestartPolicy: { Name: "no" },
+    AutoRemove: false,
+    LogConfig: LOG_CONFIG,
+  };
+}
+
+/**
+ * The body of a job's container: the same, with a command after the image's entrypoint, and one folder of the host that it may
+ * write to and works in.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED for a job that none of this can be made of.
+ */
+export function jobBody(
+  spec: JobSandboxSpec,
+  owner: Owner,
+  place: NetworkPlace,
+  options: BodyOptions,
+): ContainerBody {
+  const mount = workMount(spec);
+  // The last word on the cards is ours.
+  const { NVIDIA_VISIBLE_DEVICES: _, ...environment } = spec.environment;
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return {
+    Image: spec.image.digest,
+    Cmd: spec.command,
+    WorkingDir: mount.Target,
+    ...(spec.user === undefined ? {} : { User: spec.user }),
+    Env: [...variables, visibleDevices(spec.gpuIds)],
+    Labels: { ...baseLabels(owner, "job", options.nowMs), ...jobLabels(spec, options.plan) },
+    Healthcheck: { Test: ["NONE"] },
+    HostConfig: {
+      ...hardenedHost(spec, spec.pidsLimit ?? PIDS_LIMIT, place, options),
+      Mounts: [mount],
     },
     ...endpointOf(place),
   };
@@ -205,6 +257,49 @@ export function probeBody(
       LogConfig: LOG_CONFIG,
     },
     ...endpointOf(place),
+  };
+}
+
+/** What a helper of ours is made for. */
+export interface HelperWish {
+  /** One that we have made. */
+  readonly image: string;
+  readonly command: readonly string[];
+  /** The only folder of the host that it sees, by the engine's name for it: a work folder, or the shared folder above them. */
+  readonly hostPath: string;
+  readonly mayWrite: boolean;
+}
+
+/** The body of a helper: a program of ours without a network, which may change the modes of other users' files and no more. */
+export function helperBody(
+  { image, command, hostPath, mayWrite }: HelperWish,
+  labels: Labels,
+  seccomp: string | undefined,
+): ContainerBody {
+  return {
+    Image: image,
+    Entrypoint: command,
+    User: "0:0",
+    Env: [],
+    Labels: labels,
+    StopSignal: "SIGKILL",
+    Healthcheck: { Test: ["NONE"] },
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [helperMount(hostPath, !mayWrite)],
+      CapDrop: ["ALL"],
+      ...(mayWrite ? { CapAdd: ["FOWNER"] as const } : {}),
+      SecurityOpt: securityOptions(seccomp),
+      Memory: PAUSE_MEMORY_BYTES,
+      MemorySwap: PAUSE_MEMORY_BYTES,
+      PidsLimit: 4,
+      Ulimits: [],
+      Init: false,
+      ReadonlyRootfs: true,
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      LogConfig: { Type: "none", Config: {} },
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Log, SandboxEnd } from "../../../core/index.ts";
 import { backoffMs, sleep } from "../../../std/index.ts";
+import type { ContainerFacts } from "../engine/containers.ts";
 import type { Engine } from "../engine/engine.ts";
 import { isMissing } from "../engine/engine-error.ts";
 import { isRecord, jsonLines } from "../engine/json-lines.ts";
@@ -180,9 +181,16 @@ export class Deaths {
   }
 
   async #catchUpWith(containerId: string, watched: Watched): Promise<void> {
-    const { exitCode, wasOutOfMemory } = await this.#engine.containers.inspect(containerId);
-    const { memoryLimitBytes } = watched;
-    const end = sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes });
-    this.#settle(containerId, end.type !== "memory" && looksLikeEngineEnd(exitCode) ? { type: "lost" } : end);
+    const facts = await this.#engine.containers.inspect(containerId);
+    this.#settle(containerId, unseenEnd(facts, watched.memoryLimitBytes));
   }
+}
+
+/** The end of a container that nobody saw end: the engine's own doing, if it looks like that. */
+export function unseenEnd(
+  { exitCode, wasOutOfMemory }: Pick<ContainerFacts, "exitCode" | "wasOutOfMemory">,
+  memoryLimitBytes: number,
+): SandboxEnd {
+  const end = sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes });
+  return end.type !== "memory" && looksLikeEngineEnd(exitCode) ? { type: "lost" } : end;
 }

@@ -1,4 +1,4 @@
-import type { IsolationClass, SandboxSpec } from "../../../core/index.ts";
+import type { IsolationClass, TaskSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 
 /** Asks the engine for these very cards. @see Docker Engine API, `HostConfig.DeviceRequests`. */
@@ -37,7 +37,13 @@ export function hasRightCount(gpuIds: readonly string[], gpuCount: number): bool
 }
 
 /** @throws {@link ExecutorError} GPU_UNAVAILABLE for a sandbox that was given other than as many cards as its task asks for. */
-export function refuseMissingCards({ gpuIds, task }: SandboxSpec): void {
+export function refuseMissingCards({
+  gpuIds,
+  task,
+}: {
+  readonly gpuIds: readonly string[];
+  readonly task: TaskSpec;
+}): void {
   const { gpuCount } = task.resources;
   if (hasRightCount(gpuIds, gpuCount)) return;
   const reason = `it asks for ${gpuCount} GPUs and was given ${gpuIds.length}`;

@@ -1,4 +1,13 @@
-import type { IsolationClass, SandboxId, SandboxSpec, TaskKey, TaskSpec } from "../../../core/index.ts";
+import type {
+  IsolationClass,
+  JobMark,
+  JobSandboxSpec,
+  SandboxId,
+  SandboxSpec,
+  TaskKey,
+  TaskSpec,
+  WorkDir,
+} from "../../../core/index.ts";
 import { asId, isIsolationClass, isNetworkPolicy, taskKey } from "../../../core/index.ts";
 import { hasRightCount } from "./gpu-request.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
@@ -19,6 +28,11 @@ export const LABEL = {
   RUNTIME: "hearth.runtime",
   /** The UUIDs of the cards that it was given, separated by commas. */
   GPUS: "hearth.gpus",
+  /** A job's name and the count of its try. */
+  JOB: "hearth.job",
+  ATTEMPT: "hearth.attempt",
+  /** Its work folder under all its names, as JSON. */
+  WORK_DIR: "hearth.work-dir",
   /** What a network of ours lets who is in it reach. */
   POLICY: "hearth.policy",
   SUBNET: "hearth.subnet",
@@ -29,10 +43,9 @@ export const LABEL_SCHEMA = "2";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** What an earlier or present life wrote on a sandbox. */
-export interface SandboxLabels {
+/** What an earlier or present life wrote on a sandbox or job. */
+export interface CommonLabels {
   readonly sandboxId: SandboxId;
-  readonly taskKey: TaskKey;
   readonly task: TaskSpec;
   readonly imageDigest: string;
   readonly gpuIds: readonly string[];
@@ -42,16 +55,27 @@ export interface SandboxLabels {
   readonly runtime: string | undefined;
 }
 
+export interface SandboxLabels extends CommonLabels {
+  readonly taskKey: TaskKey;
+}
+
+export interface JobLabels extends CommonLabels {
+  readonly mark: JobMark;
+  readonly workDir: WorkDir;
+}
+
 export interface Owner {
   readonly ownerId: string;
   readonly instanceId: string;
 }
 
+export type ContainerKind = "sandbox" | "job" | "network" | "probe" | "helper";
+
 export function ownerLabel(ownerId: string): string {
   return `${LABEL.OWNER}=${ownerId}`;
 }
 
-export function baseLabels(owner: Owner, kind: "sandbox" | "network" | "probe", nowMs: number): Labels {
+export function baseLabels(owner: Owner, kind: ContainerKind, nowMs: number): Labels {
   return {
     [LABEL.OWNER]: owner.ownerId,
     [LABEL.INSTANCE]: owner.instanceId,
@@ -61,10 +85,25 @@ export function baseLabels(owner: Owner, kind: "sandbox" | "network" | "probe", 
   };
 }
 
-export function sandboxLabels(spec: SandboxSpec, { isolation, runtime }: IsolationPlan): Labels {
+export function sandboxLabels(spec: SandboxSpec, plan: IsolationPlan): Labels {
+  return { ...commonLabels(spec, plan), [LABEL.TASK_KEY]: spec.taskKey };
+}
+
+export function jobLabels(spec: JobSandboxSpec, plan: IsolationPlan): Labels {
+  return {
+    ...commonLabels(spec, plan),
+    [LABEL.JOB]: spec.mark.jobId,
+    [LABEL.ATTEMPT]: String(spec.mark.attempt),
+    [LABEL.WORK_DIR]: JSON.stringify(spec.workDir),
+  };
+}
+
+function commonLabels(
+  spec: Pick<SandboxSpec, "sandboxId" | "task" | "image" | "gpuIds">,
+  { isolation, runtime }: IsolationPlan,
+): Labels {
   return {
     [LABEL.SANDBOX]: spec.sandboxId,
-    [LABEL.TASK_KEY]: spec.taskKey,
     [LABEL.TASK]: JSON.stringify(spec.task),
     [LABEL.IMAGE_DIGEST]: spec.image.digest,
     [LABEL.ISOLATION]: isolation,
@@ -75,19 +114,41 @@ export function sandboxLabels(spec: SandboxSpec, { isolation, runtime }: Isolati
 
 /** Reads a sandbox's labels back; `undefined` unless they are whole, of our schema and agree with each other. */
 export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
-  if (!isSandboxOfOurs(labels)) return undefined;
-  const sandboxId = labels[LABEL.SANDBOX];
+  const common = readCommonLabels(labels, "sandbox");
+  if (common === undefined) return undefined;
+  const key = taskKey(common.task);
+  return labels[LABEL.TASK_KEY] === key ? { ...common, taskKey: key } : undefined;
+}
+
+/** The same of a job's. */
+export function readJobLabels(labels: Labels): JobLabels | undefined {
+  const common = readCommonLabels(labels, "job");
+  const attempt = Number(labels[LABEL.ATTEMPT]);
+  const jobId = labels[LABEL.JOB];
+  const workDir = readWorkDir(labels[LABEL.WORK_DIR] ?? "");
+  if (common === undefined || jobId === undefined || workDir === undefined) return undefined;
+  if (!Number.isSafeInteger(attempt) || attempt < 1) return undefined;
+  return { ...common, mark: { jobId, attempt }, workDir };
+}
+
+/** The sandbox's id alone, which is read whatever else is amiss. */
+export function readSandboxId(labels: Labels): SandboxId | undefined {
+  const text = labels[LABEL.SANDBOX];
+  return text === undefined ? undefined : asId<"sandbox">(text);
+}
+
+function readCommonLabels(labels: Labels, kind: ContainerKind): CommonLabels | undefined {
+  if (labels[LABEL.SCHEMA] !== LABEL_SCHEMA || labels[LABEL.KIND] !== kind) return undefined;
+  const sandboxId = readSandboxId(labels);
   const imageDigest = labels[LABEL.IMAGE_DIGEST];
   const task = readTask(labels[LABEL.TASK] ?? "");
   if (sandboxId === undefined || imageDigest === undefined || task === undefined) return undefined;
-  if (labels[LABEL.TASK_KEY] !== taskKey(task)) return undefined;
   const isolation = labels[LABEL.ISOLATION] ?? "";
   const runtime = labels[LABEL.RUNTIME];
   const gpuIds = readCards(labels, task);
   if (!isIsolationClass(isolation) || runtime === undefined || gpuIds === undefined) return undefined;
   return {
-    sandboxId: asId<"sandbox">(sandboxId),
-    taskKey: taskKey(task),
+    sandboxId,
     task,
     imageDigest,
     gpuIds,
@@ -96,23 +157,31 @@ export function readSandboxLabels(labels: Labels): SandboxLabels | undefined {
   };
 }
 
-function isSandboxOfOurs(labels: Labels): boolean {
-  return labels[LABEL.SCHEMA] === LABEL_SCHEMA && labels[LABEL.KIND] === "sandbox";
-}
-
 /** `undefined` if it holds other than what it was made for: nobody could book that. */
 function readCards(labels: Labels, { resources }: TaskSpec): readonly string[] | undefined {
   const gpuIds = (labels[LABEL.GPUS] ?? "").split(",").filter((id) => id !== "");
   return hasRightCount(gpuIds, resources.gpuCount) ? gpuIds : undefined;
 }
 
-function readTask(text: string): TaskSpec | undefined {
-  let value: unknown;
+function readWorkDir(text: string): WorkDir | undefined {
+  const value = parse(text);
+  if (!isRecord(value)) return undefined;
+  const { localPath, hostPath, target } = value;
+  if (typeof localPath !== "string" || typeof hostPath !== "string" || typeof target !== "string")
+    return undefined;
+  return { localPath, hostPath, target };
+}
+
+function parse(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+function readTask(text: string): TaskSpec | undefined {
+  const value = parse(text);
   if (!isRecord(value) || !isRecord(value["resources"])) return undefined;
   const { image, isolation, sgx, network } = value;
   const { cpuMillis, memoryBytes, gpuCount, gpuMemoryBytes } = value["resources"];

@@ -1,4 +1,4 @@
-import type { SandboxSpec } from "../../../core/index.ts";
+import type { JobSandboxSpec, SandboxSpec } from "../../../core/index.ts";
 import { MEBIBYTE } from "../../../core/index.ts";
 
 const MAX_PART_LENGTH = 48;
@@ -13,6 +13,14 @@ export function containerName(spec: SandboxSpec): string {
   const [base = "", tag = "latest"] = named.split(/[:@]/, 2);
   const size = `${resources.cpuMillis / 1000}_${Math.round(resources.memoryBytes / MEBIBYTE)}`;
   return ["mecanywhere", clean(base), clean(tag), size, clean(spec.sandboxId)].join("_");
+}
+
+/** What a job's container begins with; nothing else of ours does. */
+export const JOB_NAME_PREFIX = "hearth_job_";
+
+/** What a job's container is called: for people its job and try, and its sandbox's whole id. */
+export function jobContainerName({ mark, sandboxId }: Pick<JobSandboxSpec, "mark" | "sandboxId">): string {
+  return `${JOB_NAME_PREFIX}${clean(mark.jobId)}_${mark.attempt}_${clean(sandboxId)}`;
 }
 
 /** Engines take letters, digits, `_`, `.` and `-` in a name. */

@@ -1,4 +1,4 @@
-import type { SandboxEnd, SandboxSpec } from "../../../core/index.ts";
+import type { SandboxEnd, TaskSpec } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
 import { sgxRefused } from "../sgx/sgx-parts.ts";
@@ -13,6 +13,12 @@ export class EndedEarly extends Error {
     super(`the container ended before it was ready: ${end.type}`);
     this.end = end;
   }
+}
+
+/** What was to be started: a sandbox, or a job. */
+interface Failed {
+  readonly task: TaskSpec;
+  readonly gpuIds: readonly string[];
 }
 
 /** What is known when a start has failed. */
@@ -33,7 +39,7 @@ const UNUSABLE =
 const KILLED_FOR_MEMORY = /cannot start a stopped process|init was OOM-killed/i;
 
 /** Says why a sandbox did not come up, in our codes. Errors of ours get the log's tail where it may help. */
-export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureScene): ExecutorError {
+export function startFailure(spec: Failed, thrown: unknown, scene: FailureScene): ExecutorError {
   const logTail = scene.logTail === "" ? undefined : scene.logTail;
   if (thrown instanceof EndedEarly) return earlyEnd(spec, thrown, scene);
   if (thrown instanceof ExecutorError) {
@@ -45,7 +51,7 @@ export function startFailure(spec: SandboxSpec, thrown: unknown, scene: FailureS
 }
 
 /** The engine would not make or start it. */
-function refusal(spec: SandboxSpec, thrown: EngineError): ExecutorError {
+function refusal(spec: Failed, thrown: EngineError): ExecutorError {
   const { image } = spec.task;
   const general = toExecutorError(thrown);
   if (general.code === "DISK_FULL") return general;
@@ -75,7 +81,7 @@ function refusal(spec: SandboxSpec, thrown: EngineError): ExecutorError {
   return new ExecutorError("SANDBOX_START_FAILED", { image, reason }, { cause: thrown });
 }
 
-function earlyEnd(spec: SandboxSpec, thrown: EndedEarly, scene: FailureScene): ExecutorError {
+function earlyEnd(spec: Failed, thrown: EndedEarly, scene: FailureScene): ExecutorError {
   const { image } = spec.task;
   const { end } = thrown;
   const logTail = scene.logTail === "" ? undefined : scene.logTail;

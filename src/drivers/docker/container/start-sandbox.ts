@@ -2,17 +2,15 @@ import type { Endpoint, Sandbox, SandboxSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
-import type { Taken } from "../network/network-pool.ts";
-import type { TaskNetwork } from "../network/network-sandbox.ts";
 import { TASK_PORT } from "../options.ts";
 import type { World } from "../world.ts";
-import type { NetworkPlace } from "./body.ts";
 import { taskBody } from "./body.ts";
 import type { Watch } from "./deaths.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { refuseMissingCards } from "./gpu-request.ts";
 import { readLogTail } from "./log-tail.ts";
 import { containerName } from "./name.ts";
+import { blamesNetwork, NetworkLease } from "./network-lease.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
 import { Readiness } from "./readiness.ts";
 import { removeStarted } from "./remove-started.ts";
@@ -28,14 +26,16 @@ export async function startSandbox(world: World, spec: SandboxSpec, signal: Abor
   refuseMissingCards(spec);
   const policy = world.rules.resolve(spec.task.network);
   const plan = await world.classes.plan(spec.task, signal);
+  const wish = { imageDigest: spec.image.digest, policy, plan };
   try {
-    return await tryStart(world, spec, plan, world.pool.take(spec.image.digest, policy), signal);
+    const taken = world.pool.take(wish.imageDigest, policy);
+    return await tryStart(world, spec, plan, new NetworkLease(world, wish, taken), signal);
   } catch (thrown) {
     if (!(thrown instanceof NetworkSuspect)) throw thrown;
     if (signal.aborted) throw thrown.failure;
   }
   // What an earlier task left in its network (such as a port in TIME_WAIT), or a network that died, is not this one's fault.
-  return await tryStart(world, spec, plan, undefined, signal);
+  return await tryStart(world, spec, plan, new NetworkLease(world, wish, undefined), signal);
 }
 
 /** The pool keeps still until the engine has done its part; a task that takes long to come up does not hold it longer. */
@@ -43,12 +43,12 @@ async function tryStart(
   world: World,
   spec: SandboxSpec,
   plan: IsolationPlan,
-  taken: Taken | undefined,
+  lease: NetworkLease,
   signal: AbortSignal,
 ): Promise<Sandbox> {
   const letPoolWork = world.pool.holdStill();
   try {
-    return await new Start(world, spec, plan, taken, letPoolWork).run(signal);
+    return await new Start(world, spec, plan, lease, letPoolWork).run(signal);
   } finally {
     letPoolWork();
   }
@@ -71,7 +71,7 @@ class Start {
   readonly #plan: IsolationPlan;
   readonly #name: string;
   readonly #onStarted: () => void;
-  #taken: Taken | undefined;
+  readonly #lease: NetworkLease;
   #created: Promise<string> | undefined;
   #started: Promise<void> | undefined;
   #containerId: string | undefined;
@@ -81,14 +81,14 @@ class Start {
     world: World,
     spec: SandboxSpec,
     plan: IsolationPlan,
-    taken: Taken | undefined,
+    lease: NetworkLease,
     onStarted: () => void,
   ) {
     this.#world = world;
     this.#plan = plan;
     this.#onStarted = onStarted;
     this.#spec = spec;
-    this.#taken = taken;
+    this.#lease = lease;
     this.#name = containerName(spec);
   }
 
@@ -111,7 +111,7 @@ class Start {
   async #make(signal: AbortSignal): Promise<Sandbox> {
     const { engine, deaths, owner, seccomp, known } = this.#world;
     const beganMs = systemClock.nowMs();
-    const place = await this.#place(signal);
+    const place = await this.#lease.place(signal);
     const options = { plan: this.#plan, nowMs: systemClock.wallMs(), seccomp, hasInit: engine.hasInit };
     const body = taskBody(this.#spec, owner, place, options);
     this.#created = engine.containers.create(this.#name, body);
@@ -164,52 +164,19 @@ class Start {
       isFrozen: false,
       onRemoved: (isNetworkWhole) => {
         this.#world.known.delete(containerId);
-        this.#letGo(isNetworkWhole);
+        this.#lease.letGo(isNetworkWhole);
       },
     });
   }
 
-  /** A sandbox made ahead, a bare network made ahead, or a network made now. */
-  async #place(signal: AbortSignal): Promise<NetworkPlace> {
-    if (this.#taken === undefined) {
-      const made = this.#world.pool.make(this.#world.rules.resolve(this.#spec.task.network));
-      const network = await orAbort(made, signal, (late) =>
-        this.#world.pool.discard({ type: "network", network: late }),
-      );
-      this.#taken = { type: "network", network };
-    }
-    if (this.#taken.type === "network") {
-      const { network } = this.#taken;
-      if (this.#plan.runtime === undefined) return this.#world.maker.place(network);
-      return { type: "join", containerId: await this.#settleIn(network, signal) };
-    }
-    return { type: "join", containerId: this.#taken.sandbox.containerId };
-  }
-
-  /**
-   * A runtime with a network stack of its own reads its network when it starts, and engines since 26.0 set it up only after that.
-   * The network of a container that runs already is whole.
-   *
-   * @returns the id of that container.
-   * @see https://github.com/kata-containers/kata-containers/issues/9340
-   */
-  async #settleIn(network: TaskNetwork, signal: AbortSignal): Promise<string> {
-    // From here on it is the maker's, who removes it when that fails.
-    this.#taken = undefined;
-    const sandbox = await orAbort(this.#world.maker.makeSandbox(network), signal, (late) =>
-      this.#world.pool.discard({ type: "sandbox", sandbox: late }),
-    );
-    this.#taken = { type: "sandbox", sandbox };
-    return sandbox.containerId;
-  }
-
   #joinedEndpoint(): Endpoint | undefined {
-    return this.#taken?.type === "sandbox" ? this.#taken.sandbox.endpoint : undefined;
+    return this.#lease.sandbox?.endpoint;
   }
 
   async #ownEndpoint(containerId: string): Promise<Endpoint> {
-    if (this.#taken?.type !== "network") return { host: "", port: TASK_PORT };
-    return await this.#world.maker.endpointOf(containerId, this.#taken.network);
+    const { network } = this.#lease;
+    if (network === undefined) return { host: "", port: TASK_PORT };
+    return await this.#world.maker.endpointOf(containerId, network);
   }
 
   /** Says why, and leaves nothing behind. */
@@ -229,10 +196,11 @@ class Start {
   }
 
   #isNetworkSuspect(thrown: unknown, failure: ExecutorError): boolean {
-    if (this.#taken?.type !== "sandbox") return false;
+    const { sandbox } = this.#lease;
+    if (sandbox === undefined) return false;
     if (thrown instanceof EndedEarly)
-      return this.#taken.sandbox.usedBy !== undefined && failure.code === "SANDBOX_EXITED_EARLY";
-    return /cannot join network|network of a non running container|No such container/i.test(failure.message);
+      return sandbox.usedBy !== undefined && failure.code === "SANDBOX_EXITED_EARLY";
+    return blamesNetwork(failure);
   }
 
   async #scene(thrown: unknown): Promise<{ logTail: string; foreignArchitecture: string | undefined }> {
@@ -259,17 +227,6 @@ class Start {
     this.#watch?.forget();
     await removeStarted(engine, { name: this.#name, created: this.#created, started: this.#started });
     if (this.#containerId !== undefined) known.delete(this.#containerId);
-    this.#letGo(!isNetworkSuspect);
-  }
-
-  /** Gives the network back, once. */
-  #letGo(isReusable: boolean): void {
-    const taken = this.#taken;
-    this.#taken = undefined;
-    if (taken === undefined) return;
-    // A runtime with a network stack of its own may have taken the addresses out of it.
-    if (isReusable && this.#plan.runtime === undefined)
-      this.#world.pool.giveBack(taken, this.#spec.image.digest);
-    else this.#world.pool.discard(taken);
+    this.#lease.letGo(!isNetworkSuspect);
   }
 }

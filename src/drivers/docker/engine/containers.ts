@@ -15,6 +15,8 @@ export interface ContainerFacts {
   readonly isPaused: boolean;
   readonly exitCode: number;
   readonly wasOutOfMemory: boolean;
+  /** Wall clock time of its last start; NaN if it never was. */
+  readonly startedAtMs: number;
   /** The engine's own words about a start that failed. */
   readonly error: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -189,10 +191,33 @@ export class ContainerClient {
     return toReadable(stream);
   }
 
+  /** One file or folder of a container in any state, as a tar archive; at most `maxBytes` of it. */
+  async readArchive(id: string, path: string, maxBytes: number, options: CallOptions = {}): Promise<Buffer> {
+    return await this.#caller.call(
+      "archive",
+      async (abortSignal) => {
+        const stream = toReadable(await this.#docker.getContainer(id).getArchive({ path, abortSignal }));
+        return await readAtMost(stream, maxBytes);
+      },
+      options,
+    );
+  }
+
   /** One sample, without the second that the engine waits by default to measure a rate. */
   async stats(id: string, options: CallOptions = {}): Promise<Docker.ContainerStats> {
     return await this.#caller.call("stats", () => this.#docker.getContainer(id).stats(ONE_SHOT), options);
   }
+}
+
+async function readAtMost(stream: Readable, maxBytes: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of stream) {
+    pieces.push(piece as Buffer);
+    bytes += (piece as Buffer).length;
+    if (bytes >= maxBytes) break;
+  }
+  return Buffer.concat(pieces).subarray(0, maxBytes);
 }
 
 /** Known to the engine since 1.41 and not to the library's types. */
@@ -235,6 +260,7 @@ function toFacts(info: Docker.ContainerInspectInfo): ContainerFacts {
     isPaused: state.Paused,
     exitCode: state.ExitCode,
     wasOutOfMemory: state.OOMKilled,
+    startedAtMs: Date.parse(state.StartedAt),
     error: state.Error,
     labels: info.Config.Labels,
     runtime: info.HostConfig.Runtime ?? "",

@@ -23,6 +23,8 @@ export interface Engine {
   /** Whether it answers at a socket file rather than an address of a network. */
   readonly isSocket: boolean;
   readonly isSeccompOn: boolean;
+  /** Whether users inside of its containers are others outside: it maps them, or runs without root. */
+  readonly mapsUsers: boolean;
   /** Whether it can put a process of its own before a container's; without, a task has to reap what it leaves behind. */
   readonly hasInit: boolean;
   /** Limits that this host's kernel does not enforce, by the names of the fields that ask for them. */
@@ -72,7 +74,8 @@ export async function openEngine(
   const api = negotiateApi(versions);
   const docker = await connectLibrary(options, api);
   const caller = new EngineCaller((abortSignal) => ping(docker, abortSignal));
-  const seccomp = readTexts(info, "SecurityOptions").find((option) => option.startsWith("name=seccomp"));
+  const security = readTexts(info, "SecurityOptions");
+  const seccomp = security.find((option) => option.startsWith("name=seccomp"));
   return {
     versions,
     api,
@@ -83,6 +86,7 @@ export async function openEngine(
     hasInit: readText(isRecord(info) ? info["InitCommit"] : undefined, "ID") !== "N/A",
     missingLimits: LIMITS.filter((name) => isRecord(info) && info[name] === false),
     isSeccompOn: seccomp !== undefined,
+    mapsUsers: security.some((option) => /^name=(userns|rootless)\b/.test(option)),
     hasOwnSeccompProfile: seccomp !== undefined && !/profile=(default|builtin|unconfined)\b/.test(seccomp),
     containers: new ContainerClient(docker, caller),
     images: new ImageClient(docker, caller),

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
-import { readTexts, toReadable } from "./answer.ts";
+import { readText, readTexts, toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
 
 export interface ImageFacts {
@@ -8,6 +8,8 @@ export interface ImageFacts {
   /** `repository@digest` of every registry it is known to come from. */
   readonly repoDigests: readonly string[];
   readonly architecture: string;
+  /** The user that it runs as; empty for the first one. */
+  readonly user: string;
 }
 
 /** What a registry wants to see, as Docker's own clients keep it. */
@@ -38,7 +40,12 @@ export class ImageClient {
       () => this.#docker.getImage(reference).inspect(),
       options,
     );
-    return { id: info.Id, repoDigests: readTexts(info, "RepoDigests"), architecture: info.Architecture };
+    return {
+      id: info.Id,
+      repoDigests: readTexts(info, "RepoDigests"),
+      architecture: info.Architecture,
+      user: readText(info.Config, "User") ?? "",
+    };
   }
 
   /** Begins a pull; the answer is its progress, one JSON object a line. The deadline covers its first line only. */

@@ -1,9 +1,9 @@
 import { constants } from "node:os";
 import type { JobSandbox, JobSandboxSpec, SandboxEnd } from "../../../core/index.ts";
+import { makeUsable } from "../../../std/index.ts";
 import { followLog } from "../follow-log.ts";
 import type { LaunchedTask } from "../launch.ts";
 import type { RunningTask } from "../running-task.ts";
-import { unlockFolder } from "./work-folder.ts";
 
 export interface StartedJob {
   readonly launched: LaunchedTask;
@@ -24,8 +24,8 @@ export function processJob(
 ): JobSandbox {
   const ended = running.ended.then(async (end) => {
     await drainedSoon(launched);
-    // A daemon that gives its jobs no uid of their own is no root, which nothing is locked for.
-    if (!isGiven) await unlockFolder(spec.workDir.localPath);
+    // A job of the daemon's own uid can lock its files against itself; whoever may give a folder away is kept from nothing.
+    if (!isGiven) await makeUsable(spec.workDir.localPath);
     return toJobEnd(end);
   });
   return {

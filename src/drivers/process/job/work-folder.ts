@@ -40,32 +40,6 @@ export async function takeFolderBack(folder: string): Promise<void> {
 }
 
 /**
- * What a job of the daemon's own uid has locked up against itself. A folder without its write bit could not be removed.
- */
-export async function unlockFolder(folder: string): Promise<void> {
-  const facts = await lstat(folder).catch(ignoreMissing);
-  if (facts?.isDirectory() !== true) return;
-  if ((facts.mode & OWN_FOLDER) !== OWN_FOLDER)
-    await chmod(folder, facts.mode | OWN_FOLDER).catch(ignoreMissing);
-  const entries = await readdir(folder, { withFileTypes: true }).catch(ignoreMissing);
-  for (const entry of entries ?? []) {
-    if (entry.isDirectory()) await unlockFolder(join(folder, entry.name));
-    else if (entry.isFile()) await unlockFile(join(folder, entry.name));
-  }
-}
-
-async function unlockFile(path: string): Promise<void> {
-  const facts = await lstat(path).catch(ignoreMissing);
-  if (facts !== undefined && (facts.mode & constants.S_IRUSR) === 0)
-    await chmod(path, facts.mode | constants.S_IRUSR).catch(ignoreMissing);
-}
-
-/** Not ours to unlock, or gone: whoever reads or removes it is told so then. */
-function ignoreMissing(): undefined {
-  return undefined;
-}
-
-/**
  * Whether others than the daemon can reach a folder by its path, as jobs must that have no view of their own.
  *
  * @throws {@link ExecutorError} SANDBOX_START_FAILED that names the first folder which they cannot pass.

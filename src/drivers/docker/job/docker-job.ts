@@ -1,0 +1,203 @@
+import type {
+  IsolationClass,
+  JobMark,
+  JobSandbox,
+  LogChunk,
+  LogTail,
+  SandboxEnd,
+  SandboxId,
+  SandboxUsage,
+  TaskSpec,
+} from "../../../core/index.ts";
+import { systemClock } from "../../../std/index.ts";
+import type { Watch } from "../container/deaths.ts";
+import { followLog } from "../container/follow-log.ts";
+import { readLogTail } from "../container/log-tail.ts";
+import { removeContainer } from "../container/remove.ts";
+import type { Engine } from "../engine/engine.ts";
+import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+import type { UsageSamples } from "./usage-samples.ts";
+
+/** An engine says "not running" about what it has seen end. */
+const NOT_RUNNING = 409;
+
+/** What a job is made of once its container has started. */
+export interface JobParts {
+  readonly id: SandboxId;
+  readonly mark: JobMark;
+  readonly task: TaskSpec;
+  readonly imageDigest: string;
+  readonly containerId: string;
+  readonly label: string;
+  readonly isolation: IsolationClass;
+  readonly gpuIds: readonly string[];
+  readonly startedAtMs: number;
+  readonly watch: Watch;
+  readonly samples: UsageSamples;
+  /** Makes what it wrote usable for this process; called once, after its end. Never rejects. */
+  readonly takeFiles: () => Promise<void>;
+  /** Called once, when the container is gone: its network may serve another, unless that went the same way. */
+  readonly onRemoved: (isNetworkWhole: boolean) => void;
+}
+
+/** One container that runs a command to its end. See `JobSandbox` for what each method promises. */
+export class DockerJob implements JobSandbox {
+  readonly id: SandboxId;
+  readonly mark: JobMark;
+  readonly task: TaskSpec;
+  readonly imageDigest: string;
+  readonly label: string;
+  readonly isolation: IsolationClass;
+  readonly gpuIds: readonly string[];
+  readonly startedAtMs: number;
+  readonly ended: Promise<SandboxEnd>;
+  readonly #engine: Engine;
+  readonly #parts: JobParts;
+  /** Its code no longer runs; `ended` tells it when its files are ours as well. */
+  readonly #stopped: Promise<void>;
+  #tellStopped: () => void = () => undefined;
+  #tellEnd: (end: SandboxEnd) => void = () => undefined;
+  #hasStopped = false;
+  /** Set by the first `end`; the first cause of an end is the one that is told. */
+  #isEnding = false;
+  #isRemoved = false;
+  #wasLost = false;
+  #killing: Promise<void> | undefined;
+  #removal: Promise<void> | undefined;
+
+  constructor(engine: Engine, parts: JobParts) {
+    this.#engine = engine;
+    this.#parts = parts;
+    this.id = parts.id;
+    this.mark = parts.mark;
+    this.task = parts.task;
+    this.imageDigest = parts.imageDigest;
+    this.label = parts.label;
+    this.isolation = parts.isolation;
+    this.gpuIds = parts.gpuIds;
+    this.startedAtMs = parts.startedAtMs;
+    this.ended = new Promise((resolve) => {
+      this.#tellEnd = resolve;
+    });
+    this.#stopped = new Promise((resolve) => {
+      this.#tellStopped = resolve;
+    });
+    parts.watch.ended.then(
+      (end) => this.#settle(end),
+      () => this.#settle({ type: "lost" }), // never: a watch does not reject
+    );
+  }
+
+  async end(graceMs: number): Promise<void> {
+    if (!this.#hasStopped) {
+      this.#isEnding = true;
+      await this.#endWithin(graceMs);
+    }
+    await this.ended;
+  }
+
+  async remove(): Promise<void> {
+    if (this.#isRemoved) return;
+    this.#removal ??= this.#remove().finally(() => {
+      this.#removal = undefined;
+    });
+    await this.#removal;
+  }
+
+  async usage(signal: AbortSignal): Promise<SandboxUsage> {
+    signal.throwIfAborted();
+    if (!this.#hasStopped) await this.#ask(() => this.#parts.samples.take(signal), signal);
+    return this.#parts.samples.last;
+  }
+
+  async tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    const { containerId } = this.#parts;
+    return await this.#ask(() => readLogTail(this.#engine, containerId, maxBytes, { signal }), signal);
+  }
+
+  followLog(tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    return followLog(this.#engine, this.#parts.containerId, tailBytes, signal);
+  }
+
+  #settle(end: SandboxEnd): void {
+    if (this.#hasStopped) return;
+    this.#hasStopped = true;
+    this.#wasLost = end.type === "lost" && !this.#isEnding;
+    this.#parts.samples.stop();
+    this.#tellStopped();
+    const told: SandboxEnd = this.#isEnding ? { type: "stopped" } : end;
+    this.#parts.takeFiles().then(
+      () => this.#tellEnd(told),
+      () => this.#tellEnd(told), // never: it does not reject
+    );
+  }
+
+  /** Asks, waits, kills. A later call with a shorter grace shortens it. */
+  async #endWithin(graceMs: number): Promise<void> {
+    // The end is near, and with it goes all that could still be counted.
+    await this.#parts.samples.take(AbortSignal.timeout(1000)).catch(() => undefined);
+    if (graceMs > 0 && (await this.#signal("SIGTERM").catch(isNoAnswer))) {
+      let cancel = (): void => undefined;
+      const grace = new Promise<void>((resolve) => {
+        cancel = systemClock.after(graceMs, resolve);
+      });
+      await Promise.race([this.#stopped, grace]).finally(cancel);
+    }
+    if (this.#hasStopped) return;
+    this.#killing ??= this.#kill().finally(() => {
+      this.#killing = undefined;
+    });
+    await this.#killing;
+  }
+
+  async #kill(): Promise<void> {
+    try {
+      await this.#signal("SIGKILL");
+    } catch (thrown) {
+      throw toExecutorError(thrown);
+    }
+  }
+
+  /** @returns whether it ran. One that has ended needs no signal, and its end is told by the events. */
+  async #signal(name: "SIGTERM" | "SIGKILL"): Promise<boolean> {
+    try {
+      await this.#engine.containers.kill(this.#parts.containerId, name);
+      return true;
+    } catch (thrown) {
+      if (isMissing(thrown)) {
+        this.#settle({ type: "lost" });
+        return false;
+      }
+      if (thrown instanceof EngineError && thrown.status === NOT_RUNNING) return false;
+      throw thrown;
+    }
+  }
+
+  async #remove(): Promise<void> {
+    if (!this.#hasStopped) this.#isEnding = true;
+    try {
+      await removeContainer(this.#engine, this.#parts.containerId);
+    } catch (thrown) {
+      throw toExecutorError(thrown);
+    }
+    this.#isRemoved = true;
+    this.#parts.watch.forget();
+    this.#settle({ type: "stopped" });
+    await this.ended;
+    this.#parts.onRemoved(!this.#wasLost);
+  }
+
+  async #ask<T>(question: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await question();
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw toExecutorError(thrown);
+    }
+  }
+}
+
+/** An engine that does not take the first signal is asked to kill at once, and that failure is told. */
+function isNoAnswer(): false {
+  return false;
+}

@@ -1,0 +1,36 @@
+import type { JobSandboxSpec } from "../../../core/index.ts";
+import { readUsage } from "../container/usage.ts";
+import type { World } from "../world.ts";
+import type { JobParts } from "./docker-job.ts";
+import { UsageSamples } from "./usage-samples.ts";
+
+/** What every job of the driver is given to live with, also one that is taken over. */
+export function jobParts(
+  world: World,
+  {
+    sandboxId,
+    mark,
+    task,
+    gpuIds,
+    workDir,
+  }: Pick<JobSandboxSpec, "sandboxId" | "mark" | "task" | "gpuIds" | "workDir">,
+  own: Pick<
+    JobParts,
+    "containerId" | "label" | "imageDigest" | "isolation" | "startedAtMs" | "watch" | "onRemoved"
+  >,
+): JobParts {
+  const samples = new UsageSamples(
+    (signal) => readUsage(world.engine, own.containerId, signal),
+    world.closing,
+  );
+  samples.start();
+  return {
+    ...own,
+    id: sandboxId,
+    mark,
+    task,
+    gpuIds,
+    samples,
+    takeFiles: () => world.files.take(workDir),
+  };
+}
