@@ -1,2 +1,4 @@
 export type { ArtifactStoreOptions } from "./open-artifact-store.ts";
 export { openArtifactStore } from "./open-artifact-store.ts";
+export type { S3StoreOptions } from "./s3/open-s3-store.ts";
+export { openS3Store } from "./s3/open-s3-store.ts";
