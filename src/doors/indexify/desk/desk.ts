@@ -1,0 +1,298 @@
+import { create } from "@bufbuild/protobuf";
+import type { BlobStore, Clock, Log } from "../../../core/index.ts";
+import { assertNever } from "../../../core/index.ts";
+import type {
+  AllocationLogEntry,
+  AllocationOutcome,
+  Command,
+  CommandResponse,
+  ContainerState,
+} from "../../../gen/executor_api_pb.js";
+import {
+  CommandResponseSchema,
+  ContainerStateSchema,
+  ContainerStatus,
+  ContainerTerminationReason,
+} from "../../../gen/executor_api_pb.js";
+import { type AllocationPhase, AllocationTask } from "../allocations/allocation-task.ts";
+import { failed } from "../allocations/outcomes.ts";
+import type { AllocationOrder, ContainerOrder, Order } from "../commands/orders.ts";
+import { readCommand } from "../commands/read-command.ts";
+import type { Report } from "../link/report-queue.ts";
+import { plan, type Step } from "../reconcile/plan.ts";
+import type { CodeCache } from "../worker/code-cache.ts";
+import { Worker, type WorkerProcess, type WorkerTimes } from "../worker/worker.ts";
+import { Finished } from "./finished.ts";
+
+export interface DeskOptions {
+  readonly blobs: BlobStore;
+  readonly code: Pick<CodeCache, "read">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly workerTimes: WorkerTimes;
+  launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
+  report(report: Report): void;
+}
+
+/** Outcomes that are told apart from new work after the server has asked again for everything. */
+const FINISHED_LIMIT = 10_000;
+
+interface RunningAllocation {
+  readonly order: AllocationOrder;
+  readonly task: AllocationTask;
+  phase: AllocationPhase;
+}
+
+/** Everything that the server has asked of this host, and how far it is. Commands change what is wanted; the plan does the rest. */
+export class Desk {
+  readonly #options: DeskOptions;
+  readonly #wanted = {
+    containers: new Map<string, ContainerOrder>(),
+    allocations: new Map<string, AllocationOrder>(),
+  };
+  readonly #workers = new Map<string, Worker>();
+  readonly #running = new Map<string, RunningAllocation>();
+  readonly #finished = new Finished(FINISHED_LIMIT);
+  readonly #work = new Set<Promise<void>>();
+  #isPlanning = false;
+  #isStale = false;
+  #isEnding = false;
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+  }
+
+  get containers(): readonly Worker[] {
+    return [...this.#workers.values()];
+  }
+
+  get allocations(): readonly { readonly order: AllocationOrder; readonly phase: AllocationPhase }[] {
+    return [...this.#running.values()];
+  }
+
+  get wanted(): { readonly containers: number; readonly allocations: number } {
+    return { containers: this.#wanted.containers.size, allocations: this.#wanted.allocations.size };
+  }
+
+  /** Hands a command over. One that cannot be carried out as it is written is dropped alone. */
+  take(command: Command): void {
+    const order = readCommand(command);
+    if (order.type === "malformed") {
+      const { faults } = order;
+      this.#options.log.log("warn", "indexify.command-refused", { command: command.command.case, faults });
+      return;
+    }
+    this.#apply(order);
+    this.#reconcile();
+  }
+
+  /** The result of a call that an allocation here made; one for an allocation that is over is dropped. */
+  takeResult({ allocationId, entry }: AllocationLogEntry): void {
+    if (entry.case !== "functionCallResult") return;
+    this.#running.get(allocationId)?.task.takeResult(entry.value);
+  }
+
+  /** Every worker that is remembered, as the server wants to hear of it. */
+  states(): readonly ContainerState[] {
+    return [...this.#workers.values()].map(({ order, condition }) =>
+      create(ContainerStateSchema, {
+        description: order.description,
+        ...(condition.type === "terminated"
+          ? { status: ContainerStatus.TERMINATED, terminationReason: condition.reason }
+          : { status: condition.type === "running" ? ContainerStatus.RUNNING : ContainerStatus.PENDING }),
+      }),
+    );
+  }
+
+  /** Ends every worker; nothing that this brings about is reported. Resolves when nothing is left. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all(
+      this.containers.map((worker) => worker.stop(ContainerTerminationReason.FUNCTION_CANCELLED)),
+    );
+    await Promise.allSettled(this.#work);
+  }
+
+  #apply(order: Order): void {
+    switch (order.type) {
+      case "add":
+        this.#add(order.container);
+        break;
+      case "add-sandbox":
+        // Told like a start that failed: the server then looks for another host.
+        this.#terminated(order.containerId, ContainerTerminationReason.STARTUP_FAILED_INTERNAL_ERROR);
+        break;
+      case "remove":
+        this.#wanted.containers.delete(order.containerId);
+        break;
+      case "run":
+        this.#schedule(order.seq, order.allocation);
+        break;
+      case "kill":
+        this.#running.get(order.allocationId)?.task.cancel();
+        break;
+      case "update":
+        break;
+      case "snapshot":
+        this.#refuseSnapshot(order.containerId, order.snapshotId);
+        break;
+      default:
+        assertNever(order);
+    }
+  }
+
+  #add(container: ContainerOrder): void {
+    const condition = this.#workers.get(container.id)?.condition;
+    // Asked again although it has ended: the server has not heard of that.
+    if (condition?.type === "terminated") this.#terminated(container.id, condition.reason);
+    if (!this.#wanted.containers.has(container.id)) this.#wanted.containers.set(container.id, container);
+  }
+
+  #schedule(seq: bigint, allocation: AllocationOrder): void {
+    this.#respond({ case: "allocationScheduled", value: { allocationId: allocation.id } }, seq);
+    if (this.#finished.has(allocation.id) || this.#wanted.allocations.has(allocation.id)) return;
+    this.#wanted.allocations.set(allocation.id, allocation);
+  }
+
+  #refuseSnapshot(containerId: string, snapshotId: string): void {
+    const errorMessage = this.#workers.has(containerId)
+      ? "snapshots not configured on this dataplane"
+      : "container not found";
+    this.#respond({ case: "snapshotFailed", value: { containerId, snapshotId, errorMessage } });
+  }
+
+  /** Carries out the plan until it is at rest. What a step brings about at once is part of the same round. */
+  #reconcile(): void {
+    this.#isStale = true;
+    if (this.#isPlanning || this.#isEnding) return;
+    this.#isPlanning = true;
+    try {
+      while (this.#takeStale()) for (const step of this.#plan()) this.#carryOut(step);
+    } finally {
+      this.#isPlanning = false;
+    }
+  }
+
+  #takeStale(): boolean {
+    const isStale = this.#isStale;
+    this.#isStale = false;
+    return isStale;
+  }
+
+  #plan(): readonly Step[] {
+    const conditions = [...this.#workers].map(([id, { condition }]) => [id, condition] as const);
+    return plan(this.#wanted, {
+      containers: new Map(conditions),
+      allocations: new Set(this.#running.keys()),
+    });
+  }
+
+  #carryOut(step: Step): void {
+    switch (step.type) {
+      case "start-container":
+        this.#start(step.container);
+        break;
+      case "stop-container":
+        this.#track(this.#workers.get(step.containerId)?.stop(ContainerTerminationReason.FUNCTION_CANCELLED));
+        break;
+      case "forget-container":
+        this.#workers.delete(step.containerId);
+        this.#isStale = true;
+        break;
+      case "begin-allocation":
+        this.#begin(step.allocation);
+        break;
+      case "fail-allocation":
+        this.#settle(
+          failed(step.allocation, step.reason, { deadContainerId: step.allocation.containerId }),
+          step.allocation.id,
+        );
+        break;
+      default:
+        assertNever(step);
+    }
+  }
+
+  #start(order: ContainerOrder): void {
+    const { code, clock, log, launch, workerTimes } = this.#options;
+    const worker = new Worker({
+      ...{ order, code, clock, log, launch, times: workerTimes },
+      onChange: (changed) => this.#changed(changed),
+    });
+    this.#workers.set(order.id, worker);
+    this.#track(worker.run());
+  }
+
+  #changed(worker: Worker): void {
+    const { order, condition } = worker;
+    if (condition.type === "running")
+      this.#respond({ case: "containerStarted", value: { containerId: order.id } });
+    if (condition.type === "terminated") this.#terminated(order.id, condition.reason);
+    this.#reconcile();
+  }
+
+  #begin(order: AllocationOrder): void {
+    const worker = this.#workers.get(order.containerId);
+    if (worker === undefined) return;
+    const { blobs, clock, log } = this.#options;
+    const task = new AllocationTask({
+      ...{ order, worker, blobs, clock, log },
+      onLogEntry: (message) => this.#report({ type: "entry", message }),
+      onPhase: (phase) => {
+        running.phase = phase;
+      },
+    });
+    const running: RunningAllocation = { order, task, phase: "preparing" };
+    this.#running.set(order.id, running);
+    this.#track(
+      task.run().then((outcome) => {
+        this.#running.delete(order.id);
+        this.#settle(outcome, order.id);
+        this.#reconcile();
+      }),
+    );
+  }
+
+  #settle(message: AllocationOutcome, allocationId: string): void {
+    this.#wanted.allocations.delete(allocationId);
+    if (this.#isEnding) return;
+    this.#finished.add(allocationId);
+    this.#report({ type: "outcome", message });
+  }
+
+  #terminated(containerId: string, reason: ContainerTerminationReason): void {
+    this.#respond({ case: "containerTerminated", value: { containerId, reason } });
+  }
+
+  #respond(
+    response: CommandResponse["response"] extends infer R ? PlainResponse<R> : never,
+    seq?: bigint,
+  ): void {
+    const message = create(CommandResponseSchema, {
+      response,
+      ...(seq === undefined ? {} : { commandSeq: seq }),
+    } as Parameters<typeof create<typeof CommandResponseSchema>>[1]);
+    this.#report({ type: "response", message });
+  }
+
+  /** Deaths that come of our own end are nobody's fault: the server is told of the end instead. */
+  #report(report: Report): void {
+    if (!this.#isEnding) this.#options.report(report);
+  }
+
+  #track(work: Promise<void> | undefined): void {
+    if (work === undefined) return;
+    this.#work.add(work);
+    work
+      .catch((error: unknown) => this.#options.log.log("error", "executor.failed", { error }))
+      .finally(() => this.#work.delete(work))
+      .catch(() => undefined);
+  }
+}
+
+/** A response without what the message library adds to it. */
+type PlainResponse<R> = R extends { case: infer C; value?: infer V }
+  ? C extends string
+    ? { readonly case: C; readonly value: Omit<V & object, "$typeName" | "$unknown"> }
+    : never
+  : never;
