@@ -431,7 +431,9 @@ async function withLog(work: (log: ReceiptLog) => Promise<void>): Promise<void> 
 }
 
 function report(text: readonly string[] | Buffer): ReturnType<ChainVerifier["end"]> {
-  const lines: readonly string[] = Buffer.isBuffer(text) ? text.toString("latin1").split("\n").slice(0, -1) : text;
+  const lines: readonly string[] = Buffer.isBuffer(text)
+    ? text.toString("latin1").split("\n").slice(0, -1)
+    : text;
   const verifier = new ChainVerifier();
   for (const line of lines) verifier.feed(line);
   return verifier.end();
