@@ -1,5 +1,4 @@
-import type { JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
-import type { ExecutorError } from "../../../core/index.ts";
+import type { ExecutorError, JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
 import { orAbort, systemClock } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
 import { jobBody } from "../container/body.ts";
