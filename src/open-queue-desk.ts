@@ -2,6 +2,9 @@
 import { ExecutorError } from "./core/index.ts";
 import type { QueueDesk } from "./doors/http/queue-desk.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
+import { showNoQueue } from "./doors/stream/show-queue.ts";
+
+const STARTING = "this daemon still starts";
 
 export interface OpeningDesk extends QueueDesk {
   /** From now on this door's queue is shown. */
@@ -13,14 +16,14 @@ export function openQueueDesk(hostId: string): OpeningDesk {
   let shown: StreamDoor | undefined;
   const open = (): StreamDoor => {
     if (shown !== undefined) return shown;
-    throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: "this daemon still starts" });
+    throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: STARTING });
   };
   return {
     hostId,
     show(door) {
       shown = door;
     },
-    view: () => open().view(),
+    view: () => shown?.view() ?? showNoQueue(STARTING),
     hosts: async (signal) => await open().hosts(signal),
     deadLetters: async (limit, signal) => await open().source().deadLetters(limit, signal),
     replay: async (ids, signal) => await open().source().replay(ids, signal),

@@ -19,7 +19,7 @@ export const SCRIPTS = {
   "test.exit": "mkdir -p output/artifacts; echo partial > output/artifacts/p.txt; exit $(cat code)",
   "test.sleep":
     "mkdir -p output/artifacts; echo begun > output/artifacts/begun.txt; sleep $(cat seconds) & wait $!; echo done > output/artifacts/done.txt",
-  "test.stubborn": "trap '' TERM; (trap '' TERM; sleep 600) & sleep 600 & wait; sleep 600",
+  "test.stubborn": "trap '' TERM; touch begun; (trap '' TERM; sleep 600) & sleep 600 & wait; sleep 600",
   "test.polite":
     "trap 'mkdir -p output/artifacts; echo bye > output/artifacts/bye.txt; exit 0' TERM; touch begun; sleep 600 & wait",
   "test.links":

@@ -16,12 +16,14 @@ const NO_FIGURES: Queue["figures"] = {
   buffered: 0,
 };
 
+/** A queue that is not open yet. */
+export function showNoQueue(reason: string): Queue {
+  return { isOn: true, state: "away", reason, streams: [], figures: NO_FIGURES, jobs: [] };
+}
+
 /** The queue as `/v1/queue` shows it. */
 export function showQueue({ clock }: StreamDoorOptions, shift: JobShift | undefined): Queue {
-  if (shift === undefined) {
-    const reason = "it has not answered since the start";
-    return { isOn: true, state: "away", reason, streams: [], figures: NO_FIGURES, jobs: [] };
-  }
+  if (shift === undefined) return showNoQueue("it has not answered since the start");
   const { source, registration } = shift.desk;
   const { state } = source;
   return {

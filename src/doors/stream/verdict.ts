@@ -1,8 +1,9 @@
+import { constants } from "node:os";
 import type { TerminationReason } from "../../contract/executer-tracker/index.ts";
 import { eventOf, formatTimestamp } from "../../contract/executer-tracker/index.ts";
 import type { JobEvent } from "../../core/index.ts";
 import { assertNever, ExecutorError } from "../../core/index.ts";
-import type { JobEnding } from "../../engine/jobs/jobs.ts";
+import type { JobEnding, JobStop } from "../../engine/jobs/jobs.ts";
 
 /** How a job is over for those who wait for it. */
 export interface Verdict {
@@ -31,7 +32,7 @@ function ownVerdict(ending: JobEnding): Verdict {
       if (ending.exitCode === 0) return SUCCESS;
       return { ...failed(`its command ended with exit code ${ending.exitCode}`), exitCode: ending.exitCode };
     case "signal":
-      return failed(`its command was ended by ${ending.signal}`);
+      return { ...failed(`its command was ended by ${ending.signal}`), exitCode: codeOf(ending.signal) };
     case "memory":
       return {
         ...failed(`it used more than its ${ending.limitBytes} bytes of memory`),
@@ -41,12 +42,24 @@ function ownVerdict(ending: JobEnding): Verdict {
     case "time":
       return failed(`it ran longer than its ${ending.limitMs / 1000} seconds`);
     case "stopped":
-      return { ...failed("its host had to stop"), status: "terminated" };
+      return stoppedVerdict(ending.by);
     case "infrastructure":
       return failed(`its host lost it: ${ending.reason}`);
     default:
       return assertNever(ending);
   }
+}
+
+function stoppedVerdict(by: JobStop): Verdict {
+  if (by === "killed") return { ...failed("it was killed on request"), status: "killed" };
+  if (by === "time") return failed("it ran longer than it was allowed to");
+  return { ...failed("its host had to stop"), status: "terminated" };
+}
+
+/** As shells and engines write the end by a signal. */
+function codeOf(signal: string): number | undefined {
+  const number = constants.signals[signal as NodeJS.Signals] as number | undefined;
+  return number === undefined ? undefined : 128 + number;
 }
 
 /** What a failure of ours says to those who wait for the job: never what only its operator should read. */
