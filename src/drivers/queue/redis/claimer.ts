@@ -74,6 +74,11 @@ export class Claimer {
     }
   }
 
+  /** What stands for all streams where the whole question was refused. */
+  get #all(): string {
+    return this.#parts.base.options.streams.join(", ");
+  }
+
   async #untilUp(waitMs: number, signal: AbortSignal): Promise<void> {
     const { connection } = this.#parts.base;
     const pause = new AbortController();
@@ -95,14 +100,16 @@ export class Claimer {
     const epoch = base.connection.epoch;
     try {
       const dead = await this.#findDead(turned);
-      return await this.#askPlaces(turned, count, dead);
+      const asked = await this.#askPlaces(turned, count, dead);
+      health.worked(this.#all);
+      return asked;
     } catch (error) {
       const type = failureOf(error);
       if (type === "defect") throw unavailable(reasonOf(error), error);
       // The claim may have been made and its answer lost.
       if (epoch !== base.connection.epoch) this.onUp();
       else this.#ownDueAtMs = Number.NEGATIVE_INFINITY;
-      if (type === "settings" || type === "stream") health.fell(turned[0] ?? "", reasonOf(error));
+      if (type === "settings" || type === "stream") health.fell(this.#all, reasonOf(error));
       return NOTHING;
     }
   }

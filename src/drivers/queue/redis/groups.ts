@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Connection } from "./connection.ts";
 import { reasonOf } from "./failure.ts";
 
@@ -20,10 +21,10 @@ const MARKER = "marker";
 export async function readMarker(
   send: (args: readonly string[]) => Promise<unknown>,
   prefix: string,
-  fresh: string,
   known: string | undefined,
 ): Promise<{ readonly marker: string; readonly isEmptied: boolean }> {
   const key = `${prefix}${MARKER}`;
+  const fresh = randomUUID();
   await send(["SET", key, fresh, "NX"]);
   const found = await send(["GET", key]);
   const marker = typeof found === "string" ? found : fresh;

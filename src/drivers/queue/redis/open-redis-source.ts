@@ -78,6 +78,7 @@ class LiveSource implements RedisSource {
       max: limits.maxBuffered,
       flushMs: limits.flushMs,
       onBroken: (reason) => this.#health.fell(limits.events, reason),
+      onRepaired: () => this.#health.worked(limits.events),
     });
     this.#reporter = new Reporter({ base: this.#base, tally: this.#tally, outgoing: this.#outgoing });
     this.#reading = isCluster ? undefined : openConnection({ settings, times, clock });
@@ -255,7 +256,7 @@ class LiveSource implements RedisSource {
 
   async #greet(send: (args: readonly string[]) => Promise<unknown>): Promise<void> {
     const { prefix } = this.#base.limits;
-    const { marker, isEmptied } = await readMarker(send, prefix, this.#base.life, this.#marker);
+    const { marker, isEmptied } = await readMarker(send, prefix, this.#marker);
     this.#noteMarker(marker, isEmptied);
   }
 
@@ -267,11 +268,11 @@ class LiveSource implements RedisSource {
   }
 
   async #healGroup(stream: string): Promise<void> {
-    const { connection, limits, options, life, isCluster } = this.#base;
+    const { connection, limits, options, isCluster } = this.#base;
     await openGroup(connection, stream, options.group);
     if (isCluster) return;
     const send = async (args: readonly string[]) => await connection.send(args);
-    const { marker, isEmptied } = await readMarker(send, limits.prefix, life, this.#marker);
+    const { marker, isEmptied } = await readMarker(send, limits.prefix, this.#marker);
     this.#noteMarker(marker, isEmptied);
   }
 

@@ -11,6 +11,8 @@ export interface OutgoingOptions {
   readonly flushMs: number;
   /** Somebody has to repair something before what waits can go. */
   readonly onBroken: (reason: string) => void;
+  /** Something went through, after nothing could. */
+  readonly onRepaired: () => void;
 }
 
 /**
@@ -72,7 +74,9 @@ export class Outgoing {
       this.#stop.signal.throwIfAborted();
       if (this.#options.connection.state.type === "up") {
         try {
-          return await orAbort(work(), this.#stop.signal);
+          const done = await orAbort(work(), this.#stop.signal);
+          if (failures > 0) this.#options.onRepaired();
+          return done;
         } catch (error) {
           this.#judge(error);
           failures += 1;

@@ -1,0 +1,242 @@
+import { afterEach, expect, test } from "vitest";
+import type { JobSource } from "../../src/core/index.ts";
+import {
+  claimOne,
+  completed,
+  LEASE_MS,
+  STREAM_A,
+  STREAM_B,
+  signal,
+} from "../conformance/job-source/world.ts";
+import { poll } from "../support/poll.ts";
+import { openPrivateRedis, type PrivateRedis } from "../support/private-redis.ts";
+import { eventsIn, GROUP, pendingIn, redisHost } from "../support/redis-world.ts";
+
+const opened: AsyncDisposable[] = [];
+
+function kept<T extends AsyncDisposable>(part: T): T {
+  opened.push(part);
+  return part;
+}
+
+async function add(redis: PrivateRedis, stream: string, id: string): Promise<string> {
+  return String(await redis.ask("XADD", stream, "*", "id", id));
+}
+
+afterEach(async () => {
+  for (const part of opened.splice(0).reverse()) await part[Symbol.asyncDispose]();
+});
+
+test("F8: entries trimmed and deleted under a dead host are counted, each once, and block nobody", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [dead, alive] = ["dead", "alive"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  for (let at = 0; at < 6; at += 1) await add(redis, STREAM_A, `j${at}`);
+  const claims = await dead!.claim(6, 2000, signal());
+  expect(claims).toHaveLength(6);
+  await dead![Symbol.asyncDispose]();
+  await redis.ask("XDEL", STREAM_A, claims[0]!.entryId, claims[3]!.entryId);
+  await redis.ask("XTRIM", STREAM_A, "MAXLEN", "2");
+  const got: string[] = [];
+  await poll("what is left is taken over", async () => {
+    for (const claim of await alive!.claim(6, 300, signal())) {
+      got.push(claim.jobId);
+      await alive!.commit(claim, completed(claim.jobId));
+    }
+    return got.length >= 2 || `${got.length}`;
+  });
+  expect(got.toSorted()).toEqual(["j4", "j5"]);
+  await poll("the others are counted", () => alive!.figures.vanished === 4 || `${alive!.figures.vanished}`);
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
+});
+
+test("F8: a group that is deleted is made again, and gives out what nobody holds", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [one, two] = ["h1", "h2"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  await add(redis, STREAM_A, "done");
+  await one!.commit(await claimOne(one!), completed("done"));
+  await add(redis, STREAM_A, "held");
+  const held = await claimOne(one!);
+  await redis.ask("XGROUP", "DESTROY", STREAM_A, GROUP);
+  await add(redis, STREAM_A, "new");
+  const fresh = await claimOne(two!);
+  expect(fresh.jobId).toBe("new");
+  expect(await two!.claim(1, LEASE_MS / 2, signal())).toEqual([]);
+  expect(await one!.renew([held])).toEqual([]);
+  expect(await one!.commit(held, completed("held"))).toBe("committed");
+  expect(await two!.commit(fresh, completed("new"))).toBe("committed");
+  expect((await eventsIn(redis.ask)).map(({ json }) => json["id"])).toEqual(["done", "held", "new"]);
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
+});
+
+test("F8: where done entries stay in their stream, a new group gives none of them out again", async () => {
+  const redis = kept(await openPrivateRedis());
+  const limits = { trimsDone: false };
+  const host = kept(redisHost("h1", { settings: redis.settings, limits }));
+  for (let at = 0; at < 120; at += 1) await add(redis, STREAM_A, `j${at}`);
+  for (let ended = 0; ended < 120; ) {
+    for (const claim of await host.claim(50, 1000, signal())) {
+      await host.commit(claim, completed(claim.jobId));
+      ended += 1;
+    }
+  }
+  expect(await redis.ask("XLEN", STREAM_A)).toBe(120);
+  await redis.ask("XGROUP", "DESTROY", STREAM_A, GROUP);
+  await add(redis, STREAM_A, "new");
+  expect((await claimOne(host)).jobId).toBe("new");
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(1);
+});
+
+test("F8: a consumer that is deleted keeps what it holds", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [one, two] = ["h1", "h2"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  await add(redis, STREAM_A, "j");
+  const claim = await claimOne(one!);
+  await redis.ask("XGROUP", "DELCONSUMER", STREAM_A, GROUP, "h1");
+  expect(await one!.renew([claim])).toEqual([]);
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(1);
+  await one![Symbol.asyncDispose]();
+  expect(await claimOne(two!)).toMatchObject({ jobId: "j", attempt: 2, deaths: 1 });
+});
+
+test("F8: a key of another type stops that stream with a clear state, and the others go on", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  await redis.ask("SET", STREAM_A, "a text");
+  await add(redis, STREAM_B, "good");
+  expect((await claimOne(host)).jobId).toBe("good");
+  expect(host.state).toMatchObject({ type: "broken", stream: STREAM_A });
+  expect(JSON.stringify(host.state)).toContain("WRONGTYPE");
+  const waiting = host.claim(1, 20_000, signal());
+  await add(redis, STREAM_B, "wakes");
+  expect((await waiting)[0]?.jobId).toBe("wakes");
+  await redis.ask("DEL", STREAM_A);
+  await add(redis, STREAM_A, "repaired");
+  expect((await claimOne(host, 20_000)).jobId).toBe("repaired");
+  expect(host.state).toEqual({ type: "connected" });
+});
+
+test("F8: where the events cannot be written nothing is recorded, and it is said when they can be", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  await add(redis, STREAM_A, "j");
+  const claim = await claimOne(host);
+  await redis.ask("SET", "events", "a text");
+  const said = host.commit(claim, completed("j"));
+  await poll("it is said", () => host.state.type === "broken" || host.state.type);
+  expect(host.state).toMatchObject({ type: "broken", stream: "events" });
+  expect(await redis.ask("KEYS", "hearth:done:*")).toEqual([]);
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(1);
+  await redis.ask("DEL", "events");
+  expect(await said).toBe("committed");
+  expect(await eventsIn(redis.ask)).toHaveLength(1);
+  expect(host.state).toEqual({ type: "connected" });
+});
+
+test("a list of commands that is no list is left alone, and other jobs hear theirs", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  await host.untilUp(signal());
+  await redis.ask("SET", "task:bad:commands", "a text");
+  const heard: string[] = [];
+  const stop = new AbortController();
+  host.watchCommands("bad", (message) => heard.push(`bad ${message}`), stop.signal);
+  host.watchCommands("good", (message) => heard.push(`good ${message}`), stop.signal);
+  await redis.ask("LPUSH", "task:good:events", "kill");
+  await redis.ask("LPUSH", "task:bad:events", "kill");
+  await poll("both", () => heard.length === 2 || heard.join());
+  expect(heard.toSorted()).toEqual(["bad kill", "good kill"]);
+  stop.abort();
+});
+
+test("F6: poison of every kind comes out of the queue, and the good jobs behind it are done", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings, limits: { leaseMs: 60_000 } }));
+  const big = "x".repeat(16 * 1024 * 1024);
+  await redis.ask("XADD", STREAM_A, "*", "id", "big", "field", big);
+  await redis.ask("XADD", STREAM_A, "*", "", "");
+  await redis.ask("XADD", STREAM_A, "*", "id", "\u0000\n{}", "__proto__", "x", "id", "second");
+  await redis.ask("XADD", STREAM_A, "*", ...Array.from({ length: 4000 }, (_, at) => `f${at}`));
+  await add(redis, STREAM_A, "good");
+  const seen: string[] = [];
+  for (let at = 0; at < 5; at += 1) {
+    const claim = await claimOne(host);
+    seen.push(claim.jobId);
+    if (claim.jobId === "good") await host.commit(claim, completed("good"));
+    else expect(await host.deadLetter(claim, "poison", [])).toBe("committed");
+  }
+  expect(seen.at(-1)).toBe("good");
+  const letters = await host.deadLetters(10, signal());
+  expect(letters).toHaveLength(4);
+  expect(letters[0]?.fields["field"]).toHaveLength(big.length);
+  expect(letters[3]?.fields["f3998"]).toBe("f3999");
+  expect(await host.replay("all", signal())).toBe(4);
+  expect((await claimOne(host)).fields["field"]).toHaveLength(big.length);
+}, 60_000);
+
+test("F6: an entry that ends its daemon each time is found out by its deaths, on one host alone", async () => {
+  const redis = kept(await openPrivateRedis());
+  await add(redis, STREAM_A, "poison");
+  const deaths: number[] = [];
+  for (let life = 0; life < 4; life += 1) {
+    const host = redisHost("h1", { settings: redis.settings });
+    const claim = await claimOne(host);
+    deaths.push(claim.deaths);
+    await host[Symbol.asyncDispose]();
+  }
+  expect(deaths).toEqual([0, 1, 2, 3]);
+});
+
+test("F11: a host that starts again and again while much waits takes its own, and what it asked for", async () => {
+  const redis = kept(await openPrivateRedis());
+  const script = "for i = 1, 10000 do redis.call('XADD', KEYS[1], '*', 'id', 'j' .. i) end";
+  await redis.ask("EVAL", script, "1", STREAM_A);
+  for (let life = 0; life < 20; life += 1) {
+    const host = redisHost("h1", { settings: redis.settings });
+    expect((await host.claim(2, 5000, signal())).map(({ jobId }) => jobId)).toEqual(["j1", "j2"]);
+    expect(await pendingIn(redis.ask, STREAM_A)).toBe(2);
+    await host[Symbol.asyncDispose]();
+  }
+  const other = kept(redisHost("h2", { settings: redis.settings }));
+  expect((await claimOne(other)).jobId).toBe("j3");
+  const host = kept(redisHost("h1", { settings: redis.settings, limits: { leaseMs: 60_000 } }));
+  await drain(host, 9_999);
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(1);
+  expect(await redis.ask("XLEN", STREAM_A)).toBe(1);
+}, 60_000);
+
+test("D1: what the original tracker holds is left to it for a day, and is then taken over", async () => {
+  const redis = kept(await openPrivateRedis());
+  await redis.ask("XGROUP", "CREATE", STREAM_A, GROUP, "0", "MKSTREAM");
+  await add(redis, STREAM_A, "theirs");
+  await redis.ask("XREADGROUP", "GROUP", GROUP, "original", "COUNT", "1", "STREAMS", STREAM_A, ">");
+  const patient = kept(redisHost("h1", { settings: redis.settings }));
+  expect(await patient.claim(1, LEASE_MS * 3, signal())).toEqual([]);
+  const limits = { strangerMs: LEASE_MS };
+  const eager = kept(redisHost("h2", { settings: redis.settings, limits }));
+  expect(await claimOne(eager)).toMatchObject({ jobId: "theirs", attempt: 1, deaths: 1 });
+});
+
+test("F10: Redis's clock jumps by an hour, and no entry of a living host is taken", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [one, two] = ["h1", "h2"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  await add(redis, STREAM_A, "j");
+  const claim = await claimOne(one!);
+  for (let round = 0; round < 4; round += 1) {
+    // What a jump does to a lease: everything looks an hour old, and what should have lived on is gone.
+    await redis.ask("XCLAIM", STREAM_A, GROUP, "h1", "0", claim.entryId, "IDLE", "3600000", "JUSTID");
+    await redis.ask("DEL", `hearth:alive:${GROUP}:h1`);
+    expect(await two!.claim(1, LEASE_MS / 3, signal())).toEqual([]);
+    expect(await one!.renew([claim])).toEqual([]);
+    expect(await two!.claim(1, LEASE_MS / 3, signal())).toEqual([]);
+  }
+  expect(await one!.commit(claim, completed("j"))).toBe("committed");
+});
+
+async function drain(host: JobSource, count: number): Promise<void> {
+  for (let ended = 0; ended < count; ) {
+    const claims = await host.claim(100, 1000, signal());
+    if (claims.length === 0) throw new Error(`nothing more after ${ended}`);
+    await Promise.all(claims.map(async (claim) => await host.commit(claim, completed(claim.jobId))));
+    ended += claims.length;
+  }
+}

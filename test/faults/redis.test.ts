@@ -1,0 +1,236 @@
+import { afterEach, expect, test } from "vitest";
+import type { Claim, JobSource } from "../../src/core/index.ts";
+import type { RedisSource } from "../../src/drivers/queue/index.ts";
+import { sleep } from "../../src/std/index.ts";
+import { claimOne, completed, LEASE_MS, STREAM_A, signal } from "../conformance/job-source/world.ts";
+import { poll } from "../support/poll.ts";
+import { openPrivateRedis } from "../support/private-redis.ts";
+import { type Ask, eventsIn, pendingIn, redisHost } from "../support/redis-world.ts";
+import { openTcpProxy } from "../support/tcp-proxy.ts";
+
+const opened: AsyncDisposable[] = [];
+
+function kept<T extends AsyncDisposable>(part: T): T {
+  opened.push(part);
+  return part;
+}
+
+afterEach(async () => {
+  for (const part of opened.splice(0).reverse()) await part[Symbol.asyncDispose]();
+});
+
+test("F1: while Redis stands still jobs go on, and what was said meanwhile is heard afterwards, once", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  for (let at = 0; at < 5; at += 1) await redis.ask("XADD", STREAM_A, "*", "id", `j${at}`);
+  const claims = await untilClaimed(host, 5);
+  redis.pause();
+  const said = claims.map(async (claim) => {
+    const isHeard = await host.publish([{ type: "TaskStarted", json: { id: claim.jobId } }], claim);
+    return [isHeard, await host.commit(claim, completed(claim.jobId))];
+  });
+  await poll("the host notices", () => host.state.type === "away" || host.state.type);
+  expect(host.figures.buffered).toBeGreaterThan(0);
+  // Nobody is known to be lost by a queue that says nothing, however long.
+  for (let at = 0; at < 16; at += 1) {
+    expect(await host.renew(claims)).toEqual([]);
+    await sleep(500);
+  }
+  redis.goOn();
+  expect(await Promise.all(said)).toEqual(claims.map(() => [true, "committed"]));
+  const events = await eventsIn(redis.ask);
+  for (const { jobId } of claims) {
+    const own = events.filter(({ json }) => json["id"] === jobId).map(({ type }) => type);
+    expect(own).toEqual(["TaskStarted", "TaskCompleted"]);
+  }
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
+  expect(await host.claim(1, 300, signal())).toEqual([]);
+  expect(host.figures.buffered).toBe(0);
+});
+
+test("F1: of two hosts neither takes the other's entries because Redis stood still", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [one, two] = ["h1", "h2"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  await redis.ask("XADD", STREAM_A, "*", "id", "j");
+  const claim = await claimOne(one!);
+  const stop = new AbortController();
+  const renewing = renewUntil(one!, [claim], stop.signal);
+  const others: Claim[] = [];
+  const claiming = (async () => {
+    while (!stop.signal.aborted) others.push(...(await two!.claim(1, 200, signal())));
+  })();
+  for (let round = 0; round < 2; round += 1) {
+    redis.pause();
+    await sleep(LEASE_MS * 2);
+    redis.goOn();
+    await sleep(LEASE_MS * 2);
+  }
+  stop.abort();
+  await Promise.all([renewing, claiming]);
+  expect(others).toEqual([]);
+  expect(await one!.commit(claim, completed("j"))).toBe("committed");
+});
+
+test("F2: Redis is killed and comes back with its data: no job is lost, none completed twice", async () => {
+  const redis = kept(await openPrivateRedis({ hasAof: true }));
+  const hosts = ["h1", "h2"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  const stop = new AbortController();
+  const done: string[] = [];
+  const working = hosts.map(async (host) => {
+    while (!stop.signal.aborted) {
+      const claims = await host.claim(2, 200, signal());
+      await sleep(10);
+      for (const claim of claims) {
+        const result = await host.commit(claim, completed(claim.jobId));
+        if (result === "committed") done.push(claim.jobId);
+      }
+    }
+  });
+  const sent: string[] = [];
+  for (let round = 0; round < 4; round += 1) {
+    for (let at = 0; at < 25; at += 1) {
+      const id = `r${round}-${at}`;
+      await redis.ask("XADD", STREAM_A, "*", "id", id);
+      sent.push(id);
+    }
+    await sleep(100);
+    await redis.stop("SIGKILL");
+    await sleep(200);
+    await redis.start();
+  }
+  await poll("all are done", () => done.length >= sent.length || `${done.length} of ${sent.length}`, 25_000);
+  stop.abort();
+  await Promise.all(working);
+  expect(done.toSorted()).toEqual(sent.toSorted());
+  const ended = (await eventsIn(redis.ask)).map(({ json }) => json["id"]);
+  expect(ended.toSorted()).toEqual(sent.toSorted());
+  expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
+  expect(hosts[0]!.figures.reconnects).toBeGreaterThan(0);
+  expect(hosts[0]!.figures.emptied).toBe(0);
+});
+
+test("F3: Redis comes back empty: said loudly once, new jobs flow, and what ran is completed", async () => {
+  const redis = kept(await openPrivateRedis());
+  const lines: string[] = [];
+  const log = { log: (level: string, event: string) => void lines.push(`${level} ${event}`) };
+  const host = kept(redisHost("h1", { settings: redis.settings, log }));
+  for (const id of ["runs", "ends while away"]) await redis.ask("XADD", STREAM_A, "*", "id", `${id[0]}`);
+  const [runs, ends] = await untilClaimed(host, 2);
+  await redis.stop("SIGKILL");
+  const said = host.commit(ends!, completed("e"));
+  await redis.start();
+  expect(await said).toBe("committed");
+  await redis.ask("XADD", STREAM_A, "*", "id", "new");
+  const fresh = await claimOne(host, 5000);
+  expect(fresh.jobId).toBe("new");
+  expect(await host.renew([runs!, fresh])).toEqual([]);
+  expect(await host.commit(runs!, completed("r"))).toBe("committed");
+  expect(await host.commit(fresh, completed("new"))).toBe("committed");
+  expect((await eventsIn(redis.ask)).map(({ json }) => json["id"])).toEqual(["e", "r", "new"]);
+  expect(lines.filter((line) => line === "error queue.emptied")).toHaveLength(1);
+  expect(host.figures.emptied).toBe(1);
+});
+
+test("F3: a queue that is flushed under way is made anew, and says so", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  expect(await host.claim(1, 200, signal())).toEqual([]);
+  const waiting = claimOne(host, 10_000);
+  await redis.ask("FLUSHALL");
+  await redis.ask("XADD", STREAM_A, "*", "id", "after");
+  expect((await waiting).jobId).toBe("after");
+  expect(host.figures.emptied).toBe(1);
+});
+
+test("F5: a connection that is cut silently is noticed, and what was on its way arrives once", async () => {
+  const redis = kept(await openPrivateRedis());
+  const proxy = kept(await openTcpProxy(redis.port));
+  const settings = { type: "single", address: { host: "127.0.0.1", port: proxy.port } } as const;
+  const host = kept(redisHost("h1", { settings }));
+  await redis.ask("XADD", STREAM_A, "*", "id", "j1");
+  await redis.ask("XADD", STREAM_A, "*", "id", "j2");
+  const [first, second] = await untilClaimed(host, 2);
+  const waiting = host.claim(1, 20_000, signal());
+  proxy.freeze();
+  const said = host.commit(first!, completed("j1"));
+  await poll("it is noticed", () => host.state.type === "away" || host.state.type, 5000);
+  expect(await host.renew([second!])).toEqual([]);
+  const before = proxy.connections;
+  await sleep(3000);
+  // It tries again with growing pauses, each of its connections for itself.
+  expect(proxy.connections - before).toBeLessThan(20);
+  proxy.heal();
+  expect(await said).toBe("committed");
+  expect(await host.commit(second!, completed("j2"))).toBe("committed");
+  await redis.ask("XADD", STREAM_A, "*", "id", "j3");
+  expect((await waiting)[0]?.jobId).toBe("j3");
+  expect((await eventsIn(redis.ask)).map(({ json }) => json["id"])).toEqual(["j1", "j2"]);
+});
+
+test("F5: connections that are reset again and again cost no job and no event", async () => {
+  const redis = kept(await openPrivateRedis());
+  const proxy = kept(await openTcpProxy(redis.port));
+  const settings = { type: "single", address: { host: "127.0.0.1", port: proxy.port } } as const;
+  const host = kept(redisHost("h1", { settings, limits: { leaseMs: 60_000 } }));
+  const sent = Array.from({ length: 60 }, (_, at) => `j${at}`);
+  for (const id of sent) await redis.ask("XADD", STREAM_A, "*", "id", id);
+  const stop = new AbortController();
+  const resetting = (async () => {
+    while (!stop.signal.aborted) {
+      proxy.reset();
+      await sleep(70);
+    }
+  })();
+  const handed: string[] = [];
+  while (handed.length < sent.length) {
+    const claims = await host.claim(3, 1000, signal());
+    for (const claim of claims) {
+      expect(claim.deaths).toBe(0);
+      handed.push(claim.jobId);
+      await host.publish([{ type: "TaskStarted", json: { id: claim.jobId } }], claim);
+      expect(await host.commit(claim, completed(claim.jobId))).toBe("committed");
+    }
+    if (handed.length > 30) stop.abort();
+  }
+  stop.abort();
+  await resetting;
+  expect(handed.toSorted()).toEqual(sent.toSorted());
+  expect(host.figures.reconnects).toBeGreaterThan(0);
+  const events = await eventsIn(redis.ask);
+  expect(events.filter(({ type }) => type === "TaskStarted")).toHaveLength(sent.length);
+  expect(events.filter(({ type }) => type === "TaskCompleted")).toHaveLength(sent.length);
+  expect(await held(redis.ask)).toBe(0);
+});
+
+test("a report that waits in vain is refused when the host closes, and a full buffer refuses at once", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings, limits: { maxBuffered: 3, flushMs: 100 } }));
+  await host.untilUp(signal());
+  await redis.stop("SIGKILL");
+  await poll("away", () => host.state.type === "away" || host.state.type);
+  const waiting = [1, 2, 3].map(async (n) => await host.publish([{ type: "E", json: { n } }]));
+  await expect(host.publish([{ type: "E", json: {} }])).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE" });
+  expect(host.figures.buffered).toBe(3);
+  const settled = Promise.allSettled(waiting);
+  await host[Symbol.asyncDispose]();
+  for (const one of await settled) expect(one.status).toBe("rejected");
+});
+
+async function untilClaimed(host: JobSource, count: number): Promise<readonly Claim[]> {
+  const claims: Claim[] = [];
+  for (let tries = 0; claims.length < count && tries < 50; tries += 1) {
+    claims.push(...(await host.claim(count - claims.length, 1000, signal())));
+  }
+  return claims;
+}
+
+async function renewUntil(host: RedisSource, claims: readonly Claim[], stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    expect(await host.renew(claims)).toEqual([]);
+    await sleep(LEASE_MS / 3);
+  }
+}
+
+async function held(ask: Ask): Promise<number> {
+  return await pendingIn(ask, STREAM_A);
+}
