@@ -4,7 +4,7 @@ import {
   ListMultipartUploadsCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { PresigningStore } from "../../src/core/index.ts";
 import { openArtifactStore, openS3Store } from "../../src/drivers/artifacts/index.ts";
 import { describeArtifactStore } from "../conformance/artifact-store/describe-artifact-store.ts";
@@ -13,25 +13,26 @@ import { startSwift, type Swift } from "../support/swift.ts";
 
 const MIB = 2 ** 20;
 
-let swift: Swift;
+let swift: Swift | undefined;
+let keys: Pick<Swift, "endpoint" | "accessKey" | "secretKey">;
 let client: S3Client;
 
 beforeAll(async () => {
   swift = await startSwift();
   useKeys(swift.accessKey, swift.secretKey);
+  keys = swift;
   client = new S3Client({ endpoint: swift.endpoint, region: "us-east-1", forcePathStyle: true });
 }, 90_000);
 
 afterAll(async () => {
-  client?.destroy();
+  vi.unstubAllEnvs();
+  client.destroy();
   await swift?.[Symbol.asyncDispose]();
 });
 
 function useKeys(accessKey: string | undefined, secretKey: string | undefined): void {
-  if (accessKey === undefined) delete process.env["AWS_ACCESS_KEY_ID"];
-  else process.env["AWS_ACCESS_KEY_ID"] = accessKey;
-  if (secretKey === undefined) delete process.env["AWS_SECRET_ACCESS_KEY"];
-  else process.env["AWS_SECRET_ACCESS_KEY"] = secretKey;
+  vi.stubEnv("AWS_ACCESS_KEY_ID", accessKey);
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", secretKey);
 }
 
 let buckets = 0;
@@ -47,7 +48,7 @@ async function openUploads(Bucket: string): Promise<readonly string[]> {
 }
 
 const options = (): { endpoint: string; forcePathStyle: boolean } => ({
-  endpoint: swift.endpoint,
+  endpoint: keys.endpoint,
   forcePathStyle: true,
 });
 
@@ -154,7 +155,7 @@ describe("what only S3 has", () => {
 
   test("a wrong secret is denied, by every method, and says nothing of itself", async () => {
     const denied = { code: "ARTIFACT_STORE_DENIED" };
-    useKeys(swift.accessKey, "not-the-secret");
+    useKeys(keys.accessKey, "not-the-secret");
     try {
       await using other = await openArtifactStore(`s3://${bucket}`, { setting: "x", s3: options() });
       await expect(other.check(forever)).rejects.toMatchObject(denied);
@@ -166,19 +167,16 @@ describe("what only S3 has", () => {
       expect(failure).toMatchObject(denied);
       expect(String(failure)).not.toContain("not-the-secret");
     } finally {
-      useKeys(swift.accessKey, swift.secretKey);
+      useKeys(keys.accessKey, keys.secretKey);
     }
   });
 
   test("without AWS settings only the use of S3 fails, and says what is missing", async () => {
-    const before = { ...process.env };
     useKeys(undefined, undefined);
     // So that neither a profile of this machine nor an instance role is found.
-    Object.assign(process.env, {
-      AWS_EC2_METADATA_DISABLED: "true",
-      AWS_CONFIG_FILE: "/nowhere",
-      AWS_SHARED_CREDENTIALS_FILE: "/nowhere",
-    });
+    vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
+    vi.stubEnv("AWS_CONFIG_FILE", "/nowhere");
+    vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere");
     try {
       await using other = await openArtifactStore(`s3://${bucket}`, { setting: "x", s3: options() });
       await expect(other.check(forever)).rejects.toMatchObject({
@@ -188,8 +186,7 @@ describe("what only S3 has", () => {
       await using local = await openArtifactStore("s3://some-bucket", { setting: "x" });
       await expect(local.info("a", forever)).rejects.toMatchObject({ code: "ARTIFACT_STORE_DENIED" });
     } finally {
-      for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name];
-      Object.assign(process.env, before);
+      useKeys(keys.accessKey, keys.secretKey);
     }
   });
 });

@@ -70,8 +70,7 @@ function build(etc: string, builder: string, step: readonly string[]): void {
   const [verb = "", ...rest] = step;
   const ran = spawnSync("swift-ring-builder", [builder, verb, ...rest], { cwd: etc, encoding: "utf8" });
   // It ends with 1 when it only warns, as of a ring with one device.
-  if (ran.error !== undefined || (ran.status ?? 9) > 1)
-    throw new Error(`${ran.error?.message ?? ran.stdout}`);
+  if (ran.error !== undefined || (ran.status ?? 9) > 1) throw new Error(ran.error?.message ?? ran.stdout);
 }
 
 async function start(folder: string, etc: string, name: string): Promise<ChildProcess> {

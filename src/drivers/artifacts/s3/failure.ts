@@ -50,7 +50,7 @@ export const isUnknownUpload = (error: unknown): boolean => said(error).name ===
 /** What S3 or the way to it says, in our words; our own errors are passed on. Texts of servers are not, they may hold anything. */
 export function s3Failure(
   error: unknown,
-  facts: { readonly store: string; readonly key?: string },
+  facts: { readonly store?: string; readonly key: string },
 ): ExecutorError {
   if (error instanceof ExecutorError) return error;
   const { name, status, system } = said(error);
@@ -70,7 +70,7 @@ export function s3Failure(
 function codeOf(name: string, status: number | undefined): ErrorCode {
   if (PASSING.has(name) || name === "NoSuchUpload") return "ARTIFACT_STORE_UNAVAILABLE";
   if (MISSING.has(name) || status === 404) return "ARTIFACT_NOT_FOUND";
-  if (status === 401 || status === 403) return "ARTIFACT_STORE_DENIED";
+  if (status === 401 || status === 403 || EXPIRED.has(name)) return "ARTIFACT_STORE_DENIED";
   return name === "EntityTooLarge" ? "ARTIFACT_TOO_LARGE" : "ARTIFACT_STORE_UNAVAILABLE";
 }
 

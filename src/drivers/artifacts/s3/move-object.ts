@@ -1,11 +1,14 @@
 import { ExecutorError } from "../../../core/index.ts";
-import type { Target } from "./write-object.ts";
+import { headObject } from "./head-object.ts";
+import type { Target } from "./target.ts";
 import { abortUpload, beginUpload, completeUpload } from "./write-object.ts";
 
 const GIB = 2 ** 30;
 /** S3 copies no more than this in one request. */
 const WHOLE_COPY_BYTES = 5 * GIB;
 const PIECE_BYTES = GIB;
+/** As for uploads that fail. */
+const CLEANUP_MS = 30_000;
 
 /** Copies within the store and removes the source. The target appears whole, as every object does. */
 export async function moveObject(from: Target, to: Target, signal: AbortSignal): Promise<void> {
@@ -24,22 +27,6 @@ export async function moveObject(from: Target, to: Target, signal: AbortSignal):
 /** The object's size; `undefined` when there is none. */
 async function sizeOf(target: Target, signal: AbortSignal): Promise<number | undefined> {
   return (await headObject(target, signal))?.bytes;
-}
-
-export async function headObject(
-  { connection, key, address }: Target,
-  signal: AbortSignal,
-): Promise<{ readonly bytes: number; readonly modifiedAtMs: number } | undefined> {
-  const { HeadObjectCommand } = await import("@aws-sdk/client-s3");
-  try {
-    const head = await connection.send(key, signal, (client, inner) =>
-      client.send(new HeadObjectCommand(address), { abortSignal: inner }),
-    );
-    return { bytes: head.ContentLength ?? 0, modifiedAtMs: head.LastModified?.getTime() ?? 0 };
-  } catch (error) {
-    if (error instanceof ExecutorError && error.code === "ARTIFACT_NOT_FOUND") return undefined;
-    throw error;
-  }
 }
 
 export async function removeObject({ connection, key, address }: Target, signal: AbortSignal): Promise<void> {
@@ -87,7 +74,7 @@ async function copyPieces(from: Target, to: Target, bytes: number, signal: Abort
     }
     await completeUpload(to, UploadId, { etags, bytes }, signal);
   } catch (error) {
-    await abortUpload(to, UploadId, AbortSignal.timeout(30_000)).catch(() => undefined);
+    await abortUpload(to, UploadId, AbortSignal.timeout(CLEANUP_MS)).catch(() => undefined);
     throw error;
   }
 }

@@ -5,10 +5,11 @@ import type { S3Location } from "./address.ts";
 import { addressOf } from "./address.ts";
 import type { Connection, ConnectionOptions } from "./connection.ts";
 import { openConnection } from "./connection.ts";
-import { headObject, moveObject, removeObject } from "./move-object.ts";
+import { headObject } from "./head-object.ts";
+import { moveObject, removeObject } from "./move-object.ts";
 import { presigning } from "./presign.ts";
 import { openObject } from "./read-object.ts";
-import type { Target } from "./write-object.ts";
+import type { Target } from "./target.ts";
 import { writeObject } from "./write-object.ts";
 
 export type S3StoreOptions = ConnectionOptions;
@@ -31,7 +32,10 @@ export async function openS3Store(
       const { Bucket, Key } = addressOf(location, key);
       return `s3://${Bucket}/${Key}`;
     },
-    info: async (key, signal) => headObject(targetOf(key), signal),
+    info: async (key, signal) => {
+      const head = await headObject(targetOf(key), signal);
+      return head && { bytes: head.bytes, modifiedAtMs: head.modifiedAtMs };
+    },
     open: async (key, range, signal) => openObject(targetOf(key), name, range, signal),
     async write(key, contents, limits, signal) {
       const target = targetOf(key);

@@ -1,5 +1,5 @@
 import type { PresigningStore } from "../../../core/index.ts";
-import type { Target } from "./write-object.ts";
+import type { Target } from "./target.ts";
 import { abortUpload, beginUpload, completeUpload } from "./write-object.ts";
 
 /** The longest that a signature may live (AWS Signature Version 4). */

@@ -3,7 +3,7 @@ import type { ByteRange, OpenArtifact } from "../../../core/index.ts";
 import { sleep, withDeadline } from "../../../std/index.ts";
 import { unavailable } from "./connection.ts";
 import { mayPass, s3Failure } from "./failure.ts";
-import type { Target } from "./write-object.ts";
+import type { Target } from "./target.ts";
 
 /** Breaks in the middle of one object, at most; each is mended where it happened. */
 const BREAKS = 5;

@@ -1,18 +1,12 @@
-import type { Connection } from "./connection.ts";
-import type { S3Address } from "./address.ts";
-import { isUnknownUpload } from "./failure.ts";
+import { isUnknownUpload, s3Failure } from "./failure.ts";
+import { headObject } from "./head-object.ts";
 import { inPieces } from "./pieces.ts";
+import type { Target } from "./target.ts";
 
 /** Pieces on their way at once; each is in memory until it has arrived. */
 const PARALLEL = 3;
 /** Ending an upload that failed has its own time: its caller may have none left. */
 const CLEANUP_MS = 30_000;
-
-export interface Target {
-  readonly connection: Connection;
-  readonly key: string;
-  readonly address: S3Address;
-}
 
 /** Writes a stream: a short one in one request, a long one in pieces that become an object together or not at all. */
 export async function writeObject(
@@ -153,22 +147,20 @@ export async function completeUpload(
       isUnknownUpload,
     );
   } catch (error) {
-    if (!isUnknownUpload(error) || !(await isThere(target, etags.length, bytes, signal))) throw error;
+    if (!isUnknownUpload(error)) throw error;
+    if (!(await isThere(target, etags.length, bytes, signal))) throw s3Failure(error, { key });
   }
 }
 
 /** S3 ends the tag of an object that was made of pieces with their number. */
 async function isThere(
-  { connection, key, address }: Target,
+  target: Target,
   pieces: number,
   bytes: number | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { HeadObjectCommand } = await import("@aws-sdk/client-s3");
-  const { ETag = "", ContentLength } = await connection.send(key, signal, (client, inner) =>
-    client.send(new HeadObjectCommand(address), { abortSignal: inner }),
-  );
-  return ETag.replaceAll('"', "").endsWith(`-${pieces}`) && (bytes === undefined || bytes === ContentLength);
+  const head = await headObject(target, signal);
+  return head?.tag.endsWith(`-${pieces}`) === true && (bytes === undefined || bytes === head.bytes);
 }
 
 export async function abortUpload(
