@@ -121,8 +121,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const stream = await openStream(config, { executor, driver, state, version, log }, scope);
-  queue?.show(stream);
+  const stream = await openStream(config, { executor, driver, state, version, log, queue }, scope);
   const shown = { executor, gpus, counters: watchers.counters, door, stream, receipts, ownerId, version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name, stream };

@@ -17,6 +17,7 @@ import type { RedisSettings } from "./drivers/queue/index.ts";
 import { openRedisFleet, openRedisSource, REDIS_TIMES } from "./drivers/queue/index.ts";
 import { openConnection } from "./drivers/queue/redis/connection.ts";
 import type { Executor } from "./engine/executor.ts";
+import type { OpeningDesk } from "./open-queue-desk.ts";
 import {
   readImagesFile,
   readMethods,
@@ -39,6 +40,8 @@ export interface StreamParts {
   readonly state: { readonly path: string; readonly ownerId: string };
   readonly version: string;
   readonly log: Log;
+  /** Where the queue is shown. */
+  readonly queue: OpeningDesk | undefined;
 }
 
 /** Whether the configuration asks for the door. */
@@ -58,10 +61,12 @@ export async function openStream(
   parts: StreamParts,
   scope: Scope,
 ): Promise<StreamDoor | undefined> {
-  const { executor, driver, state, version, log } = parts;
+  const { executor, driver, state, version, log, queue } = parts;
   if (!hasStreamDoor(config)) {
     // An engine that will not remove one is asked until it does; nobody waits for that.
-    for (const job of executor.jobs.leftovers()) void job.reap();
+    for (const job of executor.jobs.leftovers()) {
+      job.reap().catch((error: unknown) => log.log("warn", "claim.troubled", { step: "reaping", error }));
+    }
     return undefined;
   }
   const types = await readImagesFile(config.stream.images_file);
@@ -74,7 +79,7 @@ export async function openStream(
   const metadata = metadataOf(config, settings.hostName);
   const identity = keepIdentity(join(state.path, "executer.json"));
   const lifeMs = settings.fleetMs * MISSED_BEATS;
-  return scope.use(
+  const door = scope.use(
     openStreamDoor({
       executor,
       types,
@@ -95,6 +100,8 @@ export async function openStream(
       log,
     }),
   );
+  queue?.show(door);
+  return door;
 }
 
 async function openStore({ stream }: Config, log: Log, signal: AbortSignal): Promise<ArtifactStore> {

@@ -224,7 +224,7 @@ describe("a host on the queue", () => {
     );
     for (const id of ids) expect(await world.ending(id)).toMatchObject({ json: { status: "success" } });
     const order = (await world.events()).flatMap(({ type, json }) =>
-      type === "TaskStarted" && "id" in json && ids.includes(String(json.id)) ? [String(json.id)] : [],
+      type === "TaskStarted" && "id" in json && ids.includes(json.id) ? [json.id] : [],
     );
     expect(order.slice(0, 5).some((id) => id === "many6" || id === "many7")).toBe(true);
     expect(await world.pending("shell")).toBe(0);

@@ -204,7 +204,7 @@ export class StreamWorld implements AsyncDisposable {
 
   async pending(type = "shell"): Promise<number> {
     const [count] = (await this.redis.ask("XPENDING", `${type}_requests`, "all_consumers")) as [number];
-    return Number(count);
+    return count;
   }
 
   async readStore(path: string): Promise<string> {
