@@ -1,12 +1,18 @@
-import type { ExpectedHolding, Holding, SandboxDriver, SandboxId, TaskSpec } from "../core/index.ts";
-import { asId, ExecutorError, expectRoom } from "../core/index.ts";
+import type {
+  DoorName,
+  ExpectedHolding,
+  Holding,
+  SandboxDriver,
+  SandboxId,
+  TaskSpec,
+} from "../core/index.ts";
+import { asId, ExecutorError, expectRoom, taskKey } from "../core/index.ts";
 import type { DeskSandboxes, Foresight } from "./admission-desk.ts";
 import type { Attempt } from "./attempt.ts";
 import type { EngineContext } from "./context.ts";
 import type { Verdict } from "./executor.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
-import type { TaskLine } from "./task-line.ts";
-import { CPU_IS_HELD, roomReason } from "./task-line.ts";
+import { CPU_IS_HELD, roomReason, TaskLine } from "./task-line.ts";
 import type { TaskLines } from "./task-lines.ts";
 
 /** What the verdict rests on besides the task's own line. */
@@ -20,12 +26,15 @@ export interface ExplainHost {
   closed(): ExecutorError | undefined;
   /** Why a call of this task that finds no free slot is refused at once. */
   refusal(task: TaskSpec): ExecutorError | undefined;
+}
+
+interface Asked extends ExplainHost {
   /** Why any start of this task would fail at its first step. */
   readonly imageRefusal: ExecutorError | undefined;
 }
 
 /** Why there is no such image, as far as that can be told without fetching it. */
-export async function refusalOfImage(
+async function refusalOfImage(
   driver: SandboxDriver,
   image: string,
   signal: AbortSignal,
@@ -42,10 +51,22 @@ export async function refusalOfImage(
 /**
  * What would become of one more call of a task if it came now, told by the very steps that would decide it; nothing is changed
  * by asking. What only its start would find out is not known: whether an image that is not here can be had, or has moved.
- *
- * @param line the task's own line, or a fresh one that nobody else knows.
  */
-export function explain(host: ExplainHost, line: TaskLine): Verdict {
+export async function explain(
+  host: ExplainHost,
+  task: TaskSpec,
+  door: DoorName,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  // Asked before everything else is looked at, so that all of that is told of one moment.
+  const imageRefusal = await refusalOfImage(host.context.driver, task.image, signal);
+  const key = taskKey(task);
+  const line = host.lines.get(key) ?? new TaskLine(host.context, key, task, door);
+  return verdictOn({ ...host, imageRefusal }, line);
+}
+
+/** @param line the task's own line, or a fresh one that nobody else knows. */
+function verdictOn(host: Asked, line: TaskLine): Verdict {
   const closed = host.closed();
   if (closed !== undefined) return { type: "refused", error: closed };
   const outlook = line.foresee();
@@ -67,7 +88,7 @@ export function explain(host: ExplainHost, line: TaskLine): Verdict {
   }
 }
 
-function starting(host: ExplainHost, line: TaskLine): Verdict {
+function starting(host: Asked, line: TaskLine): Verdict {
   const { context, imageRefusal } = host;
   // A start looks its image up before it asks for room.
   if (imageRefusal !== undefined) return { type: "refused", error: imageRefusal };

@@ -6,7 +6,6 @@ import type {
   DriverHealth,
   Exchange,
   IsolationClass,
-  JobSandbox,
   LogChunk,
   LogTail,
   Observer,
@@ -38,25 +37,25 @@ import type {
   WaitingView,
 } from "./executor.ts";
 import type { ExecutorParts } from "./executor-parts.ts";
-import { explain, refusalOfImage } from "./explain.ts";
+import { explain } from "./explain.ts";
 import { refuseInVain, retireUnfit, withdrawGpus } from "./follow-gpus.ts";
 import { GpuCards } from "./gpu-cards.ts";
 import { Intake } from "./intake.ts";
 import type { HeldJob } from "./jobs/held-job.ts";
 import { JobEngine } from "./jobs/job-engine.ts";
-import { viewOfWaitingJobs } from "./jobs/job-views.ts";
 import { LastWords } from "./last-words.ts";
+import { NamedSandboxes } from "./named-sandboxes.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { Opening } from "./opening.ts";
+import { prefetch } from "./prefetch.ts";
 import { recover } from "./recover.ts";
 import { sandboxesForDesk } from "./sandbox-ledger.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import { Sessions } from "./sessions.ts";
 import { shrink } from "./shrink.ts";
-import { TaskLine } from "./task-line.ts";
 import { TaskLines } from "./task-lines.ts";
 import { Ticker } from "./ticker.ts";
-import { viewOfExecutor, viewOfSandbox, viewOfWaiting } from "./views.ts";
+import { viewOfExecutor, viewOfSandbox, viewsOfWaiting } from "./views.ts";
 import { Watchers } from "./watchers.ts";
 
 /** How late a deadline of the engine may be noticed. */
@@ -81,6 +80,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly #gpus: GpuCards;
   readonly #sessions: Sessions;
   readonly #opening: Opening;
+  readonly #named: NamedSandboxes;
   readonly #intake: Intake;
   #settings: Settings;
   #disposed: Promise<void> | undefined;
@@ -116,17 +116,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       newSessionId: () => parts.newSessionId(),
       armFor: (dueMs) => this.#ticker.armFor(dueMs),
     });
-    this.#opening = new Opening({
-      lines: this.#lines,
-      sessions: this.#sessions,
-      running: this.#running,
-      jobs: () => this.jobs,
-      watchers: this.#watchers,
-      observer,
-      log: parts.log,
-      settings,
-      canAdopt: () => parts.driver.capabilities.canAdopt,
-    });
+    this.#opening = this.#makeOpening(parts);
     this.#context = this.#makeContext(parts);
     this.#gpus = new GpuCards({
       monitor: parts.gpus,
@@ -140,6 +130,12 @@ export class RunningExecutor implements Executor, AttemptHost {
       refusal: () => this.#opening.refusal(),
       check: (task, door) => this.#intake.checkJob(task, door),
       changed: (job) => this.#jobChanged(job),
+    });
+    this.#named = new NamedSandboxes({
+      lines: this.#lines,
+      jobs: this.jobs,
+      lastWords: this.#lastWords,
+      watchers: this.#watchers,
     });
     this.#intake = new Intake({
       attempts: this,
@@ -175,9 +171,6 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   async explain(task: TaskSpec, door: DoorName, signal: AbortSignal): Promise<Verdict> {
-    const key = taskKey(task);
-    // Asked before everything else is looked at, so that all of that is told of one moment.
-    const imageRefusal = await refusalOfImage(this.#parts.driver, task.image, signal);
     const host = {
       context: this.#context,
       lines: this.#lines,
@@ -185,9 +178,8 @@ export class RunningExecutor implements Executor, AttemptHost {
       running: this.#running,
       closed: () => this.#opening.refusal(),
       refusal: () => this.#intake.refusal(task),
-      imageRefusal,
     };
-    return explain(host, this.#lines.get(key) ?? new TaskLine(this.#context, key, task, door));
+    return await explain(host, task, door, signal);
   }
 
   view(): ExecutorView {
@@ -211,13 +203,11 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   waiting(): readonly WaitingView[] {
-    const calls = this.#lines.all().flatMap((line) => viewOfWaiting(this.#context, line));
-    return [...calls, ...viewOfWaitingJobs(this.#context, this.jobs.waiting)];
+    return viewsOfWaiting(this.#context, this.#lines, this.jobs.waiting);
   }
 
-  async usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
-    const job = this.jobs.find(sandboxId)?.sandbox;
-    return await (job ?? this.#find(sandboxId).sandbox).usage(signal);
+  usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {
+    return this.#named.usage(sandboxId, signal);
   }
 
   sessions(): readonly SessionView[] {
@@ -232,21 +222,8 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#sessions.end(sessionId);
   }
 
-  async evict(sandboxId: SandboxId, options: { readonly isForced: boolean }): Promise<void> {
-    if (this.jobs.find(sandboxId) !== undefined) {
-      await this.#endJob(sandboxId, options.isForced);
-      return;
-    }
-    const owner = this.#find(sandboxId);
-    if ((owner.slotsUsed > 0 || owner.pins > 0) && !options.isForced) {
-      throw new ExecutorError("SANDBOX_BUSY", {
-        sandboxId,
-        calls: owner.slotsUsed,
-        ...(owner.pins > 0 ? { sessions: owner.pins } : {}),
-      });
-    }
-    owner.stop("asked", options.isForced ? "kill" : "ask");
-    await this.#watchers.until(() => owner.state.type === "gone");
+  evict(sandboxId: SandboxId, { isForced }: { readonly isForced: boolean }): Promise<void> {
+    return this.#named.evict(sandboxId, isForced);
   }
 
   async prefetch(
@@ -255,27 +232,15 @@ export class RunningExecutor implements Executor, AttemptHost {
     signal: AbortSignal,
   ): Promise<Prefetched> {
     if (!this.#parts.isImageAllowed(image)) throw new ExecutorError("IMAGE_FORBIDDEN", { image });
-    const resolved = await this.#parts.driver.resolve(image, { refresh: "moved", ...options }, signal);
-    const outdated = this.#lines
-      .owners()
-      .filter(
-        (owner) => owner.task.image === image && owner.isServing && owner.imageDigest !== resolved.digest,
-      );
-    for (const owner of outdated) owner.retire("outdated");
-    return { digest: resolved.digest, wasPulled: resolved.wasPulled, retired: outdated.length };
+    return await prefetch(this.#parts.driver, this.#lines, image, options, signal);
   }
 
-  async tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
-    const job = this.#livingJob(sandboxId);
-    const kept = job === undefined ? this.#lastWords.of(sandboxId, maxBytes) : undefined;
-    return kept ?? (await (job ?? this.#find(sandboxId).sandbox).tailLog(maxBytes, signal));
+  tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
+    return this.#named.tailLog(sandboxId, maxBytes, signal);
   }
 
-  async *followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    const job = this.#livingJob(sandboxId);
-    const kept = job === undefined ? this.#lastWords.of(sandboxId, tailBytes) : undefined;
-    if (kept === undefined) yield* (job ?? this.#find(sandboxId).sandbox).followLog(tailBytes, signal);
-    else if (kept.text !== "") yield { stream: "stdout", text: kept.text };
+  followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    return this.#named.followLog(sandboxId, tailBytes, signal);
   }
 
   pause(): Promise<{ readonly running: number }> {
@@ -318,8 +283,6 @@ export class RunningExecutor implements Executor, AttemptHost {
     return this.#disposed;
   }
 
-  // What attempts ask of their host.
-
   nowMs(): number {
     return this.#parts.clock.nowMs();
   }
@@ -344,6 +307,20 @@ export class RunningExecutor implements Executor, AttemptHost {
       })
       .finally(() => this.#work.delete(settled));
     this.#work.add(settled);
+  }
+
+  #makeOpening({ log, driver }: ExecutorParts): Opening {
+    return new Opening({
+      lines: this.#lines,
+      sessions: this.#sessions,
+      running: this.#running,
+      jobs: () => this.jobs,
+      watchers: this.#watchers,
+      observer: this.observer,
+      log,
+      settings: () => this.#settings,
+      canAdopt: () => driver.capabilities.canAdopt,
+    });
   }
 
   #makeContext(parts: ExecutorParts): EngineContext {
@@ -373,28 +350,6 @@ export class RunningExecutor implements Executor, AttemptHost {
     refuseInVain(this.#lines, this.jobs, this.#gpus.offer, (task) => this.#intake.check(task));
     retireUnfit(this.#lines, this.#books.rack, this.#gpus.offer);
     this.#desk.pump();
-  }
-
-  /** A job's sandbox that can still be asked what it printed. */
-  #livingJob(id: string): JobSandbox | undefined {
-    const job = this.jobs.find(id);
-    return job?.state === "removing" ? undefined : job?.sandbox;
-  }
-
-  /** Its door collects what there is of its files and lets it go. */
-  async #endJob(id: string, isForced: boolean): Promise<void> {
-    const job = this.jobs.find(id);
-    if (job === undefined) return;
-    if (!isForced) throw new ExecutorError("SANDBOX_BUSY", { sandboxId: job.sandboxId, jobs: 1 });
-    job.giveUp(new ExecutorError("CALL_CANCELLED", { reason: "it was ended by hand" }));
-    job.stop("killed", 0);
-    await this.#watchers.until(() => job.state === "gone");
-  }
-
-  #find(sandboxId: SandboxId): SandboxOwner {
-    const owner = this.#lines.find(sandboxId);
-    if (owner?.maybeSandbox === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId });
-    return owner;
   }
 
   #ownerChanged(owner: SandboxOwner): void {

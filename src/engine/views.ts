@@ -2,6 +2,8 @@ import { idleSince, NO_RESOURCES } from "../core/index.ts";
 import type { EngineContext } from "./context.ts";
 import type { ExecutorView, SandboxTier, SandboxView, WaitingView } from "./executor.ts";
 import type { GpuCards } from "./gpu-cards.ts";
+import { viewOfWaitingJobs } from "./jobs/job-views.ts";
+import type { WaitingJob } from "./jobs/waiting-job.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { TaskLine } from "./task-line.ts";
 import type { TaskLines } from "./task-lines.ts";
@@ -61,7 +63,17 @@ export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): Sand
   };
 }
 
-export function viewOfWaiting(context: EngineContext, line: TaskLine): readonly WaitingView[] {
+/** Calls that wait, by task, then jobs. */
+export function viewsOfWaiting(
+  context: EngineContext,
+  lines: TaskLines,
+  jobs: Iterable<WaitingJob>,
+): readonly WaitingView[] {
+  const calls = lines.all().flatMap((line) => viewOfWaiting(context, line));
+  return [...calls, ...viewOfWaitingJobs(context, jobs)];
+}
+
+function viewOfWaiting(context: EngineContext, line: TaskLine): readonly WaitingView[] {
   const [first] = line.waiting;
   if (first === undefined) return [];
   return [

@@ -159,7 +159,7 @@ export class JobPlayer {
   #follow(job: RunningJob): void {
     const one: Started = { job, endings: [], isSettled: false };
     this.started.push(one);
-    void job.ending.then((ending) => one.endings.push(ending));
+    this.#track(job.ending.then((ending) => void one.endings.push(ending)));
   }
 
   #track(work: Promise<void>): void {

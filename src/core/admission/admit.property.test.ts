@@ -155,3 +155,44 @@ test("a card that was just let go of is promised before it reads free", () => {
     room: { evict: [], gpuIds: ["g0"] },
   });
 });
+
+test("M12: what hangs on the end of a job is passed by calls and by no other job, and holds nobody", () => {
+  const job = (id: string, cpuMillis: number, at: number): Demand => ({
+    ...demand(id, cpuMillis, at, "stream"),
+    isJob: true,
+  });
+  const running = {
+    sandboxId: asId<"sandbox">("job"),
+    held: { cpuMillis: 900, memoryBytes: 1, gpuCount: 0 },
+    ...{ isIdle: false, canFreeze: false, lastUsedMs: 0, startCostMs: 0 },
+  };
+  const waits = [job("big", 1_000, 0), job("small", 50, 1), demand("call", 50, 2)];
+  const beside = { jobs: [running] };
+  expect(admit(view(waits, 100, 500, beside), policy)).toMatchObject({ demand: { id: "small" } });
+  expect(admit(view(waits, 100, 60_000, beside), policy)).toMatchObject({
+    type: "grant",
+    demand: { id: "call" },
+  });
+  expect(admit(view(waits.slice(0, 2), 100, 60_000, beside), policy)).toEqual({ type: "wait" });
+  // Without the job it hangs on something that passes by itself, and nobody goes before it.
+  expect(admit(view(waits, 100, 60_000), policy)).toMatchObject({ type: "hold", demand: { id: "big" } });
+});
+
+test("M12: whatever waits, jobs together never hold what other doors are sure of", () => {
+  const shares = { ...policy.shares, http: { cpuMillis: 300, memoryBytes: 0 } };
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 0, max: 1_000 }),
+      (needs, heldMillis) => {
+        const demands = needs.map((cpu, at) => ({ ...demand(`d${at}`, cpu, at, "stream"), isJob: true }));
+        const heldByDoor = () => ({ cpuMillis: heldMillis, memoryBytes: 0, gpuCount: 0 });
+        const beside = { heldByDoor, capacity: { cpuMillis: 1_000, memoryBytes: 1_000 } };
+        const admission = admit(view(demands, 1_000 - heldMillis, 60_000, beside), { ...policy, shares });
+        if (admission.type !== "grant") return;
+        expect(heldMillis + admission.demand.need.cpuMillis).toBeLessThanOrEqual(700);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});

@@ -62,24 +62,35 @@ export type Admission =
  * the end of a job can make room for is passed by calls, whose sandboxes can be had back, and by no other job.
  */
 export function admit(view: AdmitView, policy: AdmitPolicy): Admission {
-  const { order } = policy;
-  const everybody = [...view.holdings, ...view.jobs];
   let isForCalls = false;
   for (const demand of inOrder(view, policy)) {
     if (isForCalls && demand.isJob === true) continue;
-    const options = { order, nowMs: view.nowMs, keep: demand.keep };
-    const mayHold = isWithinLimit(demand, view, policy);
-    const room = mayHold ? planRoom(demand.need, view, view.holdings, options) : undefined;
-    if (room !== undefined) return { type: "grant", demand, room };
-    if (view.nowMs - demand.enqueuedAtMs < policy.passOverMs) continue;
-    if (cardsInReach(demand.need, view.rack) < demand.need.gpuCount) continue;
-    const sandboxIds = mayHold ? planHold(demand, view, policy, view.holdings) : undefined;
-    // A sandbox that starts or wakes may stand in the way as well; that lasts a moment only, and nobody passes meanwhile.
-    const isForJobs = sandboxIds === undefined && planHold(demand, view, policy, everybody) !== undefined;
-    if (mayHold && !isForJobs) return { type: "hold", demand, sandboxIds: sandboxIds ?? [] };
-    isForCalls = true;
+    const outlook = outlookOf(demand, view, policy);
+    if (outlook === "passedByCalls") isForCalls = true;
+    else if (outlook !== "passed") return outlook;
   }
   return { type: "wait" };
+}
+
+/** What becomes of one demand, if nobody before it gets anything; or who may go before it. */
+function outlookOf(
+  demand: Demand,
+  view: AdmitView,
+  policy: AdmitPolicy,
+): Admission | "passed" | "passedByCalls" {
+  const mayHold = isWithinLimit(demand, view, policy);
+  const options = { order: policy.order, nowMs: view.nowMs, keep: demand.keep };
+  const room = mayHold ? planRoom(demand.need, view, view.holdings, options) : undefined;
+  if (room !== undefined) return { type: "grant", demand, room };
+  if (view.nowMs - demand.enqueuedAtMs < policy.passOverMs) return "passed";
+  if (cardsInReach(demand.need, view.rack) < demand.need.gpuCount) return "passed";
+  if (!mayHold) return "passedByCalls";
+  const sandboxIds = planHold(demand, view, policy, view.holdings);
+  if (sandboxIds !== undefined) return { type: "hold", demand, sandboxIds };
+  // Where not even the jobs' ends would be enough, sandboxes that start or wake stand in the way: that lasts a moment only.
+  const everybody = [...view.holdings, ...view.jobs];
+  const hangsOnJobs = view.jobs.length > 0 && planHold(demand, view, policy, everybody) !== undefined;
+  return hangsOnJobs ? "passedByCalls" : { type: "hold", demand, sandboxIds: [] };
 }
 
 /** Whether a job may hold that much beside the shares of the other doors. */

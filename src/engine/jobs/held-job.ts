@@ -59,7 +59,7 @@ export class HeldJob implements JobStory {
   #over: JobOver | undefined;
   /** Ends its command; set once that runs. */
   stop: (by: JobStop, graceMs: number) => void = () => undefined;
-  /** Gives it up before its command runs; set for as long as that can be. */
+  /** Gives it up before its command runs, or before anybody takes it over; set for as long as that can be. */
   giveUp: (why: ExecutorError) => void = () => undefined;
 
   constructor(host: JobHost, options: HeldJobOptions, state: "reserved" | "leftover") {

@@ -18,6 +18,7 @@ export function leftoverOf(host: JobHost, job: HeldJob, leftover: JobLeftover): 
     reaping ??= reapHeld(host, job, leftover);
     return reaping;
   };
+  job.giveUp = () => host.engine.track(reap());
   return {
     mark: job.mark,
     sandboxId: job.sandboxId,

@@ -297,7 +297,7 @@ test("at the end jobs may end by themselves until the deadline; then they are st
   const parts = await testExecutor({}, { stopMs: 20 });
   const { executor, clock, driver } = parts;
   const [quick, slow] = [await run(parts, "quick"), await run(parts, "slow")];
-  for (const job of [quick, slow]) void job.ending.then(() => job.settle(0));
+  for (const job of [quick, slow]) watch(job.ending.then(() => job.settle(0)));
   const drained = watch(executor.drain({ deadlineMs: 5_000, keepWarm: false }));
   await clock.advance(1_000);
   live(parts, "quick").die({ type: "exited", exitCode: 0 });

@@ -40,6 +40,7 @@ export class StartedJob implements RunningJob {
     this.#sandbox = sandbox;
     this.#deadlineMs = deadlineMs;
     job.started(sandbox);
+    job.giveUp = () => undefined;
     job.stop = (by, graceMs) => this.stop(by, graceMs);
     this.ending = new Promise((resolve) => host.engine.track(this.#watch(resolve)));
     this.#armDeadline();
