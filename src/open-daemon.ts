@@ -36,6 +36,7 @@ import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { EngineCounters } from "./telemetry/metrics/index.ts";
+import type { Traces } from "./telemetry/traces/index.ts";
 import { openTraces } from "./telemetry/traces/index.ts";
 
 /** 192 bits: whoever has a session's id may use it. */
@@ -94,7 +95,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
   const receipts = scope.use(await openReceipts(config, options.version, log));
-  const watchers = await openWatchers(options.version, identity.instanceId, receipts, scope);
+  const watchers = await openWatchers(options.version, identity.instanceId, receipts, log, scope);
   const { feed } = watchers;
   const parts = {
     driver,
@@ -122,7 +123,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   scope.use(door);
   onDoorsOpen([door, monitor]);
   const stream = await openStream(config, { executor, driver, state, version, log, queue }, scope);
-  const shown = { executor, gpus, counters: watchers.counters, door, stream, receipts, ownerId, version };
+  const { counters, traceExports } = watchers;
+  const shown = { executor, gpus, counters, traceExports, door, stream, receipts, ownerId, version };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name, stream };
 }
@@ -130,6 +132,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
 interface Watchers {
   readonly feed: EventFeed;
   readonly counters: EngineCounters;
+  readonly traceExports: Traces["exports"] | undefined;
   /** What the executor tells its story to. */
   readonly ears: { readonly observer: Observer; readonly tracer?: Tracer };
 }
@@ -139,15 +142,18 @@ async function openWatchers(
   version: string,
   life: string,
   receipts: ReceiptLog,
+  log: OpenLog,
   scope: Scope,
 ): Promise<Watchers> {
   const feed = new EventFeed({ life, nowMs: Date.now });
   const counters = new EngineCounters();
-  const traces = await openTraces(process.env, version);
+  const traces = await openTraces(process.env, version, log);
   const always = [counters, feed.observer, recordCalls(receipts, nextRunId), recordJobs(receipts)];
-  if (traces === undefined) return { feed, counters, ears: { observer: joinObservers(always) } };
+  const traceExports = traces?.exports;
+  if (traces === undefined)
+    return { feed, counters, traceExports, ears: { observer: joinObservers(always) } };
   const { observer, tracer } = scope.use(traces);
-  return { feed, counters, ears: { observer: joinObservers([...always, observer]), tracer } };
+  return { feed, counters, traceExports, ears: { observer: joinObservers([...always, observer]), tracer } };
 }
 
 function doorOptions(

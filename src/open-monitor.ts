@@ -15,6 +15,7 @@ import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
 import type { EngineCounters } from "./telemetry/metrics/index.ts";
 import { openMetrics } from "./telemetry/metrics/open-metrics.ts";
+import type { Traces } from "./telemetry/traces/index.ts";
 
 /** Beside the bundle, as it is shipped; sources that run without having been built have no page. */
 const DASHBOARD = fileURLToPath(new URL("dashboard/", import.meta.url));
@@ -26,6 +27,8 @@ export interface ShownParts {
   readonly executor: Executor;
   readonly gpus: GpuMonitor;
   readonly counters: EngineCounters;
+  /** `undefined`: no traces are sent. */
+  readonly traceExports: Traces["exports"] | undefined;
   readonly door: HttpDoor;
   /** Where it takes jobs from, if it takes any. */
   readonly stream: StreamDoor | undefined;
@@ -37,7 +40,7 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, gpus, counters, door, stream, receipts, ownerId, version }: ShownParts,
+  { executor, gpus, counters, traceExports, door, stream, receipts, ownerId, version }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -53,6 +56,9 @@ export function showDaemon(
       disk: openDiskSpace(config.state_dir, nowMs),
       pressure: () => pressure.read(),
       receipts: () => receipts.state(),
+      sessions: () => executor.sessions(),
+      http: () => door.counts(),
+      traceExports: () => traceExports,
       isEngineUp: () => engine.last.isHealthy,
     }),
   );

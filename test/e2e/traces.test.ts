@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TaskFolders } from "../support/echo-tasks.ts";
 import { makeTaskFolders } from "../support/echo-tasks.ts";
+import { scrape } from "../support/exposition.ts";
 import { poll } from "../support/poll.ts";
 import { freePort, startDaemon } from "../support/start-daemon.ts";
 
@@ -25,7 +26,7 @@ interface Collector extends AsyncDisposable {
 }
 
 /** What an OpenTelemetry collector is to us. */
-async function openCollector(): Promise<Collector> {
+async function openCollector(at = 0): Promise<Collector> {
   const spans: Span[] = [];
   const paths = new Set<string>();
   const server: Server = createServer((request, response) => {
@@ -40,7 +41,7 @@ async function openCollector(): Promise<Collector> {
       response.writeHead(200, { "content-type": "application/json" }).end("{}");
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(at, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
@@ -162,3 +163,49 @@ test("without a collector a caller's own trace reaches its task as it came", asy
   });
   expect(await answer.json()).toMatchObject(headers(TRACE));
 });
+
+test("T: a collector that is away is one line of the log and a count, and one more line when it is back", async () => {
+  const port = await freePort();
+  await using daemon = await startDaemon({
+    env: {
+      ...tasks.env,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+    },
+  });
+  const failed = async (): Promise<number> =>
+    (await scrape(daemon.monitorUrl)).value("hearth_trace_exports_total", { result: "failed" });
+  const lines = (event: string): number => daemon.log().split(event).length - 1;
+  const call = (): Promise<Response> =>
+    fetch(`${daemon.baseUrl}/v1/calls?image=a`, { method: "POST", body: "x" });
+  await poll(
+    "two exports have failed",
+    async () => {
+      expect((await call()).status).toBe(200);
+      return (await failed()) >= 2 || daemon.log().slice(-500);
+    },
+    60_000,
+  );
+  expect(lines('"traces.failed"')).toBe(1);
+  await using _collector = await openCollector(port);
+  await poll(
+    "they are sent again",
+    async () => {
+      await call();
+      return lines('"traces.regained"') === 1 || daemon.log().slice(-500);
+    },
+    60_000,
+  );
+  expect(lines('"traces.failed"')).toBe(1);
+}, 180_000);
+
+test.each(["localhost:4318", "ftp://127.0.0.1", "http://"])(
+  "T: a collector's address that is none is said in the log, and nothing is sent anywhere (%s)",
+  async (url) => {
+    await using daemon = await startDaemon({ env: { ...tasks.env, OTEL_EXPORTER_OTLP_ENDPOINT: url } });
+    expect(daemon.log()).toContain('"traces.failed"');
+    expect(daemon.log()).toContain("OTEL_EXPORTER_OTLP_ENDPOINT");
+    const answer = await fetch(`${daemon.baseUrl}/v1/calls?image=a`, { method: "POST", body: "x" });
+    expect(answer.status).toBe(200);
+  },
+);

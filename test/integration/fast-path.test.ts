@@ -174,7 +174,7 @@ test("M28: both paths give the same bytes", async () => {
 });
 
 test.each([
-  ["another method", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404],
+  ["another method", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405],
   ["another path", "GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n", 200],
   ["a query", "POST /?a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 400],
   ["HTTP/1.0", `POST / HTTP/1.0\r\nContent-Length: ${call("x").length}\r\n\r\n${call("x")}`, 200],

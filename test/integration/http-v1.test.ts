@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Route } from "../../src/contract/v1/route.ts";
 import { ROUTES } from "../../src/contract/v1/routes.ts";
-import { ExecutorError } from "../../src/core/index.ts";
+import { ExecutorError, Secret } from "../../src/core/index.ts";
 import { fakeSandbox, fakeSession } from "../support/fake-executor.ts";
+import { MemoryReceipts } from "../support/memory-receipts.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
 test("a raw call passes input, type, status and answer through as they are", async () => {
@@ -320,7 +321,8 @@ test("a body that is no JSON by its type, or by its bytes, is refused before the
 });
 
 test("every JSON answer of a looking route fits the schema that describes it", async () => {
-  await using door = await openTestDoor();
+  const receipts = new MemoryReceipts();
+  await using door = await openTestDoor({ receipts });
   door.executor.list = [fakeSandbox("a")];
   door.executor.waits = [
     {
@@ -339,6 +341,7 @@ test("every JSON answer of a looking route fits the schema that describes it", a
   });
   const { id } = (await started.json()) as { id: string };
   await expect.poll(async () => (await fetch(`${door.url}/v1/runs/${id}/answer`)).status).toBe(200);
+  receipts.add(id);
   for (const [name, route] of Object.entries<Route>(ROUTES)) {
     const schema = route.answers[200]?.content?.["application/json"];
     if (route.method !== "GET" || schema === undefined) continue;
@@ -361,4 +364,28 @@ test("M20: the driver's own class by its name is the same task as no class at al
   await fetch(`${door.url}/v1/calls?image=a&isolation=gvisor`, { method: "POST" });
   const asked = door.executor.calls.map(({ task }) => task.isolation);
   expect(asked).toEqual(["default", "default", "default", "gvisor"]);
+});
+
+test("calls that are turned away at the door are counted by code; whatever is no call is not", async () => {
+  await using door = await openTestDoor({
+    tokens: [{ name: "t", token: new Secret("right"), scopes: ["run", "read"] }],
+  });
+  const headers = { authorization: "Bearer right" };
+  const post = async (path: string, more: Record<string, string> = headers, body = "{}"): Promise<number> =>
+    (await fetch(`${door.url}${path}`, { method: "POST", headers: more, body })).status;
+  expect(await post("/v1/calls?image=a:1")).toBe(200);
+  expect(await post("/v1/calls?image=a:1", {})).toBe(401);
+  expect(await post("/", {})).toBe(401);
+  expect(await post("/v1/calls?image=a:1&cpus=1")).toBe(400);
+  expect(await post("/v1/runs", { ...headers, "content-type": "application/json" }, "{")).toBe(400);
+  expect(await post("/", { ...headers, "content-type": "application/json" }, "{")).toBe(400);
+  expect(await post("/v1/nothing")).toBe(404);
+  expect((await fetch(`${door.url}/v1/host`)).status).toBe(401);
+  // A call that fails was one.
+  door.executor.script = (call) => call.fail(new ExecutorError("RUN_TIMEOUT"));
+  expect(await post("/v1/calls?image=a:1")).toBe(504);
+  expect([...door.counts().refusedCalls]).toEqual([
+    ["TOKEN_REQUIRED", 2],
+    ["INPUT_INVALID", 3],
+  ]);
 });

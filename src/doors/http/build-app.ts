@@ -18,6 +18,9 @@ declare module "fastify" {
   }
 }
 
+/** What no route takes. */
+const NO_ROUTE = { scopes: [], startsCall: false } as const;
+
 export interface App {
   readonly app: FastifyInstance;
   readonly server: Server;
@@ -41,7 +44,7 @@ export function buildApp(parts: DoorParts, guard: Guard, routes: readonly RouteE
     },
     clientErrorHandler: (error, socket) => bounded?.onClientError(error, socket),
     frameworkErrors: (cause, request, reply) => {
-      enter(request, reply, [], () => {
+      enter(request, reply, NO_ROUTE, () => {
         throw new ExecutorError("INPUT_INVALID", { reason: "the path is malformed" }, { cause });
       });
     },
@@ -49,12 +52,12 @@ export function buildApp(parts: DoorParts, guard: Guard, routes: readonly RouteE
   const enter = (
     request: FastifyRequest,
     reply: FastifyReply,
-    scopes: RouteEntry["scopes"],
+    entry: Pick<RouteEntry, "scopes" | "startsCall">,
     answer: (context: RequestContext) => Promise<void> | void,
   ): void => {
     reply.hijack();
     const context = new RequestContext(asId<"run">(request.id), request.raw, reply.raw);
-    dispatch(parts, guard, context, scopes, () => answer(context)).catch((error: unknown) => {
+    dispatch(parts, guard, context, entry, () => answer(context)).catch((error: unknown) => {
       // Whatever goes wrong has become an answer; if even that failed, the connection is all that is left to end.
       parts.options.log.log("error", "call.failed", { requestId: context.runId, error });
       context.response.destroy();
@@ -63,8 +66,8 @@ export function buildApp(parts: DoorParts, guard: Guard, routes: readonly RouteE
   // Taken over at the first hook: fastify's own reading of bodies comes after it, and would refuse types that we take.
   app.addHook("onRequest", (request, reply, done) => {
     const { entry } = request.routeOptions.config;
-    if (entry === undefined) enter(request, reply, [], notFound);
-    else enter(request, reply, entry.scopes, (context) => entry.answer(context, request));
+    if (entry === undefined) enter(request, reply, NO_ROUTE, notFound);
+    else enter(request, reply, entry, (context) => entry.answer(context, request));
     done();
   });
   app.setNotFoundHandler(unreached);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
+import type { ErrorCode } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import { notListening, sleep, urlHost } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
@@ -15,6 +16,7 @@ import { openLegacyCaller } from "./legacy/call-legacy.ts";
 import { legacyRoutes } from "./legacy/legacy-routes.ts";
 import { DEFAULT_HTTP_LIMITS } from "./limits.ts";
 import type { DoorParts } from "./parts.ts";
+import { Refusals } from "./refusals.ts";
 import { RunBook } from "./runs/run-book.ts";
 import { RunDesk } from "./runs/run-desk.ts";
 import { v1Routes } from "./v1/v1-routes.ts";
@@ -34,8 +36,10 @@ export interface HttpDoor extends AsyncDisposable {
   inject(request: InjectOptions): Promise<LightMyRequestResponse>;
   /** Answers a request that came over the monitor port, by the same rules; without a token only this host itself may act there. */
   answerMonitor(request: IncomingMessage, response: ServerResponse): void;
-  /** Connections and requests of the fast path. */
-  counts(): ReturnType<ServedConnections["counts"]>;
+  /** Connections, requests of the fast path, and calls that were turned away before they were one, by error code. */
+  counts(): ReturnType<ServedConnections["counts"]> & {
+    readonly refusedCalls: ReadonlyMap<ErrorCode, number>;
+  };
 }
 
 /**
@@ -50,6 +54,7 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
   const { limits } = parts;
   const legacy = openLegacyCaller({
     executor,
+    onRefused: (code) => parts.refusals.add(code),
     answerLimitBytes: limits.answerBytes,
     answersLimitBytes: limits.heldBytes,
   });
@@ -91,7 +96,7 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
       guard.cameOverMonitor(request);
       server.emit("request", request, response);
     },
-    counts: () => served.counts(),
+    counts: () => ({ ...served.counts(), refusedCalls: parts.refusals.byCode }),
     [Symbol.asyncDispose]: () => {
       state.isClosing = true;
       closing ??= close(app, server, served, parts);
@@ -118,6 +123,7 @@ function makeParts(
     streams: new EventStreams(),
     runs,
     book: new RunBook({ records, receipts, desk: runs }),
+    refusals: new Refusals(),
     watch: new HostWatch({ executor, options }, options.feed),
     accessOf: (context) => guard.accessOf(context),
     isClosing: () => state.isClosing,

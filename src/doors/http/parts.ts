@@ -5,6 +5,7 @@ import type { ByteBudget } from "./body/byte-budget.ts";
 import type { HttpDoorOptions } from "./door-options.ts";
 import type { HostWatch } from "./feed/host-watch.ts";
 import type { HttpLimits } from "./limits.ts";
+import type { Refusals } from "./refusals.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RunBook } from "./runs/run-book.ts";
 import type { RunDesk } from "./runs/run-desk.ts";
@@ -20,6 +21,7 @@ export interface DoorParts {
   /** What can be told of runs. */
   readonly book: RunBook;
   readonly watch: HostWatch;
+  readonly refusals: Refusals;
   /** What the sender of a request may do. */
   accessOf(context: RequestContext): Access;
   isClosing(): boolean;

@@ -13,6 +13,8 @@ export interface RouteEntry {
   /** Parameters as the router writes them: `:name`. */
   readonly url: string;
   readonly scopes: readonly Scope[];
+  /** Whether it starts a call; one that is turned away before that is counted. */
+  readonly startsCall: boolean;
   /** Whether `HEAD` is the same without a body. */
   readonly hasHead: boolean;
   answer(context: RequestContext, target: Target): Promise<void> | void;

@@ -45,6 +45,9 @@ function open(more: Partial<MetricSources> = {}): EngineCounters {
     disk: () => undefined,
     pressure: () => [],
     receipts: () => RECEIPTS,
+    sessions: () => [],
+    http: () => ({ open: 0, refused: 0, refusedCalls: new Map() }),
+    traceExports: () => undefined,
     isEngineUp: () => true,
     ...more,
   });
@@ -264,4 +267,19 @@ test("a scrape gives way to other work", async () => {
   isDone = true;
   // Four metrics read the cards.
   expect(turns).toBeGreaterThanOrEqual(4);
+});
+
+test("calls turned away at the door, connections, sessions and exports are told as they are counted elsewhere", async () => {
+  open({
+    sessions: () => [{ sessionId: "s" }, { sessionId: undefined }, { sessionId: undefined }],
+    http: () => ({ open: 7, refused: 3, refusedCalls: new Map([["TOKEN_REQUIRED", 5]]) }),
+    traceExports: () => ({ ok: 2, failed: 1 }),
+  });
+  const { value } = await shown();
+  expect(value("hearth_calls_refused_total", { code: "TOKEN_REQUIRED" })).toBe(5);
+  expect(value("hearth_calls_refused_total", { code: "BODY_TOO_LARGE" })).toBe(0);
+  expect(value("hearth_sessions", { kind: "session" })).toBe(1);
+  expect(value("hearth_sessions", { kind: "hold" })).toBe(2);
+  expect([value("hearth_http_connections"), value("hearth_http_connections_refused_total")]).toEqual([7, 3]);
+  expect(value("hearth_trace_exports_total", { result: "failed" })).toBe(1);
 });

@@ -1,5 +1,5 @@
-import type { IsolationClass, Resources } from "../../core/index.ts";
-import { DOOR_NAMES, ISOLATION_CLASSES, JOB_STATES } from "../../core/index.ts";
+import type { ErrorCode, IsolationClass, Resources } from "../../core/index.ts";
+import { DOOR_NAMES, ERRORS, ISOLATION_CLASSES, JOB_STATES } from "../../core/index.ts";
 import type { EngineCounters } from "./engine-counters.ts";
 import { openProcessFigures } from "./process-figures.ts";
 import type { MetricsText, Readers, Sample } from "./registry.ts";
@@ -8,6 +8,7 @@ import { single } from "./series.ts";
 import type { ExecutorFigures, MetricSources } from "./sources.ts";
 import { SANDBOX_STATES } from "./sources.ts";
 
+const CODES = Object.keys(ERRORS) as ErrorCode[];
 const STATES = ["running", "pausing", "paused", "draining"] as const;
 
 /** The daemon's metrics. Dispose them to stop the sampling of the event loop. */
@@ -30,6 +31,7 @@ export function openMetrics(counters: EngineCounters, given: MetricSources): Met
     ...countedReaders(counters),
     ...executorReaders(sources),
     ...hostReaders(sources),
+    ...doorReaders(sources),
     ...receiptReaders(sources),
   });
   return {
@@ -128,6 +130,38 @@ function executorReaders(sources: MetricSources): Pick<Readers, OfExecutor> {
         value: usable.has(isolation) ? 1 : 0,
         labels: { isolation },
       }));
+    },
+  };
+}
+
+type OfDoors =
+  | "hearth_calls_refused_total"
+  | "hearth_sessions"
+  | `hearth_http_connections${"" | "_refused_total"}`
+  | "hearth_trace_exports_total";
+
+function doorReaders({ sessions, http, traceExports }: MetricSources): Pick<Readers, OfDoors> {
+  return {
+    hearth_calls_refused_total: () => {
+      const { refusedCalls } = http();
+      return CODES.map((code) => ({ value: refusedCalls.get(code) ?? 0, labels: { code } }));
+    },
+    hearth_sessions: () => {
+      const all = sessions();
+      const holds = all.filter(({ sessionId }) => sessionId === undefined).length;
+      return [
+        { value: all.length - holds, labels: { kind: "session" } },
+        { value: holds, labels: { kind: "hold" } },
+      ];
+    },
+    hearth_http_connections: () => single(http().open),
+    hearth_http_connections_refused_total: () => single(http().refused),
+    hearth_trace_exports_total: () => {
+      const { ok, failed } = traceExports() ?? { ok: 0, failed: 0 };
+      return [
+        { value: ok, labels: { result: "ok" } },
+        { value: failed, labels: { result: "failed" } },
+      ];
     },
   };
 }

@@ -1,6 +1,7 @@
 import type {
   DoorName,
   DriverCapabilities,
+  ErrorCode,
   GpuReading,
   HostCapacity,
   HostUsage,
@@ -23,6 +24,15 @@ export interface ExecutorFigures {
   readonly running: number;
   readonly waiting: number;
   readonly jobs: JobFigures;
+}
+
+/** What the HTTP door had to do with its callers. */
+export interface HttpFigures {
+  /** Connections that are open, and those that were ended at once. */
+  readonly open: number;
+  readonly refused: number;
+  /** Calls that were turned away before they were one. */
+  readonly refusedCalls: ReadonlyMap<ErrorCode, number>;
 }
 
 /** The jobs of an executor in numbers. */
@@ -63,6 +73,11 @@ export interface MetricSources {
   /** Empty where the kernel does not tell. */
   pressure(): readonly Pressure[];
   receipts(): ReceiptLogState;
+  /** Sessions have an id; holds have none. */
+  sessions(): readonly { readonly sessionId: string | undefined }[];
+  http(): HttpFigures;
+  /** `undefined`: no traces are sent. */
+  traceExports(): { readonly ok: number; readonly failed: number } | undefined;
   /** Whether the engine answered when it was last asked. */
   isEngineUp(): boolean;
 }

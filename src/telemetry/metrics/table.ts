@@ -30,6 +30,10 @@ export const METRICS = {
     ["door", "isolation", "outcome"],
   ),
   hearth_call_errors_total: counter("Calls that failed, by error code.", ["code"]),
+  hearth_calls_refused_total: counter(
+    "Calls that never were one: their request, or who sent it, was turned away at the door, by error code.",
+    ["code"],
+  ),
   hearth_call_starts_total: counter("Calls that got a slot, by what they had to wait for; `warm` is a hit.", [
     "start",
   ]),
@@ -43,6 +47,18 @@ export const METRICS = {
   hearth_call_answer_bytes_total: counter("Bytes of answers that came from tasks.", ["door"]),
   hearth_calls_running: gauge("Calls that run now.", []),
   hearth_queue_length: gauge("Calls that wait now.", []),
+  hearth_sessions: gauge(
+    "Sessions that keep a sandbox for their caller, and holds that keep one for whoever calls next.",
+    ["kind"],
+  ),
+  hearth_http_connections: gauge("Connections to the HTTP door that are open.", []),
+  hearth_http_connections_refused_total: counter(
+    "Connections to the HTTP door that were ended at once, since there were too many, of all or of one address.",
+    [],
+  ),
+  hearth_trace_exports_total: counter("Requests to the collector of traces; none without a collector.", [
+    "result",
+  ]),
 
   hearth_jobs_ended_total: counter(
     "Jobs that are over, by how: `done` is an exit code of 0, `exit` another one, `lost` that nobody knows; `unstarted`: it could not be started, `unused`: its room was given back before its start.",

@@ -3,12 +3,14 @@ import type { Context, Tracer as OtelTracer, Span } from "@opentelemetry/api";
 import { createTraceState, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
+import type { SpanExporter } from "@opentelemetry/sdk-trace-node";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import type { CallRequest, CallStory, CallTrace } from "../../core/index.ts";
+import type { CallRequest, CallStory, CallTrace, Log } from "../../core/index.ts";
 import { ExecutorError, NO_OBSERVER } from "../../core/index.ts";
 import { spansOf } from "./call-spans.ts";
 import type { Traces } from "./open-traces.ts";
 import { readTraceParent } from "./trace-parent.ts";
+import { watchExports } from "./watch-exports.ts";
 
 /** A collector that does not answer holds nothing up for longer. */
 const EXPORT_DEADLINE_MS = 3_000;
@@ -24,19 +26,29 @@ interface OpenCall extends CallTrace {
   readonly context: Context;
 }
 
+export interface ExportOptions {
+  readonly version: string;
+  readonly serviceName?: string | undefined;
+  /** What the environment names, for the log; the exporter reads it by itself. */
+  readonly url: string;
+  readonly log: Log;
+}
+
 /** Traces over OTLP/HTTP. Where to, and how many of them: OpenTelemetry's own variables say. */
-export function exportTraces(version: string, serviceName = "hearth"): Traces {
-  const provider = openProvider(version, serviceName);
+export function exportTraces({ version, serviceName = "hearth", url, log }: ExportOptions): Traces {
+  const exports = { ok: 0, failed: 0 };
+  const exporter = new OTLPTraceExporter({ timeoutMillis: EXPORT_DEADLINE_MS });
+  const provider = openProvider(version, serviceName, watchExports(exporter, exports, url, log));
   const tracer = provider.getTracer("hearth", version);
   return {
+    exports,
     tracer: { begin: (headers, acceptedAtMs) => begin(tracer, headers, acceptedAtMs) },
     observer: { ...NO_OBSERVER, callEnded: (call) => end(tracer, call) },
     [Symbol.asyncDispose]: () => shutDown(provider),
   };
 }
 
-function openProvider(version: string, serviceName: string): NodeTracerProvider {
-  const exporter = new OTLPTraceExporter({ timeoutMillis: EXPORT_DEADLINE_MS });
+function openProvider(version: string, serviceName: string, exporter: SpanExporter): NodeTracerProvider {
   return new NodeTracerProvider({
     resource: defaultResource().merge(
       resourceFromAttributes({

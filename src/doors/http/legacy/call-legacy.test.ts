@@ -8,8 +8,10 @@ const MB = 1024 * 1024;
 
 function setUp(limits: { readonly answer?: number; readonly all?: number } = {}) {
   const executor = new FakeExecutor();
+  const refused: string[] = [];
   const legacy = openLegacyCaller({
     executor,
+    onRefused: (code) => refused.push(code),
     answerLimitBytes: limits.answer ?? 16 * MB,
     answersLimitBytes: limits.all ?? 64 * MB,
   });
@@ -21,7 +23,7 @@ function setUp(limits: { readonly answer?: number; readonly all?: number } = {})
     });
     return Object.assign(answer, exchange === undefined ? {} : { exchange });
   };
-  return { executor, ask };
+  return { executor, ask, refused };
 }
 
 function text({ body }: LegacyAnswer): string {
@@ -177,4 +179,12 @@ test("a large input reaches the task whole, and one whose caller left while it w
   left.exchange?.cancel();
   await ask({ id: "a", input });
   expect(executor.calls).toHaveLength(2);
+});
+
+test("what never becomes a call is counted by its code, and what does is not", async () => {
+  const { ask, refused } = setUp();
+  await ask("no json");
+  await ask({ input: "no id" });
+  await ask({ id: "echo", input: "x" });
+  expect(refused).toEqual(["INPUT_INVALID", "INPUT_INVALID"]);
 });

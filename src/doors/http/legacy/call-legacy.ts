@@ -11,6 +11,7 @@ import {
 import {
   type AnswerHead,
   type CallRequest,
+  type ErrorCode,
   type Exchange,
   ExecutorError,
   outcomeOf,
@@ -27,6 +28,8 @@ import { JSON_TYPE, type LegacyAnswer, type LegacyBody } from "./legacy-answer.t
 
 export interface LegacyCallerOptions {
   readonly executor: Executor;
+  /** A request was no call, or one for a task that there cannot be; the executor never heard of it. */
+  onRefused(code: ErrorCode): void;
   /** The longest answer of a task. */
   readonly answerLimitBytes: number;
   /** All answers above 64 KiB that are held at once. */
@@ -59,13 +62,12 @@ const NOTHING_TO_RELEASE = (): void => undefined;
 
 /** Opens the contract's `POST /` over an executor; it holds nothing that would have to be closed. */
 export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
-  const { executor } = options;
   const reader = new ExecutionRequestReader();
   const budget = new ByteBudget(options.answersLimitBytes);
   return {
     call(body, onAnswer, runId = nextRunId(), headers = NO_HEADERS) {
       const collector = new AnswerCollector(options.answerLimitBytes, budget);
-      const call = new LegacyCall(executor, runId, collector, onAnswer, headers);
+      const call = new LegacyCall(options, runId, collector, onAnswer, headers);
       if (body.length > LARGE_REQUEST_BYTES) call.beginInSteps(readLargeRequest(body));
       else call.begin(reader.parse(body));
       return call;
@@ -75,7 +77,7 @@ export function openLegacyCaller(options: LegacyCallerOptions): LegacyCaller {
 
 /** One request until its answer, in the executor's terms. Nothing here waits: each step is a step of the executor's. */
 class LegacyCall implements CallSink, LegacyExchange {
-  readonly #executor: Executor;
+  readonly #caller: Pick<LegacyCallerOptions, "executor" | "onRefused">;
   readonly #runId: RunId;
   readonly #collector: AnswerCollector;
   readonly #onAnswer: (answer: LegacyAnswer) => void;
@@ -97,14 +99,14 @@ class LegacyCall implements CallSink, LegacyExchange {
   #isOver = false;
 
   constructor(
-    executor: Executor,
+    caller: Pick<LegacyCallerOptions, "executor" | "onRefused">,
     runId: RunId,
     collector: AnswerCollector,
     onAnswer: (answer: LegacyAnswer) => void,
     headers: CallRequest["headers"],
   ) {
     this.#headers = headers;
-    this.#executor = executor;
+    this.#caller = caller;
     this.#runId = runId;
     this.#options = { door: "http", recordedAs: "legacy", runId };
     this.#collector = collector;
@@ -114,14 +116,17 @@ class LegacyCall implements CallSink, LegacyExchange {
   begin(parsed: ExecutionRequest): void {
     if (parsed.type === "bad") {
       this.#isOver = true;
+      this.#caller.onRefused("INPUT_INVALID");
       this.#onAnswer(badRequest(parsed.message, this.#runId));
-    } else if (parsed.type === "refused") this.onError(parsed.error);
-    else {
+    } else if (parsed.type === "refused") {
+      this.#caller.onRefused(parsed.error.code);
+      this.onError(parsed.error);
+    } else {
       const { task, input } = parsed;
       const isEvidence = isAttestation(task, input);
       if (isEvidence) this.#options.session = HOLD;
       const request = toRequest(task, input, isEvidence, this.#headers);
-      this.#exchange = this.#executor.call(task, request, this.#options, this);
+      this.#exchange = this.#caller.executor.call(task, request, this.#options, this);
     }
   }
 

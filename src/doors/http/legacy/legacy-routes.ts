@@ -22,6 +22,7 @@ export function legacyRoutes(parts: DoorParts, legacy: LegacyCaller): RouteEntry
     method,
     url,
     scopes,
+    startsCall: url === "/",
     hasHead: method === "GET",
     answer: (context) => answer(parts, context),
   });

@@ -69,6 +69,8 @@ const HANDLERS: { readonly [N in RouteName]: Handler<N> } = {
   openapi,
 };
 
+const CALLS: ReadonlySet<RouteName> = new Set(["call", "startRun", "attest"]);
+
 /** Every row of the route table, with its handler behind its schemas. */
 export function v1Routes(parts: DoorParts): RouteEntry[] {
   return (Object.keys(ROUTES) as RouteName[]).map((name) => {
@@ -79,6 +81,7 @@ export function v1Routes(parts: DoorParts): RouteEntry[] {
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ":$1"),
       scopes: route.scopes,
+      startsCall: CALLS.has(name),
       hasHead: route.method === "GET",
       answer: async (context, target) => {
         const params = route.params && check(route.params, target.params);
