@@ -62,7 +62,7 @@ export class DockerJob implements JobSandbox {
   #isEnding = false;
   #isRemoved = false;
   #wasLost = false;
-  #killing: Promise<void> | undefined;
+  #killing: Promise<boolean> | undefined;
   #removal: Promise<void> | undefined;
 
   constructor(engine: Engine, parts: JobParts) {
@@ -89,10 +89,7 @@ export class DockerJob implements JobSandbox {
   }
 
   async end(graceMs: number): Promise<void> {
-    if (!this.#hasStopped) {
-      this.#isEnding = true;
-      await this.#endWithin(graceMs);
-    }
+    if (!this.#hasStopped) await this.#endNow(graceMs);
     await this.ended;
   }
 
@@ -132,11 +129,22 @@ export class DockerJob implements JobSandbox {
     );
   }
 
+  async #endNow(graceMs: number): Promise<void> {
+    this.#isEnding = true;
+    try {
+      await this.#endWithin(graceMs);
+    } catch (thrown) {
+      // Nothing of ours has reached it: if it ends now, it does so by itself.
+      this.#isEnding = false;
+      throw thrown;
+    }
+  }
+
   /** Asks, waits, kills. A later call with a shorter grace shortens it. */
   async #endWithin(graceMs: number): Promise<void> {
     // The end is near, and with it goes all that could still be counted.
     await this.#parts.samples.take(AbortSignal.timeout(1000)).catch(() => undefined);
-    if (graceMs > 0 && (await this.#signal("SIGTERM").catch(isNoAnswer))) {
+    if (graceMs > 0 && (await this.#signal("SIGTERM"))) {
       let cancel = (): void => undefined;
       const grace = new Promise<void>((resolve) => {
         cancel = systemClock.after(graceMs, resolve);
@@ -144,18 +152,10 @@ export class DockerJob implements JobSandbox {
       await Promise.race([this.#stopped, grace]).finally(cancel);
     }
     if (this.#hasStopped) return;
-    this.#killing ??= this.#kill().finally(() => {
+    this.#killing ??= this.#signal("SIGKILL").finally(() => {
       this.#killing = undefined;
     });
     await this.#killing;
-  }
-
-  async #kill(): Promise<void> {
-    try {
-      await this.#signal("SIGKILL");
-    } catch (thrown) {
-      throw toExecutorError(thrown);
-    }
   }
 
   /** @returns whether it ran. One that has ended needs no signal, and its end is told by the events. */
@@ -169,7 +169,7 @@ export class DockerJob implements JobSandbox {
         return false;
       }
       if (thrown instanceof EngineError && thrown.status === NOT_RUNNING) return false;
-      throw thrown;
+      throw toExecutorError(thrown);
     }
   }
 
@@ -195,9 +195,4 @@ export class DockerJob implements JobSandbox {
       throw toExecutorError(thrown);
     }
   }
-}
-
-/** An engine that does not take the first signal is asked to kill at once, and that failure is told. */
-function isNoAnswer(): false {
-  return false;
 }
