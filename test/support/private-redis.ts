@@ -42,8 +42,9 @@ export async function openPrivateRedis(options: PrivateRedisOptions = {}): Promi
 
   const ask = async (...args: readonly string[]): Promise<unknown> => {
     admin ??= connect(port);
-    const client = await admin;
-    return await client.sendCommand([...args]);
+    // A server that changes its role hangs up on everybody.
+    if (!(await admin).isReady) admin = connect(port);
+    return await (await admin).sendCommand([...args]);
   };
   const forget = async (): Promise<void> => {
     const client = await admin?.catch(() => undefined);

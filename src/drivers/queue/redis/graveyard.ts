@@ -2,6 +2,7 @@ import type { DeadLetter } from "../../../core/index.ts";
 import { orAbort } from "../../../std/index.ts";
 import type { Base } from "./base.ts";
 import { reasonOf, unavailable } from "./failure.ts";
+import type { Place } from "./names.ts";
 import { readEntries } from "./replies.ts";
 import { REPLAY } from "./scripts/ending.ts";
 
@@ -18,7 +19,7 @@ export async function listDead(
   for (const place of base.places(base.options.streams)) {
     const key = base.deadKeyOf(place);
     const reply = await ask(base, ["XRANGE", key, "-", "+", "COUNT", `${limit}`], key, signal);
-    letters.push(...readEntries(reply).map(({ id, fields }) => readLetter(id, fields)));
+    letters.push(...readEntries(reply).map(({ id, fields }) => readLetter(nameIn(base, place, id), fields)));
   }
   return letters.sort((a, b) => a.atMs - b.atMs).slice(0, limit);
 }
@@ -32,12 +33,23 @@ export async function replayDead(
   let replayed = 0;
   for (const place of base.places(base.options.streams)) {
     const key = base.deadKeyOf(place);
-    for await (const id of ids === "all" ? allIds(base, key, signal) : ids) {
+    const chosen = ids === "all" ? allIds(base, key, signal) : idsIn(base, place, ids);
+    for await (const id of chosen) {
       const done = base.run(REPLAY, place, [key], { id });
       replayed += Number(await orAbort(translated(done), signal));
     }
   }
   return replayed;
+}
+
+/** An id is Redis's own; in a cluster, where two lists may give the same one, with the list's streams before it. */
+function nameIn(base: Base, place: Place, id: string): string {
+  return base.isCluster ? `${place.prefix}${id}` : id;
+}
+
+function idsIn(base: Base, place: Place, names: readonly string[]): readonly string[] {
+  if (!base.isCluster) return names;
+  return names.flatMap((name) => (name.startsWith(place.prefix) ? [name.slice(place.prefix.length)] : []));
 }
 
 /** Those that are there now: an entry that dies again meanwhile is not put back once more. */

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeJobSource } from "../conformance/job-source.ts";
+import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
+import { openRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
+import { eventsIn, redisHost, redisWorld } from "../support/redis-world.ts";
+
+let cluster: RedisCluster;
+
+beforeAll(async () => {
+  cluster = await openRedisCluster();
+});
+
+afterAll(async () => {
+  await cluster[Symbol.asyncDispose]();
+});
+
+describeJobSource("redis cluster of three", async () => {
+  const { settings, ask, flush } = cluster;
+  return redisWorld({ settings, ask, close: flush });
+});
+
+test("the streams of these tests are on nodes of their own, and so are the events", async () => {
+  const slots = await Promise.all(
+    [STREAM_A, "b_requests", "events"].map(
+      async (key) => await cluster.nodes[0]?.ask("CLUSTER", "KEYSLOT", key),
+    ),
+  );
+  expect(new Set(slots).size).toBe(3);
+});
+
+test("events that a host left beside its stream are carried over by the next one, once", async () => {
+  const { settings, ask } = cluster;
+  await using host = redisHost("h1", { settings });
+  await ask("XADD", `hearth:{${STREAM_A}}:outbox`, "*", "type", "TaskCompleted", "json", '{"id":"left"}');
+  await ask("XADD", STREAM_A, "*", "id", "j");
+  await host.untilUp(signal());
+  expect(await host.commit(await claimOne(host), completed("j"))).toBe("committed");
+  expect((await eventsIn(ask)).map(({ json }) => json["id"])).toEqual(["left", "j"]);
+  expect(await ask("XLEN", `hearth:{${STREAM_A}}:outbox`)).toBe(0);
+  await cluster.flush();
+});
