@@ -65,6 +65,8 @@ export async function testExecutor(
   gpus: GpuMonitor = NO_GPUS,
   /** What the ids of its sandboxes begin with: another one for each life. */
   idPrefix = "s",
+  /** Whether calls tell what they used of their sandbox. */
+  measuresUse = false,
 ): Promise<TestExecutor> {
   const clock = new VirtualClock();
   const driver = new FakeDriver({ clock, ...options });
@@ -87,6 +89,7 @@ export async function testExecutor(
       clock,
       log: { log: (_level, event) => events.push(event) },
       ...(observer === undefined ? {} : { observer }),
+      measuresUse,
       settings: { ...TEST_SETTINGS, ...settings },
       isImageAllowed: (image) => image !== "forbidden",
       newSandboxId: () => asId<"sandbox">(`${idPrefix}${++made}`),

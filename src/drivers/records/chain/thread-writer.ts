@@ -45,6 +45,7 @@ class WriterThread {
   readonly #pending = new Map<number, Pending>();
   #asked = 0;
   #isClosing = false;
+  #isGone = false;
 
   constructor(worker: Worker, options: ThreadOptions) {
     this.#worker = worker;
@@ -58,6 +59,7 @@ class WriterThread {
   }
 
   ask(verb: Question["verb"], args: readonly unknown[]): Promise<unknown> {
+    if (this.#isGone) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       this.#asked += 1;
       const id = this.#asked;
@@ -85,9 +87,13 @@ class WriterThread {
   #lost(cause: unknown): void {
     const waiting = [...this.#pending.values()];
     this.#pending.clear();
-    const reason = { reason: "the thread that keeps receipts has ended" };
-    for (const { reject } of waiting) reject(new ExecutorError("RECORDS_UNAVAILABLE", reason, { cause }));
-    if (!this.#isClosing) this.#options.onLost();
-    this.#isClosing = true;
+    for (const { reject } of waiting) reject(gone(cause));
+    if (!this.#isClosing && !this.#isGone) this.#options.onLost();
+    this.#isGone = true;
   }
+}
+
+function gone(cause?: unknown): ExecutorError {
+  const reason = "the thread that keeps receipts has ended";
+  return new ExecutorError("RECORDS_UNAVAILABLE", { reason }, { cause });
 }
