@@ -1,3 +1,4 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import type { BlobStore, Clock, Log } from "../../../core/index.ts";
 import { assertNever } from "../../../core/index.ts";
@@ -5,7 +6,6 @@ import type {
   AllocationLogEntry,
   AllocationOutcome,
   Command,
-  CommandResponse,
   ContainerState,
 } from "../../../gen/executor_api_pb.js";
 import {
@@ -34,6 +34,8 @@ export interface DeskOptions {
   report(report: Report): void;
 }
 
+type CommandResponseInit = MessageInitShape<typeof CommandResponseSchema>;
+
 /** Outcomes that are told apart from new work after the server has asked again for everything. */
 const FINISHED_LIMIT = 10_000;
 
@@ -51,6 +53,8 @@ export class Desk {
     allocations: new Map<string, AllocationOrder>(),
   };
   readonly #workers = new Map<string, Worker>();
+  /** Those that are ended because the server no longer wants them. */
+  readonly #removed = new WeakSet<Worker>();
   readonly #running = new Map<string, RunningAllocation>();
   readonly #finished = new Finished(FINISHED_LIMIT);
   readonly #work = new Set<Promise<void>>();
@@ -193,7 +197,7 @@ export class Desk {
         this.#start(step.container);
         break;
       case "stop-container":
-        this.#track(this.#workers.get(step.containerId)?.stop(ContainerTerminationReason.FUNCTION_CANCELLED));
+        this.#remove(this.#workers.get(step.containerId));
         break;
       case "forget-container":
         this.#workers.delete(step.containerId);
@@ -223,11 +227,21 @@ export class Desk {
     this.#track(worker.run());
   }
 
+  #remove(worker: Worker | undefined): void {
+    if (worker === undefined) return;
+    this.#removed.add(worker);
+    this.#track(worker.stop(ContainerTerminationReason.FUNCTION_CANCELLED));
+  }
+
   #changed(worker: Worker): void {
     const { order, condition } = worker;
     if (condition.type === "running")
       this.#respond({ case: "containerStarted", value: { containerId: order.id } });
-    if (condition.type === "terminated") this.#terminated(order.id, condition.reason);
+    if (condition.type === "terminated") {
+      this.#terminated(order.id, condition.reason);
+      // Its id is free for whoever was wanted meanwhile.
+      if (this.#removed.has(worker)) this.#workers.delete(order.id);
+    }
     this.#reconcile();
   }
 
@@ -264,14 +278,11 @@ export class Desk {
     this.#respond({ case: "containerTerminated", value: { containerId, reason } });
   }
 
-  #respond(
-    response: CommandResponse["response"] extends infer R ? PlainResponse<R> : never,
-    seq?: bigint,
-  ): void {
+  #respond(response: NonNullable<CommandResponseInit["response"]>, seq?: bigint): void {
     const message = create(CommandResponseSchema, {
       response,
       ...(seq === undefined ? {} : { commandSeq: seq }),
-    } as Parameters<typeof create<typeof CommandResponseSchema>>[1]);
+    });
     this.#report({ type: "response", message });
   }
 
@@ -289,10 +300,3 @@ export class Desk {
       .catch(() => undefined);
   }
 }
-
-/** A response without what the message library adds to it. */
-type PlainResponse<R> = R extends { case: infer C; value?: infer V }
-  ? C extends string
-    ? { readonly case: C; readonly value: Omit<V & object, "$typeName" | "$unknown"> }
-    : never
-  : never;

@@ -1,0 +1,107 @@
+"""Functions for tests of the Indexify door, written with the public SDK."""
+
+import os
+import time
+
+from tensorlake.applications import (
+    RequestContext,
+    RequestError,
+    application,
+    function,
+)
+
+
+@application()
+@function()
+def hello(name: str) -> str:
+    return f"hello {name}"
+
+
+@application()
+@function()
+def parent_pid(_: str) -> int:
+    return os.getppid()
+
+
+@application()
+@function()
+def fails(_: str) -> str:
+    raise ValueError("it was bound to fail")
+
+
+@application()
+@function()
+def refuses(text: str) -> str:
+    raise RequestError(f"not {text}")
+
+
+@application()
+@function()
+def doubles_of(numbers: list[int]) -> list[int]:
+    return [double(number) for number in numbers]
+
+
+@function()
+def double(number: int) -> int:
+    return 2 * number
+
+
+@application()
+@function()
+def tail(number: int) -> int:
+    return double.future(number)
+
+
+@application()
+@function()
+def sum_of(numbers: list[int]) -> int:
+    return add.reduce(numbers, 0)
+
+
+@function()
+def add(so_far: int, number: int) -> int:
+    return so_far + number
+
+
+@application()
+@function()
+def remembers(text: str) -> str:
+    state = RequestContext.get().state
+    state.set("long", text * 3)
+    state.set("long", text)
+    return f"{state.get('long')}|{state.get('never', 'nothing')}"
+
+
+@application()
+@function()
+def big(megabytes: int) -> bytes:
+    return b"x" * (megabytes * 1024 * 1024)
+
+
+@application()
+@function(timeout=2)
+def slow_with_progress(rounds: int) -> str:
+    progress = RequestContext.get().progress
+    for index in range(rounds):
+        time.sleep(0.5)
+        progress.update(index + 1, rounds)
+    return "done"
+
+
+@application()
+@function()
+def sleeps(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+@application()
+@function()
+def crashes(_: str) -> str:
+    os._exit(1)
+
+
+@application()
+@function()
+def eats(megabytes: int) -> int:
+    return len(bytearray(os.urandom(1024) * 1024 * megabytes))

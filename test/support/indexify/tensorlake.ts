@@ -1,0 +1,47 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runProgram } from "../run-program.ts";
+
+/** The last releases speak another protocol (`contracts/indexify.md` 1.3). */
+export const TENSORLAKE = "tensorlake==0.4.0";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const environment = fileURLToPath(new URL("../../../.cache/tensorlake-0.4.0", import.meta.url));
+
+export interface Tensorlake {
+  /** The real worker. */
+  readonly functionExecutor: string;
+  readonly python: string;
+  /** The ZIP of the test application, as the SDK deploys it. */
+  readonly appZip: string;
+}
+
+let installing: Promise<Tensorlake | string> | undefined;
+
+/** The pinned worker in a Python environment of its own, made once; or why there is none. */
+export function openTensorlake(): Promise<Tensorlake | string> {
+  installing ??= install();
+  return installing;
+}
+
+async function install(): Promise<Tensorlake | string> {
+  const python = join(environment, "bin/python");
+  const appZip = join(environment, "app.zip");
+  if (!existsSync(join(environment, ".complete"))) {
+    mkdirSync(join(environment, ".."), { recursive: true });
+    for (const argv of [
+      ["python3", "-m", "venv", "--clear", environment],
+      [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", TENSORLAKE],
+      ["touch", join(environment, ".complete")],
+    ] as const) {
+      const { code, stderr } = await runProgram(argv[0], argv.slice(1), { timeoutMs: 300_000 });
+      if (code !== 0) return `${TENSORLAKE} could not be installed: ${stderr.slice(-300)}`;
+    }
+  }
+  const zipped = await runProgram(python, [join(here, "zip_app.py"), join(here, "app/app.py"), appZip], {
+    timeoutMs: 60_000,
+  });
+  if (zipped.code !== 0) return `the test application could not be packed: ${zipped.stderr.slice(-300)}`;
+  return { functionExecutor: join(environment, "bin/function-executor"), python, appZip };
+}

@@ -1,0 +1,125 @@
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import type { SandboxEnd } from "../../../src/core/index.ts";
+import { Desk } from "../../../src/doors/indexify/desk/desk.ts";
+import { ReportQueue } from "../../../src/doors/indexify/link/report-queue.ts";
+import { LINK_TIMES, ServerLink } from "../../../src/doors/indexify/link/server-link.ts";
+import { CodeCache } from "../../../src/doors/indexify/worker/code-cache.ts";
+import { WORKER_TIMES, type WorkerProcess } from "../../../src/doors/indexify/worker/worker.ts";
+import { openFileBlobs } from "../../../src/drivers/artifacts/blobs/file-blobs.ts";
+import { openChannel } from "../../../src/std/grpc/open-channel.ts";
+import { Scope, systemClock } from "../../../src/std/index.ts";
+import { silentLog } from "../../../src/telemetry/silent-log.ts";
+
+export interface TestExecutorOptions {
+  readonly serverAddress: string;
+  readonly functionExecutor: string;
+  readonly cacheFolder: string;
+}
+
+export interface TestExecutor extends AsyncDisposable {
+  readonly desk: Desk;
+  readonly link: ServerLink;
+  readonly reports: ReportQueue;
+  /** The pids of the workers that were started. */
+  readonly pids: readonly number[];
+}
+
+/** The door's parts put together around real workers, without a daemon. */
+export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
+  const scope = new Scope();
+  const pids: number[] = [];
+  const blobs = scope.use(openFileBlobs({ roots: [] }));
+  const code = new CodeCache({ root: options.cacheFolder, blobs, maxBytes: 8e6, totalBytes: 64e6 });
+  const channel = scope.use(
+    openChannel({
+      address: options.serverAddress,
+      tls: undefined,
+      maxSendBytes: 32 * 1024 * 1024,
+      maxReceiveBytes: 32 * 1024 * 1024,
+      keepalive: undefined,
+      reconnect: { firstMs: 50, maxMs: 200 },
+    }),
+  );
+  const reports = new ReportQueue({
+    fragmentBytes: 10 * 1024 * 1024,
+    limit: 50_000,
+    journal: { add: () => undefined, remove: () => undefined },
+    kept: [],
+    onDropped: () => undefined,
+    onAdded: () => link.nudge(),
+  });
+  const desk = new Desk({
+    ...{ blobs, code, clock: systemClock, log: silentLog, workerTimes: WORKER_TIMES },
+    launch: async ({ id }) => {
+      const worker = await launch(options.functionExecutor, id);
+      pids.push(worker.pid);
+      return worker;
+    },
+    report: (report) => reports.add(report),
+  });
+  const link = new ServerLink({
+    ...{ channel, reports, clock: systemClock, log: silentLog },
+    executorId: "executor-1",
+    times: { ...LINK_TIMES, heartbeatMs: 1_000 },
+    fullState: () => ({
+      totalContainerResources: { cpuCount: 4, memoryBytes: 1n << 33n, diskBytes: 1n << 33n },
+      containerStates: [...desk.states()],
+    }),
+    onCommand: (command) => {
+      desk.take(command);
+      return true;
+    },
+    onResult: (entry) => desk.takeResult(entry),
+  });
+  scope.spawn((signal) => link.run(signal));
+  return {
+    desk,
+    link,
+    reports,
+    pids,
+    async [Symbol.asyncDispose]() {
+      await desk.end();
+      await scope[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function launch(program: string, id: string): Promise<WorkerProcess & { readonly pid: number }> {
+  const address = `127.0.0.1:${await freePort()}`;
+  const child = spawn(
+    program,
+    ["--executor-id=executor-1", `--function-executor-id=${id}`, "--address", address],
+    { stdio: ["ignore", "ignore", "ignore"], detached: true },
+  );
+  const ended = new Promise<SandboxEnd>((resolve) => {
+    child.once("exit", (exitCode, signal) => {
+      resolve(signal === null ? { type: "exited", exitCode: exitCode ?? 0 } : { type: "signalled", signal });
+    });
+  });
+  const pid = child.pid ?? 0;
+  return {
+    pid,
+    address,
+    ended,
+    kill: async () => {
+      try {
+        process.kill(-pid, "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+      await ended;
+    },
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
