@@ -154,6 +154,11 @@ const SANDBOX = {
   ageMs: 61_000,
   warnings: [],
 };
+const JOB = {
+  ...{ jobId: "k2p9", attempt: 1, door: "stream", state: "running", sandboxId: "s-of-k2p9", image: "sim:1" },
+  ...{ isolation: "container", isolationWish: "default", network: "internal", resources: SANDBOX.resources },
+  ...{ reserved: SANDBOX.reserved, gpuIds: [], ageMs: 62_000, ranMs: 61_000 },
+};
 const OTHER = {
   ...SANDBOX,
   id: "aaaaccccbbbbddddeeeeffffgg",
@@ -300,8 +305,13 @@ describe("call", () => {
 describe("lists", () => {
   const routes = {
     "GET /v1/sandboxes": json({ sandboxes: [SANDBOX, OTHER] }),
+    "GET /v1/jobs": json({ jobs: [JOB] }),
     "GET /v1/waiting": json({
       waiting: [
+        {
+          ...{ taskKey: "j", image: "sim", resources: SANDBOX.resources, callers: 1, waitedMs: 20 },
+          ...{ reason: "no cards", jobIds: ["k3"] },
+        },
         {
           taskKey: "k",
           image: "big",
@@ -321,12 +331,17 @@ describe("lists", () => {
       "aaaabbbbccccddddeeeeffffgg  echo          hot    container  0.5  128 MB  -         1/4    2         9      1 min 1 s  -",
     );
     expect(table.out).toMatch(/other:latest .* 128 MB {2}2 x 4 GB {2}1\/4/);
-    expect(table.out).toContain("big    2      10 ms  no room");
+    expect(table.out).toMatch(
+      /^k2p9 {2}1 {4}sim:1 {2}running {2}container {2}0\.5 .* 1 min 1 s {2}s-of-k2p9$/m,
+    );
+    expect(table.out).toMatch(/^big {4}call {2}2 .* no room$/m);
+    expect(table.out).toMatch(/^sim {4}job {3}1 .* no cards$/m);
     expect(table.out).not.toContain("\u001b");
-    expect((await hearth(["ps", "-q", "-H", at])).out).toBe(`${SANDBOX.id}\n${OTHER.id}\n`);
+    expect((await hearth(["ps", "-q", "-H", at])).out).toBe(`${SANDBOX.id}\n${OTHER.id}\n${JOB.sandboxId}\n`);
     expect(JSON.parse((await hearth(["ps", "--json", "-H", at])).out)).toMatchObject({
       sandboxes: [{ id: SANDBOX.id }, { id: OTHER.id }],
-      waiting: [{ reason: "no room" }],
+      jobs: [{ jobId: "k2p9" }],
+      waiting: [{ reason: "no cards" }, { reason: "no room" }],
     });
   });
 

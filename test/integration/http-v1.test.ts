@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Route } from "../../src/contract/v1/route.ts";
 import { ROUTES } from "../../src/contract/v1/routes.ts";
-import { ExecutorError, Secret } from "../../src/core/index.ts";
+import { asId, ExecutorError, Secret } from "../../src/core/index.ts";
 import { fakeSandbox, fakeSession } from "../support/fake-executor.ts";
+import { fakeJob } from "../support/fake-jobs.ts";
 import { MemoryReceipts } from "../support/memory-receipts.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
@@ -333,7 +334,9 @@ test("every JSON answer of a looking route fits the schema that describes it", a
       reason: "no room",
       jobIds: undefined,
     },
+    { ...fakeSandbox("a"), callers: 1, waitedMs: 5, reason: "no room", jobIds: ["k2p9"] },
   ];
+  door.executor.jobs.views = [fakeJob("k2.p9"), fakeJob("new", { state: "reserved", ranMs: undefined })];
   door.executor.sessionList = [fakeSession("known")];
   const started = await fetch(`${door.url}/v1/calls?image=a`, {
     method: "POST",
@@ -348,12 +351,24 @@ test("every JSON answer of a looking route fits the schema that describes it", a
     const path = route.path
       .replace("{runId}", id)
       .replace("{sandboxId}", "a")
+      .replace("{jobId}", "k2.p9")
       .replace("{sessionId}", "known");
     const answer = await fetch(`${door.url}${path}`, { headers: { accept: "application/json" } });
     const body: unknown = await answer.json();
     expect(schema.safeParse(body).error?.issues, name).toBeUndefined();
     expect(Object.keys(body as object).length, name).toBeGreaterThan(0);
   }
+});
+
+test("a job is known by its own id and by its sandbox's; the newest attempt is meant", async () => {
+  await using door = await openTestDoor();
+  const second = { mark: { jobId: "k2p9", attempt: 2 }, sandboxId: asId<"sandbox">("second") };
+  door.executor.jobs.views = [fakeJob("k2p9", { state: "removing" }), fakeJob("k2p9", second)];
+  const look = async (id: string): Promise<unknown> => (await fetch(`${door.url}/v1/jobs/${id}`)).json();
+  expect(await look("k2p9")).toMatchObject({ attempt: 2, sandboxId: "second" });
+  expect(await look("sandbox-of-k2p9")).toMatchObject({ attempt: 1, state: "removing" });
+  expect(await look("other")).toMatchObject({ code: "JOB_NOT_FOUND", status: 404 });
+  expect((await fetch(`${door.url}/v1/jobs/a%2Fb`)).status).toBe(400);
 });
 
 test("M20: the driver's own class by its name is the same task as no class at all", async () => {

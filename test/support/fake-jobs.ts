@@ -1,5 +1,5 @@
 import type { TaskSpec } from "../../src/core/index.ts";
-import { ExecutorError } from "../../src/core/index.ts";
+import { asId, DEFAULT_RESOURCES, ExecutorError } from "../../src/core/index.ts";
 import type { JobRequest, JobRoom, Jobs, JobView, LeftoverJob } from "../../src/engine/jobs/jobs.ts";
 
 /** Jobs whose every answer a test may script. By themselves there are none, and there is room for none. */
@@ -32,4 +32,29 @@ export class FakeJobs implements Jobs {
   list(): readonly JobView[] {
     return this.views;
   }
+}
+
+/** A job that runs, as lists show it. */
+export function fakeJob(jobId: string, more: Partial<JobView> = {}): JobView {
+  return {
+    mark: { jobId, attempt: 1 },
+    door: "stream",
+    sandboxId: asId<"sandbox">(`sandbox-of-${jobId}`),
+    label: `job_${jobId}`,
+    task: {
+      image: "sim:1",
+      isolation: "default",
+      resources: DEFAULT_RESOURCES,
+      sgx: false,
+      network: "internal",
+    },
+    state: "running",
+    isolation: "container",
+    imageDigest: "sha256:00",
+    gpuIds: [],
+    reserved: DEFAULT_RESOURCES,
+    ageMs: 2000,
+    ranMs: 1000,
+    ...more,
+  };
 }

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { parseExposition } from "../../../test/support/exposition.ts";
-import type { CallStory, GpuReading, SandboxChange, StartStory } from "../../core/index.ts";
+import type { CallStory, GpuReading, JobStory, SandboxChange, StartStory } from "../../core/index.ts";
 import { asId, ExecutorError, NO_RESOURCES } from "../../core/index.ts";
 import { EngineCounters } from "./engine-counters.ts";
 import type { Metrics } from "./open-metrics.ts";
@@ -221,6 +221,33 @@ test("what the host has and does is told in base units", async () => {
   expect(value("hearth_isolation_usable", { isolation: "container" })).toBe(0);
   expect(value("hearth_state", { state: "running" })).toBe(1);
   expect(value("hearth_state", { state: "paused" })).toBe(0);
+});
+
+const job = (more: Partial<JobStory>): JobStory => ({
+  ...{ door: "stream", mark: { jobId: "j", attempt: 1 }, task: TASK, taskKey: asId<"taskKey">("t") },
+  ...{ sandboxId: asId<"sandbox">("s"), state: "settling", isolation: "container", imageDigest: "sha256:0" },
+  ...{ gpuIds: [], acceptedAtMs: 0, heldSinceMs: 1_000, beganAtMs: 2_000, resolvedAtMs: 2_500 },
+  ...{ startedAtMs: 3_000, endedAtMs: 63_000, usage: undefined, bytesIn: 1, bytesOut: 2 },
+  ...{ end: "done", error: undefined },
+  ...more,
+});
+
+test("jobs are counted by how they ended and through which door, with the time that they ran and what they waited for", async () => {
+  const counters = open();
+  counters.jobEnded(job({}));
+  counters.jobEnded(job({ end: "memory", endedAtMs: 4_000 }));
+  const early = { beganAtMs: undefined, resolvedAtMs: undefined, startedAtMs: undefined };
+  counters.jobEnded(job({ end: "unused", endedAtMs: 5_000, ...early }));
+  const { value } = await shown();
+  const ended = (cause: string): number => value("hearth_jobs_ended_total", { door: "stream", cause });
+  expect(["done", "memory", "unused", "lost"].map(ended)).toEqual([1, 1, 1, 0]);
+  expect(value("hearth_job_duration_seconds_sum", { cause: "done" })).toBe(60);
+  expect(value("hearth_job_duration_seconds_sum", { cause: "unused" })).toBe(5);
+  const phase = (name: string): number => value("hearth_job_start_duration_seconds_sum", { phase: name });
+  expect(["room", "image", "start"].map(phase)).toEqual([2, 1, 1]);
+  expect(value("hearth_jobs", { state: "running" })).toBe(2);
+  expect(value("hearth_jobs", { state: "leftover" })).toBe(0);
+  expect(value("hearth_jobs_waiting")).toBe(1);
 });
 
 test("what became of receipts is told", async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { HostEvent } from "../../../contract/v1/events.ts";
-import type { CallStory } from "../../../core/index.ts";
+import { hostEvent } from "../../../contract/v1/events.ts";
+import type { CallStory, JobStory } from "../../../core/index.ts";
 import { asId, DEFAULT_RESOURCES, ExecutorError } from "../../../core/index.ts";
 import { EventFeed } from "./event-feed.ts";
 
@@ -119,4 +120,21 @@ test("a change of settings says what was before and after, and nothing else", ()
   feed.settings([entry("cpu", 2), entry("mem", 512)]);
   feed.settings([entry("cpu", 4), entry("mem", 512)]);
   expect(told(feed)).toMatchObject([{ type: "config", changed: [{ key: "cpu", before: 2, after: 4 }] }]);
+});
+
+test("a job is told of at each step, and at its end with what became of it", () => {
+  const feed = open();
+  const job = {
+    ...{ door: "stream", mark: { jobId: "k2p9", attempt: 2 }, task: call().task, taskKey: call().taskKey },
+    ...{ sandboxId: asId<"sandbox">("s1"), state: "running", isolation: "container", acceptedAtMs: 0 },
+    ...{ startedAtMs: 40, endedAtMs: 140, bytesIn: 1, bytesOut: 2, end: "exit" },
+    error: new ExecutorError("TASK_EXITED", { exitCode: 3 }),
+  } as unknown as JobStory;
+  feed.observer.jobChanged(job, "starting");
+  feed.observer.jobEnded(job);
+  const told = feed.ring.read(1, 10).entries.map(({ event }) => hostEvent.parse(event));
+  expect(told).toMatchObject([
+    { type: "job", jobId: "k2p9", attempt: 2, from: "starting", to: "running" },
+    { type: "jobEnded", cause: "exit", waitedMs: 40, ranMs: 100, problem: { code: "TASK_EXITED" } },
+  ]);
 });
