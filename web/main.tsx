@@ -5,6 +5,7 @@ import "./style/parts.css";
 import "./style/tables.css";
 import { render } from "preact";
 import { Page } from "./page.tsx";
+import { startFleet } from "./state/fleet.ts";
 import { startLive } from "./state/live.ts";
 import { startRuns } from "./state/runs.ts";
 import { applyTheme } from "./state/theme.ts";
@@ -12,6 +13,7 @@ import { applyTheme } from "./state/theme.ts";
 applyTheme();
 startLive();
 startRuns();
+startFleet();
 /** Charts take their colours and sizes from the style sheet, so it has to be there. */
 function show(): void {
   const root = document.getElementById("page");

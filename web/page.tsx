@@ -3,6 +3,7 @@ import { Books } from "./parts/books.tsx";
 import { Charts } from "./parts/charts.tsx";
 import { Dialogs } from "./parts/dialogs.tsx";
 import { Errors } from "./parts/errors.tsx";
+import { FleetTable } from "./parts/fleet.tsx";
 import { Happened } from "./parts/happened.tsx";
 import { Head } from "./parts/head.tsx";
 import { Offer } from "./parts/offer.tsx";
@@ -31,6 +32,7 @@ export function Page(): JSX.Element {
           <Errors />
         </div>
         <Runs />
+        <FleetTable />
         <div class="two">
           <Offer />
           <Happened />

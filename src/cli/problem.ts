@@ -19,6 +19,8 @@ export async function printProblem(context: Context, error: HearthError): Promis
 function adviceFor({ code, retryAfterMs, facts }: HearthError): string | undefined {
   switch (code) {
     case "UNREACHABLE":
+      if (facts["service"] === "api")
+        return "Start it with `hearth api`, or say where it is: --api http://host:port, or HEARTH_API_URL.";
       return "Start a daemon with `hearth serve`, or say where it is: -H host:port, or HEARTH_HOST.";
     case "TOKEN_REQUIRED":
     case "SCOPE_MISSING":

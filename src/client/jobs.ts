@@ -142,6 +142,7 @@ export class JobApiClient {
       if (signal?.aborted === true) throw signal.reason;
       throw new HearthError("UNREACHABLE", `no answer from the web API at ${baseUrl}`, {
         retry: "later",
+        facts: { service: "api" },
         cause,
       });
     }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Client2023, packInput, readOutput } from "../support/client-2023.ts";
 import { poll } from "../support/poll.ts";
 import type { PrivateRedis } from "../support/private-redis.ts";
@@ -17,6 +18,7 @@ import type { Daemon } from "../support/start-daemon.ts";
 import { startDaemon } from "../support/start-daemon.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const noBrowser = whyNoBrowser();
 const program = join(root, "dist/hearth.mjs");
 
 describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of its own", () => {
@@ -218,6 +220,23 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
       expect((await hearth("submit", "math.sum", "--api", "http://127.0.0.1:1")).code).toBe(3);
     });
   });
+
+  test.skipIf(noBrowser !== undefined)(
+    `the fleet on the dashboard${noBrowser === undefined ? "" : ` (${noBrowser})`}`,
+    async () => {
+      const browser = await openBrowser();
+      try {
+        const page = await browser.newPage();
+        await page.goto(host.monitorUrl);
+        const card = page.getByRole("region", { name: "Fleet", exact: true });
+        const row = card.getByRole("row").filter({ hasText: "this host" });
+        await row.waitFor({ timeout: 20_000 });
+        expect(await row.textContent()).toMatch(/running.*math, test/);
+      } finally {
+        await browser.close();
+      }
+    },
+  );
 
   test("the fleet and the queue, as the command line shows them", async () => {
     expect(await host.cli("fleet")).toMatch(/running .* math, test/);

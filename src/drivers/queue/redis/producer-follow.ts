@@ -1,11 +1,14 @@
 import type { FollowedEvent } from "../../../core/index.ts";
-import { orAbort } from "../../../std/index.ts";
+import { orAbort, sleep } from "../../../std/index.ts";
 import type { Connection } from "./connection.ts";
-import { reasonOf, unavailable } from "./failure.ts";
+import type { FailureType } from "./failure.ts";
+import { failureOf, reasonOf, unavailable } from "./failure.ts";
 
 const BATCH = 256;
 const WAIT_MS = 5000;
 const BEGINNING = "0-0";
+const AGAIN_MS = 50;
+const PASSING: readonly FailureType[] = ["retry", "reconnect"];
 
 /**
  * Reads a stream from an entry on, for as long as the signal lets it. Whenever the connection comes up anew it is asked whether the
@@ -40,7 +43,9 @@ export async function* followStream(
     } catch (error) {
       if (signal.aborted) return;
       // A connection comes back by itself; a key that cannot be read is for whoever reads this.
-      if (connection.state.type === "up") throw unavailable(reasonOf(error), error);
+      if (!PASSING.includes(failureOf(error))) throw unavailable(reasonOf(error), error);
+      // It hears of its own end a moment after us.
+      await sleep(AGAIN_MS, signal).catch(() => undefined);
     }
   }
 }

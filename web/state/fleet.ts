@@ -1,0 +1,34 @@
+import { effect, signal } from "@preact/signals";
+import type { Fleet } from "../../src/client/index.ts";
+import { daemon } from "./daemon.ts";
+import { link } from "./live.ts";
+
+const EVERY_MS = 5000;
+
+/** The hosts on the queue; `undefined` while this host shares none, or nobody can say. */
+export const fleet = signal<Fleet | undefined>(undefined);
+
+/** Asks every few seconds, with the samples that come each second; nothing is asked while the daemon is away. */
+export function startFleet(): void {
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  let isAsking = false;
+  effect(() => {
+    // A new object with each sample, so this runs each second.
+    if (link.value.type !== "open") return;
+    if (isAsking || performance.now() - askedAtMs < EVERY_MS) return;
+    isAsking = true;
+    askedAtMs = performance.now();
+    daemon()
+      .fleet()
+      .then((found) => {
+        fleet.value = found.hosts.length === 0 ? undefined : found;
+      })
+      .catch(() => {
+        // Hosts that nobody can vouch for now are not shown as if they were there.
+        fleet.value = undefined;
+      })
+      .finally(() => {
+        isAsking = false;
+      });
+  });
+}
