@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,7 +17,7 @@ import { never, openDockerWorld } from "../support/docker-world.ts";
 import { freshName } from "../support/fresh-name.ts";
 import { buildJobImage, JOB_IMAGE } from "../support/images.ts";
 import type { PrivateEngine } from "../support/private-engine.ts";
-import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
+import { GVISOR, openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 
 const reason = whyNoEngine();
 const LIFE = fileURLToPath(new URL("../support/job-life.ts", import.meta.url));
@@ -173,7 +174,7 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs in containers", () => {
         { files: { "in.txt": "staged\n", old: "" }, ...(asked === undefined ? {} : { user: asked }) },
         image,
       );
-      const uid = Number((asked ?? ofImage ?? "").split(":")[0]);
+      const uid = Number((asked ?? ofImage).split(":")[0]);
       expect(await outputOf(job)).toBe(`${uid}\nstaged\n`);
       expect(await job.ended).toEqual({ type: "exited", exitCode: 0 });
       expect(await readFile(join(folder, "in.txt"), "utf8")).toBe("staged\nmore\n");
@@ -231,5 +232,41 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs in containers", () => {
     await expect(stat(folder)).rejects.toMatchObject({ code: "ENOENT" });
     const helpers = (await world.remains()).filter((name) => name.startsWith("hearth_helper_"));
     expect(helpers).toEqual([]);
+  });
+});
+
+const noGvisor = reason ?? (existsSync(GVISOR.path) ? undefined : "runsc is not installed");
+
+// Without KVM and cgroups, as here, it enforces no limits: the class is used with its operator's consent.
+describe.skipIf(noGvisor !== undefined)(noGvisor ?? "a job in a stronger class", () => {
+  test("runs in that class's runtime, writes to its folder, and is told with its end", async () => {
+    await using engine = await openPrivateEngine({ runtimes: { runsc: GVISOR } });
+    await buildJobImage(new Docker({ socketPath: engine.socketPath }));
+    await using world = openDockerWorld(engine.socketPath);
+    const driver = await world.open({
+      networksAhead: 1,
+      runtimes: [{ name: "runsc", isolation: "gvisor", limits: "optional" }],
+    });
+    const shared = await mkdtemp(join(tmpdir(), "hearth-shared-"));
+    await mkdir(join(shared, "one"));
+    const jobs = {
+      image: JOB_IMAGE,
+      shared: { localPath: shared, hostPath: shared },
+      hasOwnView: true,
+      enforcesPids: false,
+      enforcesCpu: false,
+    };
+    const image = await driver.resolve(JOB_IMAGE, { refresh: "missing" }, never());
+    const spec = jobSpec(jobs, image, "one", ["sh", "-c", "cat /proc/version; echo out > out; exit 3"], {
+      task: { isolation: "gvisor" },
+    });
+    const job = await driver.startJob(spec, never());
+    expect(job.isolation).toBe("gvisor");
+    expect(await job.ended).toEqual({ type: "exited", exitCode: 3 });
+    const own = await readFile("/proc/version", "utf8");
+    expect((await job.tailLog(4096, never())).text).not.toContain(own.trim());
+    expect(await readFile(join(shared, "one/out"), "utf8")).toBe("out\n");
+    await job.remove();
+    await rm(shared, { recursive: true });
   });
 });

@@ -115,6 +115,9 @@ test("no job's request yields more than one mount, of its own folder, nor a devi
       expect(host.MemorySwap).toBe(host.Memory);
       expect(host.PidsLimit).toBe(wanted.pidsLimit ?? PIDS_LIMIT);
       expect(host.NetworkMode).toBe(PLACE.networkName);
+      const { gpuIds } = wanted;
+      const request = { Driver: "nvidia", DeviceIDs: gpuIds, Capabilities: [["gpu"]] };
+      expect(host.DeviceRequests).toEqual(gpuIds.length === 0 ? undefined : [request]);
       const cards = body.Env.filter((line) => line.startsWith("NVIDIA_VISIBLE_DEVICES="));
       expect(cards).toEqual([`NVIDIA_VISIBLE_DEVICES=${wanted.gpuIds.join(",") || "void"}`]);
     }),
