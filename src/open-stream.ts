@@ -106,7 +106,11 @@ export async function openStream(
 
 async function openStore({ stream }: Config, log: Log, signal: AbortSignal): Promise<ArtifactStore> {
   const setting = "stream.artifact_store";
-  const store = await openArtifactStore(stream.artifact_store, { setting });
+  const s3 = {
+    ...(stream.s3_endpoint === "" ? {} : { endpoint: stream.s3_endpoint }),
+    ...(stream.s3_region === "" ? {} : { region: stream.s3_region }),
+  };
+  const store = await openArtifactStore(stream.artifact_store, { setting, s3 });
   try {
     await store.check(AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]));
   } catch (error) {

@@ -190,7 +190,7 @@ export class StreamWorld implements AsyncDisposable {
   }
 
   logs(): string {
-    return this.#daemons.map((daemon) => daemon.log()).join("\n----\n");
+    return this.#daemons.map(logOf).join("\n----\n");
   }
 
   /** The members of a job's result, and the text of each file. */
@@ -215,6 +215,15 @@ export class StreamWorld implements AsyncDisposable {
     await Promise.allSettled(this.#daemons.map((daemon) => daemon[Symbol.asyncDispose]()));
     await this.redis[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+/** Empty for one that is gone, and its files with it. */
+function logOf(daemon: Daemon): string {
+  try {
+    return daemon.log();
+  } catch {
+    return "";
   }
 }
 

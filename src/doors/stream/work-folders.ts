@@ -7,6 +7,9 @@ import type { SharedDir } from "./door-options.ts";
 /** No job's id begins with a dot, so that this is nobody's work folder. */
 const OWN = ".hearth";
 const ANNOUNCED = "announced";
+/** Made to see whether a folder is the same under its two names. */
+const MARKER = /^\.hearth-marker-[0-9a-f]+$/;
+const MARKER_AGE_MS = 300_000;
 /** A job's program may run as any user, and its folder is all that it can write to. Who may come here is the parent's matter. */
 const ANYBODY = 0o777;
 
@@ -87,7 +90,18 @@ export class WorkFolders {
     const marked = await readdir(this.#own).catch(() => []);
     const strays = marked.filter((jobId) => isSafeSegment(jobId) && !keep.has(jobId));
     for (const jobId of strays) await this.remove(jobId);
+    await this.#sweepMarkers();
     return strays;
+  }
+
+  /** What a check of the folder's names left when it was cut short. One that is young may be another daemon's, at its check now. */
+  async #sweepMarkers(): Promise<void> {
+    const names = await readdir(this.#shared.localPath).catch(() => []);
+    for (const name of names.filter((one) => MARKER.test(one))) {
+      const path = join(this.#shared.localPath, name);
+      const { mtimeMs } = await lstat(path).catch(() => ({ mtimeMs: Number.NaN }));
+      if (Date.now() - mtimeMs > MARKER_AGE_MS) await rm(path, { force: true });
+    }
   }
 }
 
