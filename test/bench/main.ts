@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   watched: async () => (await import("./watched.ts")).watched,
   cold: async () => (await import("./cold.ts")).cold,
   many: async () => (await import("./many.ts")).many,
+  queue: async () => (await import("./queue.ts")).queue,
   idle: async () => (await import("./many.ts")).idle,
 };
 
