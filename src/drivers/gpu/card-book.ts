@@ -16,15 +16,17 @@ export class CardBook {
   /** Why cards that are not in the last report are not. */
   readonly #absent = new Map<string, string>();
   #outage: string | undefined;
+  #driver: string | undefined;
   #unreadable: CardsReport["unreadable"] = [];
 
   constructor(chosen: ChosenCards) {
     this.#chosen = chosen;
   }
 
-  take({ cards, unreadable }: CardsReport): void {
+  take({ cards, unreadable, driver }: CardsReport): void {
     this.#outage = undefined;
     this.#chosen.meet(cards);
+    this.#forgive(driver, cards);
     this.#absent.clear();
     const here = new Set(cards.map(({ id }) => id));
     for (const card of cards) {
@@ -37,6 +39,15 @@ export class CardBook {
     }
     const indices = new Set([...this.#absent.keys()].map((id) => this.#cards.get(id)?.index));
     this.#unreadable = unreadable.filter(({ index }) => !indices.has(index));
+  }
+
+  /** A driver of another version was loaded anew, and a card that was taken off the list was set up anew: both reset it. */
+  #forgive(driver: string, cards: readonly Card[]): void {
+    if (driver !== "") {
+      if (driver !== this.#driver) this.#broken.clear();
+      this.#driver = driver;
+    }
+    for (const { id } of cards) if (this.#absent.get(id) === NO_LONGER_LISTED) this.#broken.delete(id);
   }
 
   /** Nothing is known of any card until the next report. */

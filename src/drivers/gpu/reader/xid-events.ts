@@ -18,6 +18,9 @@ const MOST_EVENTS = 64;
  */
 const CAUSED_BY_PROGRAMS: readonly number[] = [13, 31, 43, 45, 68, 109];
 
+/** A card is only reset while nobody has it open, and the reader has: whoever resets it has to switch cards off anyway. */
+const REPAIR = "switch has_gpu off, reset the card, and switch has_gpu on";
+
 /** The driver's error reports (XID), which come as events and are not to be asked for later. */
 export interface XidEvents {
   /** Asks for the reports of one card, once. */
@@ -50,7 +53,10 @@ export function openXidEvents(library: NvmlLibrary): XidEvents {
         if (events.wait(set, data, 0) !== CODE.SUCCESS) break;
         const xid = Number(data.readBigUInt64LE(16));
         if (data.readBigUInt64LE(8) !== XID_CRITICAL_ERROR || CAUSED_BY_PROGRAMS.includes(xid)) continue;
-        found.set(readUuid(library, data.readBigUInt64LE(0)), `its driver reported error XID ${xid}`);
+        found.set(
+          readUuid(library, data.readBigUInt64LE(0)),
+          `its driver reported error XID ${xid}; ${REPAIR}`,
+        );
       }
       return found;
     },
