@@ -126,6 +126,7 @@ function dumpState(executor: Executor, log: OpenLog): void {
   log.log("info", "state.dumped", {
     view: executor.view(),
     sandboxes: executor.sandboxes(),
+    jobs: executor.jobs.list(),
     waiting: executor.waiting(),
   });
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { expect } from "vitest";
 import type { Host } from "../../src/contract/v1/host.ts";
+import type { JobList } from "../../src/contract/v1/jobs.ts";
 import type { SandboxList } from "../../src/contract/v1/sandboxes.ts";
 import { Caller, SECRET_CANARY } from "./caller.ts";
 import { poll } from "./poll.ts";
@@ -28,17 +29,20 @@ export async function judgeAtRest(
     "the daemon is at rest and agrees with the world",
     async () => {
       const host = await caller.get<Host>("/v1/host");
-      if (host.running + host.waiting > 0) return `${host.running} run, ${host.waiting} wait`;
+      const running = host.running + host.jobs.running;
+      const waiting = host.waiting + host.jobs.waiting;
+      if (running + waiting > 0) return `${running} run, ${waiting} wait`;
       const { sandboxes } = await caller.get<SandboxList>("/v1/sandboxes");
+      const { jobs } = await caller.get<JobList>("/v1/jobs");
       const real = [...(await realSandboxes())].sort().join(" ");
-      const told = sandboxes
-        .map(({ id }) => id)
+      const told = [...sandboxes.map(({ id }) => id), ...jobs.map(({ sandboxId }) => sandboxId)]
         .sort()
         .join(" ");
       if (real !== told) return `really there: ${real}; in its list: ${told}`;
       const after = await caller.get<Host>("/v1/host");
-      const cpu = sandboxes.reduce((sum, { reserved }) => sum + reserved.cpuMillis, 0);
-      const memory = sandboxes.reduce((sum, { reserved }) => sum + reserved.memoryBytes, 0);
+      const holders = [...sandboxes, ...jobs];
+      const cpu = holders.reduce((sum, { reserved }) => sum + reserved.cpuMillis, 0);
+      const memory = holders.reduce((sum, { reserved }) => sum + reserved.memoryBytes, 0);
       const { reserved } = after;
       if (reserved.cpuMillis !== cpu || reserved.memoryBytes !== memory) {
         return `booked ${JSON.stringify(reserved)}, held by its sandboxes ${cpu} and ${memory}`;

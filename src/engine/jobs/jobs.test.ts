@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { card, FakeGpus } from "../../../test/support/fake-gpus.ts";
 import { ORDER, jobRequest as request } from "../../../test/support/job-order.ts";
 import { JobStories } from "../../../test/support/job-player.ts";
 import type { TestExecutor } from "../../../test/support/test-executor.ts";
@@ -408,4 +409,31 @@ test("every attempt is recorded once, with its use and the phases of its time; r
     },
     { id: "b~2", outcome: "failed", place: undefined, error: { code: "IMAGE_NOT_FOUND" } },
   ]);
+});
+
+test("M23: a job gets its cards by UUID, beside those of calls, and gives them back when it is gone", async () => {
+  const gpus = new FakeGpus([card(0), card(1)]);
+  const parts = await testExecutor({ hasGpu: true }, {}, undefined, undefined, gpus);
+  const { executor, clock, driver } = parts;
+  record(executor, gpuTask("call"));
+  await clock.advance(10);
+  const room = await executor.jobs.reserve({ ...request("a"), task: gpuTask("job") }, NEVER);
+  expect(room.gpuIds).toEqual(["GPU-1"]);
+  expect(executor.jobs.hasRoomFor(gpuTask("job"), "stream")).toBe(false);
+  const job = await passing(parts, room.start(ORDER, NEVER));
+  expect(driver.startedJobs).toMatchObject([{ gpuIds: ["GPU-1"] }]);
+  const waiting = watch(executor.jobs.reserve({ ...request("b"), task: gpuTask("job") }, NEVER));
+  await clock.advance(1_000);
+  expect(executor.waiting()).toMatchObject([{ reason: "other tasks hold the GPUs that it needs" }]);
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  await passing(parts, job.settle(0));
+  expect(waiting.value?.gpuIds).toEqual(["GPU-1"]);
+  expect(executor.view().reservedByDoor.stream.gpuCount).toBe(1);
+});
+
+test("what a call would wait for names the jobs that stand in its way, and promises no time", async () => {
+  const parts = await testExecutor({ cpuMillis: 1_000 });
+  const job = await run(parts, "a");
+  const verdict = await parts.executor.explain(task("call"), "http", NEVER);
+  expect(verdict).toMatchObject({ type: "wait", busy: [job.sandboxId], expectedMs: undefined });
 });
