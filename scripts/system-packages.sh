@@ -22,6 +22,7 @@ shellcheck       shellcheck
 systemd-analyze  systemd
 chromium         chromium
 python3          python3-minimal
+python3:ensurepip  python3-venv
 promtool         prometheus
 gcc              build-essential
 setpriv          util-linux
@@ -35,11 +36,19 @@ swift-object-server     swift-object
 '
 
 PATH=$PATH:/usr/sbin:/sbin
+# A program on the PATH, or `python3:MODULE`.
+is_here() {
+  case $1 in
+    *:*) "${1%%:*}" -c "import ${1#*:}" > /dev/null 2>&1 ;;
+    *) command -v "$1" > /dev/null 2>&1 ;;
+  esac
+}
+
 missing_programs=
 missing_packages=
 while read -r program package; do
   [ -n "$program" ] || continue
-  command -v "$program" > /dev/null 2>&1 && continue
+  is_here "$program" && continue
   missing_programs="$missing_programs $program"
   case " $missing_packages " in *" $package "*) ;; *) missing_packages="$missing_packages $package" ;; esac
 done << EOF

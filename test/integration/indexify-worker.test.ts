@@ -81,7 +81,7 @@ async function valueOf(end: RequestEnd): Promise<unknown> {
 }
 
 const reasonOf = (end: RequestEnd): string =>
-  end.type === "failed" ? (AllocationFailureReason[end.failed.reason] ?? "?") : "no failure";
+  end.type === "failed" ? AllocationFailureReason[end.failed.reason] : "no failure";
 
 describe.skipIf(!existsSync("/usr/bin/python3"))("X0: with the real worker", () => {
   test(

@@ -121,7 +121,7 @@ export class DoubleScheduler {
           },
         },
       },
-    } as Parameters<DoubleServer["send"]>[1]);
+    });
     return id;
   }
 
@@ -164,7 +164,7 @@ export class DoubleScheduler {
           functionCallMetadata: metadata,
         },
       },
-    } as Parameters<DoubleServer["send"]>[1]);
+    });
   }
 
   #response({ response }: CommandResponse): void {
@@ -300,7 +300,11 @@ export class DoubleScheduler {
 
   #payload({ source }: FunctionArg): DataPayload | undefined {
     if (source.case === "inlineData") return source.value;
-    return source.case === "functionCallId" ? this.#result(source.value)?.returnValue : undefined;
+    const value = source.case === "functionCallId" ? this.#result(source.value)?.returnValue : undefined;
+    // Its reader finds the argument by the call that it came from.
+    return value === undefined
+      ? undefined
+      : create(DataPayloadSchema, { ...value, sourceFunctionCallId: source.value as string });
   }
 
   #when(ready: () => boolean, go: () => void): void {
