@@ -19,7 +19,7 @@ if (target === undefined || !existsSync(join(root, "dist/hearth.mjs"))) {
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 const bundle = readdirSync(join(root, "dist")).filter((name) =>
-  /^(hearth|gpu-reader|part-.*)\.mjs$/.test(name),
+  /^(hearth|gpu-reader|receipt-writer|part-.*)\.mjs$/.test(name),
 );
 for (const path of [
   ...bundle.map((name) => join("dist", name)),

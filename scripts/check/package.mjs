@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const WANTED = [
   "dist/hearth.mjs",
   "dist/gpu-reader.mjs",
+  "dist/receipt-writer.mjs",
   "dist/client.mjs",
   "dist/dashboard/index.html",
   "dist/client/index.d.ts",
