@@ -33,6 +33,11 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
     mkdirSync(join(folder, "store"));
     redis = await openPrivateRedis();
     const port = await freePort();
+    const images = join(folder, "images.json");
+    writeFileSync(
+      images,
+      '{"math": "executer", "test": "executer", "gromacs": {"image": "executer", "gpu": false}}',
+    );
     const config = [
       "driver: process",
       "process: { network: host }",
@@ -40,7 +45,7 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
       `tasks: { dirs: [${JSON.stringify(join(root, "examples"))}] }`,
       `api: { port: ${port} }`,
       `stream: ${JSON.stringify({
-        images_file: join(root, "examples/executer/images.json"),
+        images_file: images,
         artifact_store: join(folder, "store"),
         api_url: `http://127.0.0.1:${port}`,
         metadata_host: "none",
@@ -95,6 +100,26 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
     expect([...names].sort()).toEqual(["product.npy", "stdout.txt"]);
     expect(texts["stdout.txt"]).toContain("multiplied 2 x 2 and 2 x 2");
     expect((await client.tasks("?status=success")).map(({ task_id }) => task_id)).toContain(id);
+  });
+
+  test("I15: a simulator gets a folder, and gives back what it made of it", async () => {
+    const id = await client.submit("md.gromacs.run_simulation", {
+      sim_dir: "/home/me/case",
+      input_filename: "in.json",
+    });
+    const input = packInput({
+      "input.json": '{"sim_dir": "sim_dir", "input_filename": "in.json", "device": "cpu"}',
+      "sim_dir/in.json": '{"cells": 4, "steps": 400, "left": 100}',
+    });
+    await client.upload(id, input);
+    expect(await client.wait(id)).toBe("success");
+    const { names, texts } = readOutput(await client.output(id));
+    expect(names).toEqual(
+      expect.arrayContaining(["artifacts/", "artifacts/case/", "artifacts/case/in.json"]),
+    );
+    expect(JSON.parse(texts["output.json"] ?? "")).toEqual([]);
+    expect(texts["artifacts/temperatures.csv"]).toMatch(/^0,100\r?\n1,99\.9/);
+    expect(texts["artifacts/stdout.txt"]).toContain("step 400 of 400");
   });
 
   test("I15: a script that fails is `failed`, and its output says why", async () => {
@@ -231,7 +256,7 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
         const card = page.getByRole("region", { name: "Fleet", exact: true });
         const row = card.getByRole("row").filter({ hasText: "this host" });
         await row.waitFor({ timeout: 20_000 });
-        expect(await row.textContent()).toMatch(/running.*math, test/);
+        expect(await row.textContent()).toMatch(/running.*math, test, gromacs/);
       } finally {
         await browser.close();
       }
@@ -239,7 +264,7 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
   );
 
   test("the fleet and the queue, as the command line shows them", async () => {
-    expect(await host.cli("fleet")).toMatch(/running .* math, test/);
+    expect(await host.cli("fleet")).toMatch(/running .* math, test, gromacs/);
     const fleet = JSON.parse(await host.cli("fleet", "--json")) as { hosts: unknown[] };
     expect(fleet.hosts).toHaveLength(1);
     await redis.ask(
