@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { styleText } from "node:util";
+import { readerGone } from "./reader-gone.ts";
 import type { Terminal } from "./top/screen.ts";
 
 type Style = "bold" | "dim" | "inverse" | "red" | "green" | "yellow";
@@ -17,6 +18,8 @@ export interface Io {
   readonly stdin: Readable;
   /** Colours for standard output, where it takes them. */
   style(style: Style, text: string): string;
+  /** Until the signal aborts: ends the program when nobody reads standard output any more, also while nothing is printed. */
+  endWithReader(signal: AbortSignal): void;
   /** The whole terminal, for a live view; `undefined` where input or output is none, or it is too dumb for that. */
   terminal(): Terminal | undefined;
 }
@@ -58,6 +61,12 @@ export function processIo(env: Readonly<Record<string, string | undefined>>): Io
       if (text === "") return;
       process.stderr.write(text.slice(0, Math.max(10, process.stderr.columns - 1)));
       hasStatus = true;
+    },
+    endWithReader(signal) {
+      readerGone(signal).then(
+        () => process.exit(0),
+        () => undefined, // it is not followed any more
+      );
     },
     terminal: () =>
       isOutTty && process.stdin.isTTY && env["TERM"] !== "dumb" ? processTerminal() : undefined,

@@ -85,6 +85,7 @@ async function hearth(
     isErrTty: false,
     stdin: Readable.from([Buffer.from(more.stdin ?? "")]),
     style: (_, text) => text,
+    endWithReader: () => undefined,
     terminal: () => undefined,
   };
   const parts: Parts = {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { poll } from "../support/poll.ts";
+import { runProgram } from "../support/run-program.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { startDaemon } from "../support/start-daemon.ts";
 
@@ -81,6 +82,15 @@ test("a reader that goes away ends the program quietly", async () => {
   printing.child.stdout?.destroy();
   expect(await printing.ended).toBe(0);
   expect(printing.err()).toBe("");
+});
+
+test("a reader that goes away while nothing happens ends a command that follows, too", async () => {
+  await daemon.cli("pause");
+  await daemon.cli("unpause");
+  const env = { HEARTH_HOST: daemon.baseUrl };
+  const piped = `"${process.execPath}" "${program}" events --recent 1 | head -n 1`;
+  const { code, stdout } = await runProgram("sh", ["-c", piped], { env, timeoutMs: 30_000 });
+  expect([code, stdout.split("\n").length]).toEqual([0, 2]);
 });
 
 test("settings change while the daemon runs, all or none, and pause stops calls", async () => {

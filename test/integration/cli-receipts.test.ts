@@ -53,6 +53,7 @@ async function hearth(
     isErrTty: false,
     stdin: Readable.from([stdin]),
     style: (_, text) => text,
+    endWithReader: () => undefined,
     terminal: () => undefined,
   };
   const parts = { version: "1.2.3" } as Parts;

@@ -6,6 +6,7 @@ import { numberOption } from "../command.ts";
 import { eventLine } from "../event-line.ts";
 import { EXIT } from "../exit-code.ts";
 import { printJson } from "../print.ts";
+import { whileRead } from "../while-read.ts";
 
 const RETRY_MS = 1000;
 
@@ -21,12 +22,14 @@ export const events: Command = {
   async run(context, invocation) {
     const recent = numberOption(invocation, "recent") ?? 20;
     let after: string | undefined;
-    while (!context.signal.aborted) {
-      after = await follow(context, { recent, after });
-      context.io.err("the connection ended; trying again");
-      await sleep(RETRY_MS, context.signal);
-    }
-    return EXIT.done.code;
+    return await whileRead(context, async () => {
+      while (!context.signal.aborted) {
+        after = await follow(context, { recent, after });
+        context.io.err("the connection ended; trying again");
+        await sleep(RETRY_MS, context.signal);
+      }
+      return EXIT.done.code;
+    });
   },
 };
 

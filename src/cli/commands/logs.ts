@@ -4,6 +4,7 @@ import { numberOption, textArg, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { findSandbox } from "../find-sandbox.ts";
 import { printJson } from "../print.ts";
+import { whileRead } from "../while-read.ts";
 
 const DEFAULT_TAIL_BYTES = 65_536;
 
@@ -32,11 +33,13 @@ export const logs: Command = {
     else if (isJson) await printJson(io, { stream: "stdout", text: tail });
     else await io.out(tail);
     if (!isFollowed) return EXIT.done.code;
-    for await (const chunk of client.followLogs(id, { tailBytes: 0, signal })) {
-      if (isJson) await printJson(io, chunk);
-      else await io.out(chunk.text);
-    }
-    return EXIT.done.code;
+    return await whileRead(context, async () => {
+      for await (const chunk of client.followLogs(id, { tailBytes: 0, signal })) {
+        if (isJson) await printJson(io, chunk);
+        else await io.out(chunk.text);
+      }
+      return EXIT.done.code;
+    });
   },
 };
 

@@ -6,6 +6,7 @@ import { numberOption, textOption, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { printJson, printTable, visible } from "../print.ts";
 import { runCells } from "../run-lines.ts";
+import { whileRead } from "../while-read.ts";
 
 const EVERY_MS = 1000;
 /** The most that one answer holds, and as many answers as are asked for at once: a reader that falls behind further is told so. */
@@ -35,7 +36,7 @@ export const runs: Command = {
   examples: ["hearth runs", "hearth runs --outcome failed --since 1h", "hearth runs -f --door v1 --json"],
   async run(context, invocation) {
     const wish = wishOf(invocation);
-    if (invocation.options["follow"] === true) return await follow(context, wish);
+    if (invocation.options["follow"] === true) return await whileRead(context, () => follow(context, wish));
     const { io, isJson, isQuiet, connect, signal } = context;
     const list = await connect().runs({ ...wish, limit: numberOption(invocation, "limit"), signal });
     if (isJson) await printJson(io, list);
