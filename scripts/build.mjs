@@ -45,8 +45,8 @@ const daemon = await bundle("src/main.ts", "hearth", {
   platform: "node",
   target: "node20",
   splitting: true,
-  // Both hold machine code that cannot be bundled; koffi is optional at run time.
-  external: ["koffi", "libsql"],
+  // The first two hold machine code that cannot be bundled; koffi and Google's library are optional at run time.
+  external: ["koffi", "libsql", "@google-cloud/storage"],
   banner: { js: COMMONJS_NAMES },
   plugins: [slimDependencies],
 });

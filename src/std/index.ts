@@ -1,4 +1,3 @@
-export { zipArchiver } from "./archive/index.ts";
 export type { Backoff, RetryOptions } from "./backoff.ts";
 export { backoffMs, retry } from "./backoff.ts";
 export type { ListenAddress } from "./check-address.ts";

@@ -6,7 +6,7 @@ import { build } from "esbuild";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits } from "../../src/core/index.ts";
 import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
-import { zipArchiver } from "../../src/std/index.ts";
+import { zipArchiver } from "../../src/std/archive/index.ts";
 import { AMPLE, forever, longSource, readAll, textSource } from "../conformance/artifact-store/harness.ts";
 import { craftZip } from "../support/craft-zip.ts";
 import { poll } from "../support/poll.ts";

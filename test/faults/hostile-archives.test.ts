@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits, ErrorCode } from "../../src/core/index.ts";
-import { zipArchiver } from "../../src/std/index.ts";
+import { zipArchiver } from "../../src/std/archive/index.ts";
 import { type CraftedEntry, craftZip, unicodePathExtra } from "../support/craft-zip.ts";
 import { treeHash } from "../support/tree-hash.ts";
 

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits, PackReport } from "../../src/core/index.ts";
-import { zipArchiver } from "../../src/std/index.ts";
+import { zipArchiver } from "../../src/std/archive/index.ts";
 
 const LIMITS: ArchiveLimits = {
   entries: 200_000,

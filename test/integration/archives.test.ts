@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits } from "../../src/core/index.ts";
-import { zipArchiver } from "../../src/std/index.ts";
+import { zipArchiver } from "../../src/std/archive/index.ts";
 
 const LIMITS: ArchiveLimits = {
   entries: 10_000,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { ArtifactStore } from "../../../src/core/index.ts";
 
 /** A store, and what the suite must know of it beside the port. */
@@ -18,6 +19,8 @@ export interface StoreKind {
 }
 
 export const forever: AbortSignal = new AbortController().signal;
+// The suite has ten writers at once on it.
+setMaxListeners(0, forever);
 export const AMPLE = { maxBytes: Number.MAX_SAFE_INTEGER };
 
 export async function* textSource(text: string): AsyncIterable<Uint8Array> {

@@ -23,7 +23,7 @@ export function gcsFailure(
   const { status, text } = said(error);
   const fail = (code: ExecutorError["code"], reason: string): ExecutorError =>
     new ExecutorError(code, { ...facts, reason }, { cause: error });
-  if (/Could not load the default credentials|GOOGLE_APPLICATION_CREDENTIALS/.test(text))
+  if (/Could not load the default credentials|GOOGLE_APPLICATION_CREDENTIALS|it is not a file/.test(text))
     return fail(
       "ARTIFACT_STORE_DENIED",
       "there are no Google credentials: see GOOGLE_APPLICATION_CREDENTIALS",

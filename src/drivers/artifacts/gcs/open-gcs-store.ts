@@ -7,6 +7,7 @@ import type { ArtifactKey, ArtifactStore, OpenArtifact, WrittenArtifact } from "
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort } from "../../../std/index.ts";
 import { segmentsOf } from "../check-key.ts";
+import { inPieces, resumed } from "../pieces.ts";
 import { bytesOf, measure, openPlainFile, saveAs } from "../transfer.ts";
 import { gcsFailure } from "./failure.ts";
 
@@ -154,11 +155,13 @@ function transfers(parts: Parts): Pick<ArtifactStore, "open" | "write" | "downlo
   };
   const write: ArtifactStore["write"] = async (key, contents, limits, signal): Promise<WrittenArtifact> => {
     const measured = measure(contents, limits, signal);
-    await parts.ask(key, signal, (file) => {
-      // Resumable: the object appears with the last piece, and a stream that is destroyed before sends none.
-      const sink = file.createWriteStream({ resumable: true, chunkSize: PIECE_BYTES });
-      return pipeline(measured.contents, sink, { signal });
-    });
+    const source = remembering(measured.contents);
+    await parts
+      .ask(key, signal, (file) => writeFile(file, source.contents, signal))
+      .catch((error: unknown) => {
+        // The source's own failure is none of the store's.
+        throw source.failure()?.error ?? error;
+      });
     return measured.written();
   };
   return {
@@ -174,6 +177,38 @@ function transfers(parts: Parts): Pick<ArtifactStore, "open" | "write" | "downlo
       return await write(key, bytesOf(file, 0, maxBytes), { maxBytes }, signal);
     },
   };
+}
+
+/** A short one goes in one request; of a long one nothing is seen before its last piece. */
+async function writeFile(
+  file: File,
+  contents: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  const pieces = inPieces(contents)[Symbol.asyncIterator]();
+  const first = await pieces.next();
+  const second = await pieces.next();
+  const one = first.done === true ? Buffer.alloc(0) : first.value;
+  if (second.done === true) return file.save(one, { resumable: false });
+  const sink = file.createWriteStream({ resumable: true, chunkSize: PIECE_BYTES });
+  return pipeline(resumed([one, second.value], pieces), sink, { signal });
+}
+
+/** Keeps how a source failed, which a stream reports as its own. */
+function remembering(contents: AsyncIterable<Uint8Array>): {
+  readonly contents: AsyncIterable<Uint8Array>;
+  failure(): { readonly error: unknown } | undefined;
+} {
+  let failure: { readonly error: unknown } | undefined;
+  const passing = async function* (): AsyncIterable<Uint8Array> {
+    try {
+      yield* contents;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  };
+  return { contents: passing(), failure: () => failure };
 }
 
 async function* reading(

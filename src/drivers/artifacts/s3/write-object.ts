@@ -1,6 +1,6 @@
+import { inPieces, resumed } from "../pieces.ts";
 import { isUnknownUpload, s3Failure } from "./failure.ts";
 import { headObject } from "./head-object.ts";
-import { inPieces } from "./pieces.ts";
 import type { Target } from "./target.ts";
 
 /** Pieces on their way at once; each is in memory until it has arrived. */
@@ -20,15 +20,10 @@ export async function writeObject(
     const second = await pieces.next();
     const one = first.done === true ? Buffer.alloc(0) : first.value;
     if (second.done === true) await putWhole(target, one, signal);
-    else await putPieces(target, all([one, second.value], pieces), signal);
+    else await putPieces(target, resumed([one, second.value], pieces), signal);
   } finally {
     await pieces.return?.();
   }
-}
-
-async function* all(begun: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
-  yield* begun;
-  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
 async function putWhole(

@@ -29,3 +29,9 @@ export async function* inPieces(contents: AsyncIterable<Uint8Array>): AsyncItera
   }
   if (filled > 0 || index === 0) yield piece.subarray(0, filled);
 }
+
+/** What was taken already, and then the rest. */
+export async function* resumed(begun: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
+  yield* begun;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+}
