@@ -25,6 +25,7 @@ export const SCRIPTS = {
   "test.links":
     "mkdir -p output/artifacts; ln -s /etc/passwd output/artifacts/passwd; ln -s / output/artifacts/root; echo '[]' > output/output.json",
   "test.where": 'mkdir -p output; pwd > output/pwd.txt; ls > output/ls.txt; echo "$COLOUR" > output/env.txt',
+  "test.late": "mkdir -p output; sleep $(cat seconds); exit 7",
   "test.count": "mkdir -p output; echo '[]' > output/output.json; sleep 0.05",
 } as const;
 

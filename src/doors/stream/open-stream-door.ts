@@ -110,7 +110,9 @@ async function openSource(
 ): Promise<Pick<JobDesk, "registration" | "source">> {
   for (;;) {
     try {
+      signal.throwIfAborted();
       await queue.ready(signal);
+      signal.throwIfAborted();
       const registration = await register(signal);
       return { registration, source: await queue.open(registration, signal) };
     } catch (error) {

@@ -1,0 +1,172 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freshName } from "../support/fresh-name.ts";
+import { buildJobImage, JOB_IMAGE } from "../support/images.ts";
+import { poll } from "../support/poll.ts";
+import type { PrivateEngine } from "../support/private-engine.ts";
+import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
+import { rangeOf } from "../support/range-of.ts";
+import type { Daemon } from "../support/start-daemon.ts";
+import { StreamWorld } from "../support/stream-world.ts";
+
+const reason = whyNoEngine();
+
+describe.skipIf(reason !== undefined)(
+  `jobs in containers${reason === undefined ? "" : ` (${reason})`}`,
+  () => {
+    let engine: PrivateEngine;
+    let docker: Docker;
+    let world: StreamWorld;
+
+    beforeAll(async () => {
+      engine = await openPrivateEngine();
+      docker = new Docker({ socketPath: engine.socketPath });
+      await buildJobImage(docker);
+      world = await StreamWorld.open({
+        types: {
+          shell: JOB_IMAGE,
+          tight: { image: JOB_IMAGE, memory: 32, cpus: 0.5, pids: 40, network: "none", user: "1234:1234" },
+        },
+      });
+    }, 90_000);
+    afterAll(async () => {
+      await world[Symbol.asyncDispose]();
+      await engine[Symbol.asyncDispose]();
+    }, 60_000);
+
+    const start = async (name: string, owner = freshName("jobs"), env = {}): Promise<Daemon> => {
+      const shared = join(world.folder, "shared");
+      await mkdir(shared, { recursive: true });
+      return await world.startHost(name, "", {
+        stateDir: join(world.folder, `state-${owner}`),
+        env: {
+          HEARTH_DRIVER: "docker",
+          HEARTH_DOCKER_OWNER: owner,
+          HEARTH_DOCKER_NETWORK_RANGE: rangeOf(owner, 20),
+          DOCKER_HOST: `unix://${engine.socketPath}`,
+          SHARED_DIR_LOCAL: shared,
+          SHARED_DIR_HOST: shared,
+          ...env,
+        },
+      });
+    };
+
+    const jobContainers = async (): Promise<readonly { readonly id: string; readonly state: string }[]> => {
+      const all = await docker.listContainers({ all: true });
+      return all
+        .filter(({ Labels, Image }) => Image === JOB_IMAGE || Object.values(Labels).includes("job"))
+        .map(({ Id, State }) => ({ id: Id, state: State }));
+    };
+
+    test("I6: a job's files go in and come back", async () => {
+      await using host = await start("plain");
+      const id = await world.submit("test.copy", { files: { "in.txt": "hello" } });
+      expect(await world.ending(id, 60_000)).toMatchObject({ json: { status: "success", host: "plain" } });
+      expect(await world.output(id)).toMatchObject({
+        "artifacts/out.txt": "hello",
+        "artifacts/stdout.txt": "said\n",
+      });
+      await poll("its container is gone", async () => (await jobContainers()).length === 0 || "still there");
+      const fails = await world.submit("test.exit", { files: { code: "137" } });
+      expect(await world.ending(fails)).toMatchObject({
+        json: { status: "failed", exit_code: 137, oom: false },
+      });
+      expect(host.child.exitCode).toBeNull();
+    }, 120_000);
+
+    test("D16: what its type says is what its container gets", async () => {
+      await using host = await start("tight");
+      const id = await world.submit("test.sleep", { type: "tight", files: { seconds: "3" } });
+      await poll(
+        "its container runs",
+        async () =>
+          (await jobContainers()).some(({ state }) => state === "running") || host.log().slice(-800),
+      );
+      const [container] = await jobContainers();
+      const { HostConfig, Config } = await docker.getContainer(container!.id).inspect();
+      expect(HostConfig).toMatchObject({ Memory: 32 * 1024 * 1024, PidsLimit: 40 });
+      expect(HostConfig.NanoCpus || ((HostConfig.CpuQuota ?? 0) / (HostConfig.CpuPeriod ?? 1)) * 1e9).toBe(
+        5e8,
+      );
+      expect(Config.User).toBe("1234:1234");
+      expect(Config.WorkingDir).toBe("/working_dir");
+      expect(await world.ending(id)).toMatchObject({ json: { status: "success" } });
+      expect(await world.output(id)).toMatchObject({ "artifacts/done.txt": "done\n" });
+    }, 120_000);
+
+    test("I12, D10: a job outlives a kill -9 of its daemon: it is adopted by the next life, and completed once", async () => {
+      const owner = freshName("jobs");
+      const first = await start("lives", owner);
+      const id = await world.submit("test.sleep", { files: { seconds: "6" } });
+      await poll(
+        "it runs",
+        async () =>
+          (await jobContainers()).some(({ state }) => state === "running") || first.log().slice(-800),
+      );
+      const before = await jobContainers();
+      await first.end("SIGKILL");
+      await using second = await start("lives", owner);
+      expect(await world.ending(id, 60_000)).toMatchObject({ json: { status: "success", attempt: 1 } });
+      expect(second.log()).toContain("job.adopted");
+      expect(before).toHaveLength(1);
+      const types = (await world.eventsOf(id)).map(({ type }) => type);
+      expect(types).toEqual(["TaskStarted", "TaskCompleted"]);
+      expect(await world.output(id)).toMatchObject({ "artifacts/done.txt": "done\n" });
+      await poll("its container is gone", async () => (await jobContainers()).length === 0 || "still there");
+    }, 120_000);
+
+    test("I12: one whose job ended while it was away learns how", async () => {
+      const owner = freshName("jobs");
+      const first = await start("late", owner);
+      const id = await world.submit("test.late", { files: { seconds: "3" } });
+      await poll("it runs", async () => (await jobContainers()).length > 0 || first.log().slice(-800));
+      await first.end("SIGKILL");
+      await poll(
+        "it has ended",
+        async () => (await jobContainers()).every(({ state }) => state === "exited") || "it runs",
+      );
+      await using second = await start("late", owner);
+      expect(await world.ending(id, 60_000)).toMatchObject({
+        json: { status: "failed", exit_code: 7, attempt: 1 },
+      });
+      expect((await world.eventsOf(id)).filter(({ type }) => type === "TaskCompleted")).toHaveLength(1);
+      expect(second.child.exitCode).toBeNull();
+    }, 120_000);
+
+    test("I3: an image that is not here stops the start, with its type's name", async () => {
+      const lacking = await StreamWorld.open({ types: { gromacs: "not-here:1" } });
+      try {
+        const host = await lacking.startHost("lacking", "", {
+          waits: false,
+          env: {
+            HEARTH_DRIVER: "docker",
+            DOCKER_HOST: `unix://${engine.socketPath}`,
+            SHARED_DIR_LOCAL: lacking.folder,
+            SHARED_DIR_HOST: lacking.folder,
+          },
+        });
+        expect(await host.ended).toBe(1);
+        expect(host.log()).toContain("gromacs");
+      } finally {
+        await lacking[Symbol.asyncDispose]();
+      }
+    }, 60_000);
+
+    test("a folder that the engine does not see stops the start", async () => {
+      const host = await world.startHost("blind", "", {
+        waits: false,
+        stateDir: join(world.folder, "blind"),
+        env: {
+          HEARTH_DRIVER: "docker",
+          DOCKER_HOST: `unix://${engine.socketPath}`,
+          SHARED_DIR_LOCAL: world.folder,
+          SHARED_DIR_HOST: "/nowhere/at/all",
+        },
+      });
+      expect(await host.ended).toBe(1);
+      expect(host.log()).toMatch(/nowhere/);
+    }, 60_000);
+  },
+);
