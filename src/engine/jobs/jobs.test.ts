@@ -437,3 +437,53 @@ test("what a call would wait for names the jobs that stand in its way, and promi
   const verdict = await parts.executor.explain(task("call"), "http", NEVER);
   expect(verdict).toMatchObject({ type: "wait", busy: [job.sandboxId], expectedMs: undefined });
 });
+
+test("whoever goes away in the very turn in which its room is booked gets none", async () => {
+  const stories = new JobStories();
+  const { executor } = await testExecutor({}, {}, undefined, stories.observer);
+  const gone = new AbortController();
+  const reserving = executor.jobs.reserve(request("a"), gone.signal);
+  gone.abort(new Error("away"));
+  await expect(reserving).rejects.toThrow("away");
+  expect(executor.view().reserved).toEqual(NO_RESOURCES);
+  expect([...stories.overs.values()]).toEqual([1]);
+});
+
+test("a job that is killed and then ends with 0 was killed all the same", async () => {
+  const parts = await testExecutor({}, { stopMs: 1_000 });
+  const job = await run(parts, "a");
+  job.stop("killed", 10_000);
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  expect(await job.ending).toMatchObject({ cause: "stopped", by: "killed" });
+});
+
+test("room that a job is about to give back costs nobody a warm sandbox", async () => {
+  const parts = await testExecutor({ cpuMillis: 2_000 }, { stopMs: 500 });
+  const { executor, clock, channels, driver } = parts;
+  const job = await run(parts, "a");
+  record(executor, task("warm", 1));
+  await clock.advance(10);
+  channels.calls[0]?.answer();
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  await job.ending;
+  const settling = job.settle(0);
+  await settle();
+  expect(executor.jobs.list()).toMatchObject([{ state: "removing" }]);
+  const next = watch(executor.jobs.reserve(request("b"), NEVER));
+  await clock.advance(600);
+  await settling;
+  expect(next.value).toBeDefined();
+  expect([...driver.live].map(({ isFrozen }) => isFrozen)).toEqual([false]);
+});
+
+test("a call that only the end of a job could help does not keep smaller calls waiting", async () => {
+  const parts = await testExecutor({ cpuMillis: 2_000, passOverMs: 1_000, queueTimeoutMs: 60_000 });
+  const { executor, clock, channels } = parts;
+  channels.runMs = 5;
+  await run(parts, "long", 1.5);
+  const big = record(executor, task("big", 1));
+  await clock.advance(5_000);
+  const small = record(executor, task("small", 0.5));
+  await clock.advance(500);
+  expect([big.ends, small.ends]).toEqual([0, 1]);
+});
