@@ -9,6 +9,7 @@ const known = new Set(TABLE.rows.flatMap(({ env }) => (env === undefined ? [] : 
 
 /** Variables that are no settings of the daemon: of the command line, the start script, the image and the tests. */
 const OTHERS = new Set([
+  "HEARTH_API_URL",
   "HEARTH_CONFIG",
   "HEARTH_HOST",
   "HEARTH_IN_CONTAINER",
