@@ -97,7 +97,7 @@ describe.each([
       .start(specFor("test/solver", image), neverAborted())
       .catch((error: unknown) => error as ExecutorError);
     expect(called).toMatchObject({ code: "IMAGE_UNUSABLE" });
-    expect(String(called)).toContain("made for jobs");
+    expect((called as ExecutorError).message).toContain("made for jobs");
   });
 
   test("a user cannot be asked for: each job has one of its own, and no other job's folder", async () => {
