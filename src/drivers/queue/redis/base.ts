@@ -13,6 +13,7 @@ export class Base {
   /** This life of the daemon: an earlier one with the same name is another host to the fence. */
   readonly life: string;
   readonly isCluster: boolean;
+  readonly #known = new Map<string, string>();
 
   constructor(parts: {
     readonly connection: Connection;
@@ -59,10 +60,21 @@ export class Base {
     keys: readonly string[],
     more: Readonly<Record<string, unknown>>,
   ): Promise<unknown> {
+    const own = this.#told(place);
+    const rest = JSON.stringify(more);
+    const all = rest === "{}" ? `${own}}` : `${own},${rest.slice(1)}`;
+    return await evaluate(this.connection, script, keys, [all]);
+  }
+
+  /** What is the same in every call: written once, without its closing brace. */
+  #told(place: Place): string {
+    const isOutbox = this.isCluster && place.streams.length > 0;
+    const name = `${place.prefix} ${isOutbox}`;
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
     const { limits, life } = this;
     const { group, consumer } = this.options;
-    const events = this.isCluster && place.streams.length > 0 ? this.outboxOf(place) : limits.events;
-    const told = {
+    const told = JSON.stringify({
       p: place.prefix,
       g: group,
       c: consumer,
@@ -70,13 +82,13 @@ export class Base {
       lease: limits.leaseMs,
       keep: Math.ceil(limits.keepMs / 1000),
       trim: limits.trimsDone,
-      events,
+      events: isOutbox ? this.outboxOf(place) : limits.events,
       maxEvents: limits.maxEvents,
       dead: this.deadKeyOf(place),
       maxDead: limits.maxDead,
-      ...more,
-    };
-    return await evaluate(this.connection, script, keys, [JSON.stringify(told)]);
+    }).slice(0, -1);
+    this.#known.set(name, told);
+    return told;
   }
 }
 

@@ -109,9 +109,25 @@ export class Claimer {
       // The claim may have been made and its answer lost.
       if (epoch !== base.connection.epoch) this.onUp();
       else this.#ownDueAtMs = Number.NEGATIVE_INFINITY;
-      if (type === "settings" || type === "stream") health.fell(this.#all, reasonOf(error));
+      if (type === "stream") return await this.#askEach(turned, count);
+      if (type === "settings") health.fell(this.#all, reasonOf(error));
       return NOTHING;
     }
+  }
+
+  /** A user who may not touch one stream may ask nothing that names it: asks for each alone, to find out which it is. */
+  async #askEach(streams: readonly string[], count: number): Promise<Asked> {
+    const claims: Claim[] = [];
+    for (const stream of streams) {
+      if (claims.length >= count) break;
+      try {
+        claims.push(...(await this.#askPlaces([stream], count - claims.length, [])).claims);
+      } catch (error) {
+        if (failureOf(error) !== "stream") break;
+        this.#parts.health.fell(stream, reasonOf(error));
+      }
+    }
+    return { claims, marks: [], isWorthAsking: false };
   }
 
   async #askPlaces(streams: readonly string[], count: number, dead: readonly Silent[]): Promise<Asked> {

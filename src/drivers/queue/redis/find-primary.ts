@@ -1,5 +1,5 @@
-import { openClient } from "./open-client.ts";
 import { reasonOf } from "./failure.ts";
+import { openClient } from "./open-client.ts";
 import type { RedisAddress, RedisSettings, RedisTimes } from "./settings.ts";
 
 type SentinelSettings = Extract<RedisSettings, { type: "sentinel" }>;

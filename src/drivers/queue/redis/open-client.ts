@@ -55,6 +55,8 @@ export function plainOptions(access: ClientAccess) {
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: "disabled" as const,
+    // Whoever opens a client watches for answers that are overdue; a timer for each command would cost more than the command.
+    commandOptions: { timeout: 0 },
     ...(access.username === undefined ? {} : { username: access.username }),
     ...(access.password === undefined ? {} : { password: access.password }),
     ...(access.database === undefined ? {} : { database: access.database }),

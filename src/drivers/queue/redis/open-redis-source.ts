@@ -24,6 +24,7 @@ import { Outgoing } from "./outgoing.ts";
 import { listOf, textOf } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
 import { LEAVE, RELEASE, RENEW, RESUME } from "./scripts/leases.ts";
+import { serverRemarks } from "./server-remarks.ts";
 import { REDIS_TIMES } from "./settings.ts";
 import type { RedisSourceOptions } from "./source-options.ts";
 import { SOURCE_LIMITS } from "./source-options.ts";
@@ -57,6 +58,7 @@ class LiveSource implements RedisSource {
   #turn: Promise<unknown> = Promise.resolve();
   #marker: string | undefined;
   #awayReason: string | undefined;
+  #isRemarked = false;
   #isClosed = false;
 
   constructor(options: RedisSourceOptions) {
@@ -258,6 +260,12 @@ class LiveSource implements RedisSource {
     const { prefix } = this.#base.limits;
     const { marker, isEmptied } = await readMarker(send, prefix, this.#marker);
     this.#noteMarker(marker, isEmptied);
+    if (this.#isRemarked) return;
+    this.#isRemarked = true;
+    // A user may not be allowed to ask; then nothing is known, and nothing is said.
+    const info = await send(["INFO"]).catch(() => "");
+    const remarks = serverRemarks(textOf(info));
+    if (remarks.length > 0) this.#base.options.log.log("warn", "queue.remarked", { remarks });
   }
 
   #noteMarker(marker: string, isEmptied: boolean): void {
