@@ -384,6 +384,21 @@ test("W: what somebody changes in the file itself is found when the chain is che
   });
 });
 
+test("a disk that does not answer does not keep the daemon from ending", async () => {
+  await withFolder(async (folder) => {
+    const log = await open(folder, {
+      startWriter: async (place) => ({
+        ...(await startLocalWriter(place)),
+        append: () => new Promise(() => undefined),
+      }),
+    });
+    log.record(attempt(plainId(1)));
+    await log[Symbol.asyncDispose]();
+    expect(log.state()).toMatchObject({ written: 0, pending: 1 });
+    await expect(log.list({ limit: 1 })).rejects.toMatchObject({ code: "RECORDS_UNAVAILABLE" });
+  });
+});
+
 test("receipts that are off record nothing, and show what there was", async () => {
   await withFolder(async (folder) => {
     {

@@ -13,6 +13,7 @@ import type {
   ReceiptLogState,
 } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
+import { orAbort, withDeadline } from "../../std/index.ts";
 import { headLine, receiptKey } from "../../std/receipts/index.ts";
 import type { Appended, ChainPlace, ChainWriter } from "./chain/chain-writer.ts";
 import { loadReceiptKey } from "./chain/receipt-key-file.ts";
@@ -32,6 +33,9 @@ export interface ReceiptLogOptions {
   /** `onLost` is called when the writer has ended by itself. */
   startWriter(place: ChainPlace, onLost: () => void): Promise<ChainWriter>;
 }
+
+/** A disk that does not answer must not keep the daemon from ending. */
+const CLOSE_DEADLINE_MS = 5000;
 
 /**
  * Opens the log of receipts. The key is read, or made, at once; the chain itself at its first use. A key or chain that cannot
@@ -61,7 +65,7 @@ class DiskReceiptLog implements ReceiptLog {
     this.#queue = new RecordQueue({
       clock: options.clock,
       log: options.log,
-      append: async (batch) => this.#noted(await (await this.#open()).append(batch)),
+      append: async (batch) => this.#noted(await (await this.#writing()).append(batch)),
     });
   }
 
@@ -109,15 +113,22 @@ class DiskReceiptLog implements ReceiptLog {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
-    await this.#queue.flush();
     this.#isClosed = true;
-    this.#queue.close();
+    const { clock, log } = this.#options;
     try {
-      await (await this.#writer)?.close();
+      const deadline = { ms: CLOSE_DEADLINE_MS, code: "RECORDS_UNAVAILABLE", clock } as const;
+      await withDeadline(deadline, (signal) => orAbort(this.#close(), signal));
     } catch (error) {
       // What could be kept is kept; the next life says that this one was cut off.
-      this.#options.log.log("warn", "receipts.failed", { error });
+      log.log("warn", "receipts.failed", { error });
+    } finally {
+      this.#queue.close();
     }
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.flush();
+    await (await this.#writer)?.close();
   }
 
   #noted(appended: Appended): Appended {
@@ -131,6 +142,11 @@ class DiskReceiptLog implements ReceiptLog {
 
   #open(): Promise<ChainWriter> {
     if (this.#isClosed) return Promise.reject(new ExecutorError("RECORDS_UNAVAILABLE", { reason: "closed" }));
+    return this.#writing();
+  }
+
+  /** Also for what is left when it is being closed. */
+  #writing(): Promise<ChainWriter> {
     if (this.#key === undefined) return Promise.reject(noKey());
     const { file, keyFile, limits, version } = this.#options;
     this.#writer ??= this.#options
