@@ -135,3 +135,32 @@ test("events are followed from where one left off, over a restart that loses the
   stop.abort();
   await following;
 });
+
+test("in a cluster, where the contract's names lie in different slots, each step is one of its own", async () => {
+  await using node = await openPrivateRedis({ args: ["--cluster-enabled", "yes"] });
+  await node.ask("CLUSTER", "ADDSLOTS", ...Array.from({ length: 16_384 }, (_, slot) => String(slot)));
+  await poll("the cluster is whole", async () => {
+    const info = String(await node.ask("CLUSTER", "INFO"));
+    return info.includes("cluster_state:ok") || info;
+  });
+  await using clustered = openRedisProducer({
+    settings: { type: "cluster", nodes: [node.settings.address] },
+    times: REDIS_TIMES,
+    eventsStream: "events",
+    eventsMax: 100,
+    commandKeyOf: (id) => `task:${id}:commands`,
+    clock: systemClock,
+  });
+  await clustered.openGroups(["math_requests"], "all_consumers");
+  const id = await clustered.enqueue(request, event("TaskInputUploaded"));
+  expect(Number(await node.ask("XLEN", "events"))).toBe(1);
+  // Nothing may look at both keys, so whoever claims it is asked instead.
+  expect(await clustered.withdraw("math_requests", id, event("TaskKilled"))).toBe(false);
+  await clustered.command("a", "kill");
+  expect(await node.ask("RPOP", "task:a:commands")).toBe("kill");
+  const stop = new AbortController();
+  for await (const one of clustered.follow(undefined, stop.signal)) {
+    expect(one).toMatchObject({ fields: { type: "TaskInputUploaded" } });
+    stop.abort();
+  }
+});
