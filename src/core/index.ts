@@ -123,6 +123,7 @@ export type {
   SourceState,
 } from "./ports/job-source.ts";
 export type { JobStory } from "./ports/job-story.ts";
+export type { Journal, JournalEntry } from "./ports/journal.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
 export { LOG_EVENTS, LOG_LEVELS } from "./ports/log.ts";
 export type {

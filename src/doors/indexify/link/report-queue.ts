@@ -76,7 +76,7 @@ export class ReportQueue {
       this.#options.onDropped(report);
       return;
     }
-    const queued = { number: this.#next, report, bytes: sizeOf(report) + ITEM_OVERHEAD_BYTES };
+    const queued = { number: this.#next, report, bytes: encodeReport(report).length + ITEM_OVERHEAD_BYTES };
     this.#next += 1;
     queue.push(queued);
     this.#options.journal.add(queued);
@@ -143,8 +143,9 @@ export function allocationOf({ outcome }: AllocationOutcome): string | undefined
   return outcome.value?.allocationId;
 }
 
-function sizeOf(report: Report): number {
-  if (report.type === "response") return toBinary(CommandResponseSchema, report.message).length;
-  if (report.type === "entry") return toBinary(AllocationLogEntrySchema, report.message).length;
-  return toBinary(AllocationOutcomeSchema, report.message).length;
+/** The report's own message, without its type. */
+export function encodeReport(report: Report): Uint8Array {
+  if (report.type === "response") return toBinary(CommandResponseSchema, report.message);
+  if (report.type === "entry") return toBinary(AllocationLogEntrySchema, report.message);
+  return toBinary(AllocationOutcomeSchema, report.message);
 }
