@@ -14,6 +14,7 @@ bwrap            bubblewrap
 busybox          busybox-static
 docker-registry  docker-registry
 redis-server     redis-server
+openssl          openssl
 ip               iproute2
 nft              nftables
 curl             curl
