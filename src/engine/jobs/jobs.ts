@@ -82,9 +82,10 @@ export interface JobRoom {
   readonly sandboxId: SandboxId;
   readonly gpuIds: readonly string[];
   /**
-   * Pins the image and starts the command. After a rejection the room is given back.
+   * Pins the image and starts the command. After a rejection the room is given back. To be called once.
    *
-   * @throws {@link ExecutorError} as `SandboxDriver.resolve` and `JobDriver.startJob` do; the signal's reason.
+   * @throws {@link ExecutorError} as `SandboxDriver.resolve` and `JobDriver.startJob` do; PAUSED or DRAINING when that came
+   * first, and the room is gone by then; what a change of settings refuses; the signal's reason.
    */
   start(order: JobOrder, signal: AbortSignal): Promise<RunningJob>;
   /** Gives it back unused; no change once `start` was called. */
@@ -95,9 +96,18 @@ export interface JobRoom {
 export interface LeftoverJob {
   readonly mark: JobMark;
   readonly sandboxId: SandboxId;
-  /** Takes it over; `deadlineMs` counts from its own start. @throws {@link ExecutorError} SANDBOX_LOST. */
+  /**
+   * Takes it over; `deadlineMs` counts from its own start.
+   *
+   * @throws {@link ExecutorError} SANDBOX_LOST: it is gone, or somebody has it already, and what is left of it is cleared away.
+   * After any other error it is still on the list, to be tried again or reaped: an engine that was away may be back.
+   */
   adopt(door: DoorName, deadlineMs: number | undefined, signal: AbortSignal): Promise<RunningJob>;
-  /** Ends and removes it, and gives its reservation back. */
+  /**
+   * Ends and removes it, and gives its reservation back; an engine that will not is asked until it does.
+   *
+   * @throws {@link ExecutorError} SANDBOX_LOST when it was taken over before.
+   */
   reap(): Promise<void>;
 }
 
