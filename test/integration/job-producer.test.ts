@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { FollowedEvent, JobProducer } from "../../src/core/index.ts";
+import { Secret } from "../../src/core/index.ts";
 import { REDIS_TIMES } from "../../src/drivers/queue/index.ts";
 import { openRedisProducer } from "../../src/drivers/queue/redis/producer.ts";
 import { systemClock } from "../../src/std/index.ts";
@@ -163,4 +165,32 @@ test("in a cluster, where the contract's names lie in different slots, each step
     expect(one).toMatchObject({ fields: { type: "TaskInputUploaded" } });
     stop.abort();
   }
+});
+
+test("the ACL line of docs/jobs.md is enough for everything that the web API does", async () => {
+  const page = readFileSync(new URL("../../docs/jobs.md", import.meta.url), "utf8");
+  const line = /^ACL SETUSER (.*)$/m.exec(page)?.[1]?.split(" ") ?? [];
+  await redis.ask("ACL", "SETUSER", ...line.map((word) => (word.startsWith(">") ? ">secret" : word)));
+  await using limited = openRedisProducer({
+    settings: { ...redis.settings, username: line[0] ?? "", password: new Secret("secret") },
+    times: REDIS_TIMES,
+    eventsStream: "events",
+    eventsMax: 100,
+    commandKeyOf: (id) => `task:${id}:commands`,
+    clock: systemClock,
+  });
+  await limited.openGroups(["math_requests"], "all_consumers");
+  await limited.publish([event("TaskCreated")]);
+  const id = await limited.enqueue(request, event("TaskInputUploaded"));
+  expect(await limited.withdraw("math_requests", id, event("TaskKilled"))).toBe(true);
+  await limited.command("a", "kill");
+  const stop = new AbortController();
+  const [first] = (await redis.ask("XRANGE", "events", "-", "+")) as [string, string[]][];
+  for await (const one of limited.follow(first?.[0], stop.signal)) {
+    expect(one).toMatchObject({ fields: { type: "TaskInputUploaded" } });
+    stop.abort();
+  }
+  await expect(limited.openGroups(["elsewhere"], "all_consumers")).rejects.toMatchObject({
+    code: "QUEUE_UNAVAILABLE",
+  });
 });
