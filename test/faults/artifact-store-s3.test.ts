@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ArtifactStore } from "../../src/core/index.ts";
-import { openS3Store } from "../../src/drivers/artifacts/index.ts";
+import { openS3Store } from "../../src/drivers/artifacts/s3/open-s3-store.ts";
 import { AMPLE, forever, longSource, readAll, textSource } from "../conformance/artifact-store/harness.ts";
 import { type FakeKind, type FakeRequest, type FakeS3, type Fault, startFakeS3 } from "../support/fake-s3.ts";
 
@@ -16,7 +16,7 @@ let store: ArtifactStore;
 beforeEach(async () => {
   for (const [name, value] of Object.entries(KEYS)) vi.stubEnv(name, value);
   fake = await startFakeS3();
-  store = await openS3Store(
+  store = openS3Store(
     { bucket: "bucket", prefix: "" },
     { endpoint: fake.endpoint, requestMs: 2000, firstPauseMs: 1 },
   );
@@ -167,7 +167,7 @@ describe("H6: what does not pass ends, and nothing of it stays", () => {
 
   test("the wish to stop ends the pauses between tries", async () => {
     await store[Symbol.asyncDispose]();
-    store = await openS3Store(
+    store = openS3Store(
       { bucket: "bucket", prefix: "" },
       { endpoint: fake.endpoint, firstPauseMs: 3_600_000 },
     );

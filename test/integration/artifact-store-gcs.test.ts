@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openArtifactStore, openGcsStore } from "../../src/drivers/artifacts/index.ts";
+import { openGcsStore } from "../../src/drivers/artifacts/gcs/open-gcs-store.ts";
+import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
 import { describeArtifactStore } from "../conformance/artifact-store/describe-artifact-store.ts";
 import { AMPLE, forever, readAll, textSource } from "../conformance/artifact-store/harness.ts";
 import { type FakeGcs, startFakeGcs } from "../support/fake-gcs.ts";

@@ -6,10 +6,11 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { PresigningStore } from "../../src/core/index.ts";
-import { openArtifactStore, openS3Store } from "../../src/drivers/artifacts/index.ts";
+import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
+import { openS3Store } from "../../src/drivers/artifacts/s3/open-s3-store.ts";
 import { describeArtifactStore } from "../conformance/artifact-store/describe-artifact-store.ts";
 import { AMPLE, forever, readAll, textSource } from "../conformance/artifact-store/harness.ts";
-import { startSwift, type Swift } from "../support/swift.ts";
+import { type Swift, startSwift } from "../support/swift.ts";
 
 const MIB = 2 ** 20;
 
@@ -75,7 +76,7 @@ describe("what only S3 has", () => {
   let store: PresigningStore;
   beforeAll(async () => {
     bucket = await newBucket();
-    store = await openS3Store({ bucket, prefix: "" }, options());
+    store = openS3Store({ bucket, prefix: "" }, options());
   });
   afterAll(async () => store[Symbol.asyncDispose]());
 

@@ -1,6 +1,3 @@
-export type { GcsStoreOptions } from "./gcs/open-gcs-store.ts";
-export { openGcsStore } from "./gcs/open-gcs-store.ts";
 export type { ArtifactStoreOptions } from "./open-artifact-store.ts";
+// The stores of the clouds are not named here: whoever imports this would load their libraries.
 export { openArtifactStore } from "./open-artifact-store.ts";
-export type { S3StoreOptions } from "./s3/open-s3-store.ts";
-export { openS3Store } from "./s3/open-s3-store.ts";

@@ -23,6 +23,8 @@ export async function openArtifactStore(uri: string, options: ArtifactStoreOptio
     case "local":
       return openLocalStore(location.path, options.setting, options.local);
     case "s3": {
+      // Its library would print on standard error that it will not support this Node for ever.
+      process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
       const { openS3Store } = await import("./s3/open-s3-store.ts");
       return openS3Store(location, options.s3);
     }

@@ -1,5 +1,5 @@
-import type * as Library from "@aws-sdk/client-s3";
-import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
+import type { S3ClientConfig } from "@aws-sdk/client-s3";
+import { S3Client } from "@aws-sdk/client-s3";
 import { ExecutorError } from "../../../core/index.ts";
 import { retry, withDeadline } from "../../../std/index.ts";
 import { isExpired, mayPass, s3Failure } from "./failure.ts";
@@ -36,14 +36,9 @@ const MAX_PAUSE_MS = 10_000;
 const REQUEST_MS = 60_000;
 const CONNECT_MS = 10_000;
 
-/**
- * Opens a way to S3. The library is loaded now; credentials are looked for with the first request.
- */
-export async function openConnection(store: string, options: ConnectionOptions): Promise<Connection> {
-  // It would print on standard error that it will not support this Node for ever.
-  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
-  const library: typeof Library = await import("@aws-sdk/client-s3");
-  let client = newClient(library, options);
+/** Opens a way to S3. Credentials are looked for with the first request. */
+export function openConnection(store: string, options: ConnectionOptions): Connection {
+  let client = newClient(options);
   const requestMs = options.requestMs ?? REQUEST_MS;
   const once = <T>(work: Work<T>, signal: AbortSignal): Promise<T> =>
     withDeadline(
@@ -73,7 +68,7 @@ export async function openConnection(store: string, options: ConnectionOptions):
             if (isFresh || !isExpired(error)) throw error;
             isFresh = true;
             client.destroy();
-            client = newClient(library, options);
+            client = newClient(options);
             return once(work, signal);
           }
         });
@@ -87,7 +82,7 @@ export async function openConnection(store: string, options: ConnectionOptions):
 }
 
 /** A new client asks the whole chain for credentials again; one that lives keeps what it found until it runs out. */
-function newClient({ S3Client }: typeof Library, options: ConnectionOptions): S3Client {
+function newClient(options: ConnectionOptions): S3Client {
   const endpoint = options.endpoint ?? process.env["AWS_ENDPOINT_URL_S3"] ?? process.env["AWS_ENDPOINT_URL"];
   const region = options.region ?? process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"];
   const config: S3ClientConfig = {

@@ -1,3 +1,4 @@
+import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import type { ArtifactInfo } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import type { Target } from "./target.ts";
@@ -7,7 +8,6 @@ export async function headObject(
   { connection, key, address }: Target,
   signal: AbortSignal,
 ): Promise<(ArtifactInfo & { readonly tag: string }) | undefined> {
-  const { HeadObjectCommand } = await import("@aws-sdk/client-s3");
   try {
     const head = await connection.send(key, signal, (client, inner) =>
       client.send(new HeadObjectCommand(address), { abortSignal: inner }),

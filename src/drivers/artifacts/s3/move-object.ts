@@ -1,3 +1,4 @@
+import { CopyObjectCommand, DeleteObjectCommand, UploadPartCopyCommand } from "@aws-sdk/client-s3";
 import { ExecutorError } from "../../../core/index.ts";
 import { headObject } from "./head-object.ts";
 import type { Target } from "./target.ts";
@@ -30,7 +31,6 @@ async function sizeOf(target: Target, signal: AbortSignal): Promise<number | und
 }
 
 export async function removeObject({ connection, key, address }: Target, signal: AbortSignal): Promise<void> {
-  const { DeleteObjectCommand } = await import("@aws-sdk/client-s3");
   try {
     await connection.send(key, signal, (client, inner) =>
       client.send(new DeleteObjectCommand(address), { abortSignal: inner }),
@@ -46,7 +46,6 @@ const sourceOf = ({ address }: Target): string =>
   [address.Bucket, ...address.Key.split("/")].map(encodeURIComponent).join("/");
 
 async function copyWhole(from: Target, to: Target, signal: AbortSignal): Promise<void> {
-  const { CopyObjectCommand } = await import("@aws-sdk/client-s3");
   const input = { ...to.address, CopySource: sourceOf(from) };
   await to.connection.send(to.key, signal, (client, inner) =>
     client.send(new CopyObjectCommand(input), { abortSignal: inner }),
@@ -54,7 +53,6 @@ async function copyWhole(from: Target, to: Target, signal: AbortSignal): Promise
 }
 
 async function copyPieces(from: Target, to: Target, bytes: number, signal: AbortSignal): Promise<void> {
-  const { UploadPartCopyCommand } = await import("@aws-sdk/client-s3");
   const UploadId = await beginUpload(to, signal);
   try {
     const etags: string[] = [];

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { ListBucketsCommand } from "@aws-sdk/client-s3";
 import type { ArtifactKey, PresigningStore } from "../../../core/index.ts";
 import { bytesOf, measure, openPlainFile, saveAs } from "../transfer.ts";
 import type { S3Location } from "./address.ts";
@@ -18,13 +19,10 @@ export type S3StoreOptions = ConnectionOptions;
  * Opens a store in S3 or in what speaks like it. Credentials are AWS's usual chain: environment, profile, web identity,
  * instance role.
  */
-export async function openS3Store(
-  location: S3Location,
-  options: S3StoreOptions = {},
-): Promise<PresigningStore> {
+export function openS3Store(location: S3Location, options: S3StoreOptions = {}): PresigningStore {
   const { bucket, prefix } = location;
   const name = `s3://${[bucket, prefix].filter(Boolean).join("/")}`;
-  const connection = await openConnection(name, options);
+  const connection = openConnection(name, options);
   const targetOf = (key: ArtifactKey): Target => ({ connection, key, address: addressOf(location, key) });
   return {
     name,
@@ -71,7 +69,6 @@ async function check(
   signal: AbortSignal,
 ): Promise<void> {
   if (bucket === undefined) {
-    const { ListBucketsCommand } = await import("@aws-sdk/client-s3");
     await connection.send("", signal, (client, inner) =>
       client.send(new ListBucketsCommand({}), { abortSignal: inner }),
     );

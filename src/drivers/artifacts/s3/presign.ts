@@ -1,3 +1,5 @@
+import { GetObjectCommand, UploadPartCommand } from "@aws-sdk/client-s3";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import type { PresigningStore } from "../../../core/index.ts";
 import type { Target } from "./target.ts";
 import { abortUpload, beginUpload, completeUpload } from "./write-object.ts";
@@ -13,8 +15,6 @@ export function presigning(
 ): Pick<PresigningStore, "presignRead" | "beginUpload" | "presignPart" | "completeUpload" | "abortUpload"> {
   return {
     async presignRead(key, lifeMs) {
-      const { GetObjectCommand } = await import("@aws-sdk/client-s3");
-      const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner");
       const { connection, address } = targetOf(key);
       return getSignedUrl(connection.client(), new GetObjectCommand(address), {
         expiresIn: secondsOf(lifeMs),
@@ -22,8 +22,6 @@ export function presigning(
     },
     beginUpload: async (key, signal) => beginUpload(targetOf(key), signal),
     async presignPart(key, uploadId, partNumber, lifeMs) {
-      const { UploadPartCommand } = await import("@aws-sdk/client-s3");
-      const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner");
       const { connection, address } = targetOf(key);
       const command = new UploadPartCommand({ ...address, UploadId: uploadId, PartNumber: partNumber });
       return getSignedUrl(connection.client(), command, { expiresIn: secondsOf(lifeMs) });

@@ -1,4 +1,5 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { GetObjectCommand } from "@aws-sdk/client-s3";
 import type { ByteRange, OpenArtifact } from "../../../core/index.ts";
 import { sleep, withDeadline } from "../../../std/index.ts";
 import { unavailable } from "./connection.ts";
@@ -33,7 +34,6 @@ async function get(
   IfMatch: string | undefined,
   signal: AbortSignal,
 ): Promise<GetObjectCommandOutput> {
-  const { GetObjectCommand } = await import("@aws-sdk/client-s3");
   // An empty object has no bytes to ask a part of.
   const part =
     start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` };

@@ -1,3 +1,10 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
 import { inPieces, resumed } from "../pieces.ts";
 import { isUnknownUpload, s3Failure } from "./failure.ts";
 import { headObject } from "./head-object.ts";
@@ -31,7 +38,6 @@ async function putWhole(
   body: Buffer,
   signal: AbortSignal,
 ): Promise<void> {
-  const { PutObjectCommand } = await import("@aws-sdk/client-s3");
   const input = { ...address, Body: body, ContentLength: body.length };
   await connection.send(key, signal, (client, inner) =>
     client.send(new PutObjectCommand(input), { abortSignal: inner }),
@@ -100,7 +106,6 @@ async function sendPiece(
   Body: Buffer,
   signal: AbortSignal,
 ): Promise<string> {
-  const { UploadPartCommand } = await import("@aws-sdk/client-s3");
   const input = { ...address, UploadId, PartNumber, Body, ContentLength: Body.length };
   const { ETag } = await connection.send(key, signal, (client, inner) =>
     client.send(new UploadPartCommand(input), { abortSignal: inner }),
@@ -113,7 +118,6 @@ export async function beginUpload(
   { connection, key, address }: Target,
   signal: AbortSignal,
 ): Promise<string> {
-  const { CreateMultipartUploadCommand } = await import("@aws-sdk/client-s3");
   const { UploadId } = await connection.send(key, signal, (client, inner) =>
     client.send(new CreateMultipartUploadCommand(address), { abortSignal: inner }),
   );
@@ -130,7 +134,6 @@ export async function completeUpload(
   { etags, bytes }: { readonly etags: readonly string[]; readonly bytes: number | undefined },
   signal: AbortSignal,
 ): Promise<void> {
-  const { CompleteMultipartUploadCommand } = await import("@aws-sdk/client-s3");
   const { connection, key, address } = target;
   const Parts = etags.map((ETag, i) => ({ ETag, PartNumber: i + 1 }));
   const command = { ...address, UploadId: uploadId, MultipartUpload: { Parts } };
@@ -163,7 +166,6 @@ export async function abortUpload(
   uploadId: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { AbortMultipartUploadCommand } = await import("@aws-sdk/client-s3");
   await connection
     .send(
       key,
