@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   cold: async () => (await import("./cold.ts")).cold,
   many: async () => (await import("./many.ts")).many,
   queue: async () => (await import("./queue.ts")).queue,
+  jobs: async () => (await import("./jobs.ts")).jobs,
   idle: async () => (await import("./many.ts")).idle,
 };
 
