@@ -8,7 +8,6 @@ import { interleave, median, ratio } from "./lib/rounds.ts";
 
 const STREAM = "bench_requests";
 const NEVER = new AbortController().signal;
-const GOAL = "rate_ratio >= 0.60";
 
 interface Parts {
   readonly redis: PrivateRedis;
@@ -16,7 +15,10 @@ interface Parts {
   readonly source: JobSource;
 }
 
-/** The source of jobs alone, with nothing run: lease, fence, completion record, event and all. */
+/**
+ * The source of jobs alone, with nothing run: lease, fence, completion record, event and all. The goal is one of whole jobs, which
+ * take milliseconds where this takes microseconds; this is to see what of theirs is the queue's.
+ */
 export const queue: Bench = {
   name: "queue",
   summary: "claim and commit through the Redis source, and a bare XREADGROUP and XACK loop, one host",
@@ -56,7 +58,6 @@ async function compareRates(parts: Parts, count: number, { isQuick }: BenchOptio
       rate_ratio: ratio(source, bare),
       bare_per_s: Math.round(median(bare)),
       source_per_s: Math.round(median(source)),
-      goal: count === 1 ? GOAL : "",
     },
   };
 }
