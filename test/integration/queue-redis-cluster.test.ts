@@ -34,7 +34,9 @@ test("events that a host left beside its stream are carried over by the next one
   await ask("XADD", `hearth:{${STREAM_A}}:outbox`, "*", "type", "TaskCompleted", "json", '{"id":"left"}');
   await ask("XADD", STREAM_A, "*", "id", "j");
   await host.untilUp(signal());
-  expect(await host.commit(await claimOne(host), completed("j"))).toBe("committed");
+  const claim = await claimOne(host);
+  expect((await eventsIn(ask)).map(({ json }) => json["id"])).toEqual(["left"]);
+  expect(await host.commit(claim, completed("j"))).toBe("committed");
   expect((await eventsIn(ask)).map(({ json }) => json["id"])).toEqual(["left", "j"]);
   expect(await ask("XLEN", `hearth:{${STREAM_A}}:outbox`)).toBe(0);
   await cluster.flush();

@@ -1,5 +1,5 @@
-import { describeJobSource } from "../../../../test/conformance/job-source.ts";
 import { LEASE_MS } from "../../../../test/conformance/job-source/world.ts";
+import { describeJobSource } from "../../../../test/conformance/job-source.ts";
 import { systemClock } from "../../../std/index.ts";
 import { type FleetRows, memoryFleet } from "./memory-fleet.ts";
 import { MemoryQueue } from "./memory-queue.ts";

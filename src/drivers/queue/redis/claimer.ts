@@ -2,6 +2,7 @@ import type { Claim } from "../../../core/index.ts";
 import { orAbort, sleep } from "../../../std/index.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Base } from "./base.ts";
+import { carryOver } from "./carry-over.ts";
 import { failureOf, failureOfText, reasonOf, unavailable } from "./failure.ts";
 import type { Tally } from "./figures.ts";
 import { streamSuffix } from "./names.ts";
@@ -189,6 +190,8 @@ export class Claimer {
       const more = { minIdle: Math.floor(leaseMs / 2), stranger: strangerMs, from };
       const [silent, next] = listOf(await base.run(SCAN, place, place.streams, more));
       found.push(...listOf(silent).map(readSilent));
+      // What a host that died left on its way, where nobody else has anything to say.
+      await carryOver(base, place);
       for (const [at, stream] of place.streams.entries()) {
         this.#scanFrom.set(stream, textOf(listOf(next)[at]) || "-");
       }
