@@ -111,6 +111,34 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
     },
   );
 
+  test("C1: whoever follows a job's output misses nothing when its engine is away for a while", async () => {
+    const silent = await start("until [ -e on ]; do sleep 0.05; done; echo late");
+    let heard = "";
+    const listens = (async () => {
+      for await (const { text } of silent.job.followLog(100, never())) heard += text;
+    })();
+    const { job, folder } = await start(
+      `echo one; echo two; ${WAITS}; echo three; until [ -e on ]; do sleep 0.05; done; echo four`,
+    );
+    let seen = "";
+    const follows = (async () => {
+      for await (const { text } of job.followLog(65_536, never())) seen += text;
+    })();
+    await poll("the first lines", async () => seen === "one\ntwo\n" || seen);
+    await engine.stop();
+    await writeFile(join(folder, "go"), "");
+    await engine.start();
+    await poll("what it printed meanwhile", async () => seen === "one\ntwo\nthree\n" || seen);
+    await writeFile(join(folder, "on"), "");
+    await writeFile(join(silent.folder, "on"), "");
+    await job.ended;
+    await Promise.all([follows, listens]);
+    expect(heard).toBe("late\n");
+    await silent.job.remove();
+    expect(seen).toBe("one\ntwo\nthree\nfour\n");
+    await job.remove();
+  });
+
   test("C2: an engine that takes what it runs with it: the job is lost, not failed", async () => {
     await using fragile = await openPrivateEngine();
     await buildJobImage(new Docker({ socketPath: fragile.socketPath }));

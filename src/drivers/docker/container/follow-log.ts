@@ -8,27 +8,64 @@ type StreamName = LogChunk["stream"];
 
 interface Entry {
   readonly stream: StreamName;
+  /** Whether a line begins with it; a long one may come in pieces. */
+  readonly isStart: boolean;
   readonly time: string;
   readonly payload: Buffer;
+}
+
+/** How far somebody has read a log: the time of the last line, and how many lines carry it, for several may. */
+export class LogPlace {
+  /** Whether the log could be opened at all. */
+  wasOpened = false;
+  #time: string | undefined;
+  #lines = 0;
+
+  get time(): string | undefined {
+    return this.#time;
+  }
+
+  get lines(): number {
+    return this.#lines;
+  }
+
+  pass({ time, isStart }: Entry): void {
+    if (time !== this.#time) this.#lines = 0;
+    this.#time = time;
+    if (isStart) this.#lines += 1;
+  }
 }
 
 /**
  * The end of a container's log, then what comes. An engine can be asked for lines but not for bytes, so what there is is read
  * first, with its times, and the following begins at the last of them: nothing is lost or shown twice.
+ *
+ * @param place where the reader begins to be told how far it has come; for `followFrom`, when this breaks off.
  */
 export async function* followLog(
   engine: Engine,
   containerId: string,
   tailBytes: number,
   signal: AbortSignal,
+  place: LogPlace = new LogPlace(),
 ): AsyncGenerator<LogChunk, void, undefined> {
   const past = readEntries(await engine.containers.readLog(containerId, { timestamps: true }, { signal }));
+  for (const entry of past) place.pass(entry);
+  yield* new Decoders().decode(lastBytes(past, tailBytes));
+  yield* followFrom(engine, containerId, place, signal);
+}
+
+/** What came after a place in the log, and what comes. */
+export async function* followFrom(
+  engine: Engine,
+  containerId: string,
+  place: LogPlace,
+  signal: AbortSignal,
+): AsyncGenerator<LogChunk, void, undefined> {
+  const isNew = newerThan(place);
   const text = new Decoders();
-  yield* text.decode(lastBytes(past, tailBytes));
-  const lastTime = past.at(-1)?.time;
-  // Several lines may carry one time: as many of them as were shown already are left out.
-  let shown = past.filter((entry) => entry.time === lastTime).length;
-  const query = { timestamps: true, ...(lastTime === undefined ? {} : { since: toEngineTime(lastTime) }) };
+  const { time } = place;
+  const query = { timestamps: true, ...(time === undefined ? {} : { since: toEngineTime(time) }) };
   const stream = await engine.containers.openLog(containerId, query, { signal });
   const onAbort = (): void => {
     stream.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
@@ -36,14 +73,11 @@ export async function* followLog(
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
+    place.wasOpened = true;
     const entries = new EntryReader();
     for await (const chunk of stream) {
-      const fresh = entries.push(chunk as Buffer).filter(({ time }) => {
-        if (lastTime === undefined || time > lastTime) return true;
-        if (time === lastTime && shown === 0) return true;
-        if (time === lastTime) shown -= 1;
-        return false;
-      });
+      const fresh = entries.push(chunk as Buffer).filter(isNew);
+      for (const entry of fresh) place.pass(entry);
       yield* text.decode(fresh);
     }
   } finally {
@@ -52,11 +86,24 @@ export async function* followLog(
   }
 }
 
+/** Whether an entry has not been passed yet: as many lines of the last time as were shown already are left out. */
+function newerThan({ time: last, lines }: LogPlace): (entry: Entry) => boolean {
+  let left = lines;
+  let isLineNew = false;
+  return ({ time, isStart }) => {
+    if (!isStart) return isLineNew;
+    isLineNew = last === undefined || time > last || (time === last && left === 0);
+    if (time === last && left > 0) left -= 1;
+    return isLineNew;
+  };
+}
+
 /** Reads frames that each begin with a time and a space; hands an entry out when its frame is whole or a piece of it came. */
 class EntryReader {
   #entries: Entry[] = [];
   #time = "";
   #isTimeWhole = false;
+  #isStart = false;
   readonly #frames = new LogFrames({
     onPayload: (stream, payload, isStart) => this.#take(stream, payload, isStart),
   });
@@ -72,6 +119,7 @@ class EntryReader {
     if (isStart) {
       this.#time = "";
       this.#isTimeWhole = false;
+      this.#isStart = true;
     }
     let rest = payload;
     if (!this.#isTimeWhole) {
@@ -81,7 +129,8 @@ class EntryReader {
       this.#isTimeWhole = true;
       rest = payload.subarray(space + 1);
     }
-    this.#entries.push({ stream, time: this.#time, payload: Buffer.from(rest) });
+    this.#entries.push({ stream, isStart: this.#isStart, time: this.#time, payload: Buffer.from(rest) });
+    this.#isStart = false;
   }
 }
 

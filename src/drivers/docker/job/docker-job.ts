@@ -11,11 +11,11 @@ import type {
 } from "../../../core/index.ts";
 import { systemClock } from "../../../std/index.ts";
 import type { Watch } from "../container/deaths.ts";
-import { followLog } from "../container/follow-log.ts";
 import { readLogTail } from "../container/log-tail.ts";
 import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+import { followJobLog } from "./follow-job-log.ts";
 import type { UsageSamples } from "./usage-samples.ts";
 
 /** An engine says "not running" about what it has seen end. */
@@ -113,7 +113,8 @@ export class DockerJob implements JobSandbox {
   }
 
   followLog(tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    return followLog(this.#engine, this.#parts.containerId, tailBytes, signal);
+    const { containerId } = this.#parts;
+    return followJobLog(this.#engine, containerId, tailBytes, signal, () => this.#hasStopped);
   }
 
   #settle(end: SandboxEnd): void {
