@@ -1,5 +1,5 @@
 export type { EventFields, EventJson, EventType, TrackerEvent } from "./events.ts";
-export { EVENTS, eventOf, parseEvent } from "./events.ts";
+export { eventOf, parseEvent } from "./events.ts";
 export type { ExecuterType, ImagesFile, ParsedImagesFile } from "./images-file.ts";
 export { parseImagesFile } from "./images-file.ts";
 export type { MethodTable, ParsedMethods } from "./methods.ts";
@@ -13,18 +13,13 @@ export {
   OUTPUT_FILE,
   requestStreamOf,
 } from "./names.ts";
-export type { HostInfo, Registration, RegistrationRequest, ValidationProblem } from "./registration.ts";
-export { hostInfo, registrationRequest, registrationResponse, validationProblem } from "./registration.ts";
+export type { HostInfo, Registration, RegistrationRequest } from "./registration.ts";
+export { registrationRequest, registrationResponse } from "./registration.ts";
 export type { EntryReading, RequestEntry } from "./request-entry.ts";
 export { readRequestEntry, writeRequestEntry } from "./request-entry.ts";
 export type { TaskStatus, TerminationReason } from "./statuses.ts";
 export {
-  isTerminal,
   STOPPED_STATUS,
-  TASK_STATUSES,
-  TERMINAL_STATUSES,
-  TERMINATION_REASONS,
   taskStatus,
-  terminationReason,
 } from "./statuses.ts";
-export { formatTimestamp, timestamp } from "./timestamp.ts";
+export { formatTimestamp } from "./timestamp.ts";

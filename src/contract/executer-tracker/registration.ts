@@ -41,11 +41,3 @@ export type Registration = Readonly<
     "uuid" | "redis_streams" | "redis_consumer_group" | "redis_consumer_name"
   >
 >;
-
-/** The body of a 422. */
-export const validationProblem = z.looseObject({
-  detail: z.array(
-    z.looseObject({ loc: z.array(z.union([z.string(), z.int()])), msg: z.string(), type: z.string() }),
-  ),
-});
-export type ValidationProblem = z.output<typeof validationProblem>;

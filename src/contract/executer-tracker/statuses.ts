@@ -16,20 +16,6 @@ export const TASK_STATUSES = [
 export const taskStatus = z.enum(TASK_STATUSES);
 export type TaskStatus = z.output<typeof taskStatus>;
 
-/** A task never leaves one of these. */
-export const TERMINAL_STATUSES = [
-  "success",
-  "failed",
-  "killed",
-  "executer-failed",
-  "executer-terminated",
-  "spot-instance-preempted",
-] as const satisfies readonly TaskStatus[];
-
-export function isTerminal(status: TaskStatus): boolean {
-  return (TERMINAL_STATUSES as readonly TaskStatus[]).includes(status);
-}
-
 export const TERMINATION_REASONS = ["interrupted", "preempted", "error"] as const;
 export const terminationReason = z.enum(TERMINATION_REASONS);
 export type TerminationReason = z.output<typeof terminationReason>;
