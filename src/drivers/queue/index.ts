@@ -1,4 +1,3 @@
-export { memoryFleet } from "./memory/memory-fleet.ts";
 export type { MemoryQueueOptions } from "./memory/memory-queue.ts";
 export { MemoryQueue } from "./memory/memory-queue.ts";
 export type { MemorySourceOptions } from "./memory/open-memory-source.ts";
@@ -10,4 +9,3 @@ export { openRedisSource } from "./redis/open-redis-source.ts";
 export type { RedisAddress, RedisSettings, RedisTimes, RedisTls } from "./redis/settings.ts";
 export { REDIS_TIMES } from "./redis/settings.ts";
 export type { RedisSourceOptions, SourceLimits } from "./redis/source-options.ts";
-export { SOURCE_LIMITS } from "./redis/source-options.ts";
