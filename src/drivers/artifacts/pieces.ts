@@ -8,10 +8,32 @@ const GROWS_AFTER_PIECES = 2_000;
 const sizeOfPiece = (index: number): number =>
   index < GROWS_AFTER_PIECES ? FIRST_PIECE_BYTES : LATER_PIECE_BYTES;
 
+/** Memory for pieces that is used again: left to the collector, it would be many times what is on its way. */
+export interface PieceMemory {
+  take(bytes: number): Buffer;
+  /** A piece that has been sent, whole or cut short; nobody may look at it any more. */
+  give(piece: Buffer): void;
+}
+
+export function pieceMemory(): PieceMemory {
+  const free: ArrayBufferLike[] = [];
+  return {
+    take(bytes) {
+      const index = free.findIndex((one) => one.byteLength === bytes);
+      const [found] = index < 0 ? [] : free.splice(index, 1);
+      return found === undefined ? Buffer.from(new ArrayBuffer(bytes)) : Buffer.from(found);
+    },
+    give: (piece) => void free.push(piece.buffer),
+  };
+}
+
 /** Whole pieces of a stream, in order; the last may be short, and is empty only when there is no other. */
-export async function* inPieces(contents: AsyncIterable<Uint8Array>): AsyncIterable<Buffer> {
+export async function* inPieces(
+  contents: AsyncIterable<Uint8Array>,
+  memory: PieceMemory = pieceMemory(),
+): AsyncIterable<Buffer> {
   let index = 0;
-  let piece = Buffer.allocUnsafe(sizeOfPiece(index));
+  let piece = memory.take(sizeOfPiece(index));
   let filled = 0;
   for await (const chunk of contents) {
     let at = 0;
@@ -22,7 +44,7 @@ export async function* inPieces(contents: AsyncIterable<Uint8Array>): AsyncItera
       at += taken;
       if (filled === piece.length) {
         yield piece;
-        piece = Buffer.allocUnsafe(sizeOfPiece((index += 1)));
+        piece = memory.take(sizeOfPiece((index += 1)));
         filled = 0;
       }
     }

@@ -5,7 +5,8 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { inPieces, resumed } from "../pieces.ts";
+import type { PieceMemory } from "../pieces.ts";
+import { inPieces, pieceMemory, resumed } from "../pieces.ts";
 import { isUnknownUpload, s3Failure } from "./failure.ts";
 import { headObject } from "./head-object.ts";
 import type { Target } from "./target.ts";
@@ -21,13 +22,14 @@ export async function writeObject(
   contents: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
-  const pieces = inPieces(contents)[Symbol.asyncIterator]();
+  const memory = pieceMemory();
+  const pieces = inPieces(contents, memory)[Symbol.asyncIterator]();
   try {
     const first = await pieces.next();
     const second = await pieces.next();
     const one = first.done === true ? Buffer.alloc(0) : first.value;
     if (second.done === true) await putWhole(target, one, signal);
-    else await putPieces(target, resumed([one, second.value], pieces), signal);
+    else await putPieces(target, resumed([one, second.value], pieces), memory, signal);
   } finally {
     await pieces.return?.();
   }
@@ -44,10 +46,15 @@ async function putWhole(
   );
 }
 
-async function putPieces(target: Target, pieces: AsyncIterable<Buffer>, signal: AbortSignal): Promise<void> {
+async function putPieces(
+  target: Target,
+  pieces: AsyncIterable<Buffer>,
+  memory: PieceMemory,
+  signal: AbortSignal,
+): Promise<void> {
   const uploadId = await beginUpload(target, signal);
   try {
-    const sent = await sendPieces(target, uploadId, pieces, signal);
+    const sent = await sendPieces(target, uploadId, pieces, memory, signal);
     await completeUpload(target, uploadId, sent, signal);
   } catch (error) {
     // What stands in the bucket then is removed by its own rule for uploads that were never ended, if it has one.
@@ -65,6 +72,7 @@ async function sendPieces(
   target: Target,
   uploadId: string,
   pieces: AsyncIterable<Buffer>,
+  memory: PieceMemory,
   signal: AbortSignal,
 ): Promise<Sent> {
   const etags: string[] = [];
@@ -80,6 +88,7 @@ async function sendPieces(
       const sending = sendPiece(target, uploadId, index + 1, piece, broken.signal).then((etag) => {
         etags[index] = etag;
         under.delete(sending);
+        memory.give(piece);
       });
       // Whoever waits below hears of it; until then it must not count as unheard.
       sending.catch((error: unknown) => broken.abort(error));
