@@ -131,6 +131,7 @@ export class ScriptedDoor implements AsyncDisposable {
     folder: string,
     settings: Partial<StreamSettings>,
     options: Partial<StreamDoorOptions>,
+    hasRoom: boolean,
   ) {
     this.folder = folder;
     const all = { ...SETTINGS, ...settings };
@@ -139,7 +140,7 @@ export class ScriptedDoor implements AsyncDisposable {
       wallMs: Date.now,
       leaseMs: all.leaseMs,
     });
-    this.executor.jobs.hasRoom = true;
+    this.executor.jobs.hasRoom = hasRoom;
     this.executor.jobs.reserving = (request) => Promise.resolve(this.#room(request));
     this.door = openStreamDoor({
       executor: this.executor,
@@ -176,8 +177,9 @@ export class ScriptedDoor implements AsyncDisposable {
   static async open(
     settings: Partial<StreamSettings> = {},
     options: Partial<StreamDoorOptions> = {},
+    hasRoom = true,
   ): Promise<ScriptedDoor> {
-    return new ScriptedDoor(await mkdtemp(join(tmpdir(), "hearth-door-")), settings, options);
+    return new ScriptedDoor(await mkdtemp(join(tmpdir(), "hearth-door-")), settings, options, hasRoom);
   }
 
   source(consumer: string): ReturnType<typeof openMemorySource> {
