@@ -13,7 +13,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Where execution or another package begins; everything they export is wanted. */
 const isEntry = (path) =>
-  /^(src\/(main|client\/index|drivers\/gpu\/reader\/main)\.ts|web\/main\.tsx|scripts\/.*|test\/.*|[^/]+\.config\.(ts|mjs)|.*\.test\.ts|.*\.d\.ts)$/.test(
+  /^(src\/(main|client\/index|drivers\/gpu\/reader\/main|drivers\/records\/chain\/thread\/main)\.ts|web\/main\.tsx|scripts\/.*|test\/.*|[^/]+\.config\.(ts|mjs)|.*\.test\.ts|.*\.d\.ts)$/.test(
     path,
   );
 

@@ -66,22 +66,28 @@ function withHostDefaults(config: Config, origins: Map<string, Origin>, options:
   const isByType = !origins.has("driver") && typeOrigin !== undefined;
   if (isByType) origins.set("driver", typeOrigin);
   const stateDir = config.state_dir === "" ? defaultStateDir(options.env, options.isRoot) : config.state_dir;
-  const address = options.controlAddress ?? "127.0.0.1";
   const dirs = config.tasks.dirs;
   const ownDirs = [join(options.cwd, "tasks"), join(stateDir, "tasks"), ...(options.exampleDirs ?? [])];
   return {
-    ...config,
+    ...withAddresses(config, options.controlAddress ?? "127.0.0.1"),
     driver: isByType ? config.type : config.driver,
     state_dir: stateDir,
-    http: { ...config.http, host: config.http.host || address },
-    monitor: { ...config.monitor, host: config.monitor.host || address },
-    api: { ...config.api, host: config.api.host || address },
     tasks: { ...config.tasks, dirs: dirs.length > 0 ? dirs : ownDirs },
     docker: {
       ...config.docker,
       host: config.docker.host || "unix:///var/run/docker.sock",
       registry_config: config.docker.registry_config || defaultRegistryConfig(options.env),
     },
+  };
+}
+
+/** Every door that was given no address of its own listens on the one that control is taken from. */
+function withAddresses(config: Config, address: string): Config {
+  return {
+    ...config,
+    http: { ...config.http, host: config.http.host || address },
+    monitor: { ...config.monitor, host: config.monitor.host || address },
+    api: { ...config.api, host: config.api.host || address },
   };
 }
 

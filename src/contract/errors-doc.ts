@@ -48,7 +48,7 @@ const MEANING: Readonly<Record<ErrorKind, string>> = {
 
 const BEGINNING = `# Errors
 
-<!-- Written by \`npm run docs\` from src/core/errors.ts and src/contract/problem.ts. -->
+<!-- Written by \`npm run docs\` from src/core/error-register.ts and src/contract/problem.ts. -->
 
 A task that answers, whatever its status, is no error. An error of Hearth is one of the codes below. \`/v1\` answers it as
 \`application/problem+json\` with \`code\`, \`status\`, \`detail\` (what happened this time), \`retry\`, \`fault\`, \`requestId\` and \`facts\`; the

@@ -8,8 +8,10 @@ export { planRoom } from "./admission/plan-room.ts";
 export { assertNever } from "./assert-never.ts";
 export type { Reservation } from "./books/books.ts";
 export { Books } from "./books/books.ts";
-export type { ErrorCode, ErrorFacts, ErrorKind, ErrorSpec } from "./errors.ts";
-export { ERRORS, ExecutorError } from "./errors.ts";
+export type { ErrorKind, ErrorSpec } from "./error-register.ts";
+export { ERRORS } from "./error-register.ts";
+export type { ErrorCode, ErrorFacts } from "./errors.ts";
+export { ExecutorError } from "./errors.ts";
 export type { Card, CardHold, PlaceOptions, Rack } from "./gpus/rack.ts";
 export {
   afterLeaving,

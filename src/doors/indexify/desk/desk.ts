@@ -18,6 +18,7 @@ import { type AllocationPhase, AllocationTask } from "../allocations/allocation-
 import { failed } from "../allocations/outcomes.ts";
 import type { AllocationOrder, ContainerOrder, Order } from "../commands/orders.ts";
 import { readCommand } from "../commands/read-command.ts";
+import { reportFaults } from "../link/report-faults.ts";
 import type { Report } from "../link/report-queue.ts";
 import { plan, type Step } from "../reconcile/plan.ts";
 import type { CodeCache } from "../worker/code-cache.ts";
@@ -288,7 +289,10 @@ export class Desk {
 
   /** Deaths that come of our own end are nobody's fault: the server is told of the end instead. */
   #report(report: Report): void {
-    if (!this.#isEnding) this.#options.report(report);
+    if (this.#isEnding) return;
+    const faults = reportFaults(report);
+    if (faults.length === 0) this.#options.report(report);
+    else this.#options.log.log("error", "indexify.report-dropped", { type: report.type, faults });
   }
 
   #track(work: Promise<void> | undefined): void {
