@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeJobSource } from "../conformance/job-source.ts";
 import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
+import { describeJobSource } from "../conformance/job-source.ts";
 import { openRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
 import { eventsIn, redisHost, redisWorld } from "../support/redis-world.ts";
 
