@@ -235,7 +235,7 @@ export interface DrainOptions {
 
 /** The daemon's heart as its doors see it. Every method may be called at any time. */
 export interface Executor extends AsyncDisposable {
-  /** Commands that run to their end, on the same books as the calls. */
+  /** Commands that run to their end, and programs that serve until they are ended, on the same books as the calls. */
   readonly jobs: Jobs;
   /**
    * Runs one call: admits it, places it in a warm sandbox or a new one, sends it, and settles. Never throws: refusals arrive

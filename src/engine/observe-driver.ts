@@ -11,6 +11,7 @@ import type {
   Sandbox,
   SandboxDriver,
   SandboxUsage,
+  WorkerSandbox,
 } from "../core/index.ts";
 import { ExecutorError } from "../core/index.ts";
 
@@ -47,6 +48,11 @@ export function observeDriver(driver: SandboxDriver, observer: Observer, clock: 
     networks: () => driver.networks(),
     isTaskAddress: (peer) => driver.isTaskAddress(peer),
     startJob: async (...asked) => observedJob(await tell("start", () => driver.startJob(...asked)), tell),
+    get workersNeedImage() {
+      return driver.workersNeedImage;
+    },
+    startWorker: async (...asked) =>
+      observedWorker(await tell("start", () => driver.startWorker(...asked)), tell),
     jobLeftovers: async (...asked) => {
       const leftovers = await tell("leftovers", () => driver.jobLeftovers(...asked));
       return leftovers.map((leftover) => observedJobLeftover(leftover, tell));
@@ -110,6 +116,10 @@ function observedJob(job: JobSandbox, tell: Tell): JobSandbox {
     tailLog: (maxBytes, signal): Promise<LogTail> => tell("logs", () => job.tailLog(maxBytes, signal)),
     followLog: (tailBytes, signal): AsyncIterable<LogChunk> => job.followLog(tailBytes, signal),
   };
+}
+
+function observedWorker(worker: WorkerSandbox, tell: Tell): WorkerSandbox {
+  return { ...observedJob(worker, tell), endpoint: worker.endpoint };
 }
 
 function observedJobLeftover(leftover: JobLeftover, tell: Tell): JobLeftover {

@@ -1,9 +1,11 @@
 import type { TaskSpec } from "../../src/core/index.ts";
 import { asId, DEFAULT_RESOURCES, ExecutorError } from "../../src/core/index.ts";
 import type { JobRequest, JobRoom, Jobs, JobView, LeftoverJob } from "../../src/engine/jobs/jobs.ts";
+import { FakeWorkers } from "./fake-workers.ts";
 
 /** Jobs whose every answer a test may script. By themselves there are none, and there is room for none. */
 export class FakeJobs implements Jobs {
+  readonly workers = new FakeWorkers();
   views: JobView[] = [];
   left: LeftoverJob[] = [];
   refusal: ExecutorError | undefined;

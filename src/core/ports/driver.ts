@@ -4,6 +4,7 @@ import type { IsolationClass } from "../task/isolation.ts";
 import type { NetworkPolicy } from "../task/network-policy.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
 import type { JobDriver } from "./job-sandbox.ts";
+import type { WorkerDriver } from "./worker-sandbox.ts";
 
 /** What a driver can do now, said in advance instead of discovered by an exception. */
 export interface DriverCapabilities {
@@ -200,7 +201,7 @@ export type DriverHealth =
  * Makes sandboxes. Opening a driver (`openDockerDriver`, `openProcessDriver`) is what connects it; disposing it lets go of
  * everything that only serves the driver itself (spare networks, event streams), and leaves sandboxes alone.
  */
-export interface SandboxDriver extends JobDriver, AsyncDisposable {
+export interface SandboxDriver extends JobDriver, WorkerDriver, AsyncDisposable {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
   /**

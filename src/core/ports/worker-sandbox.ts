@@ -19,8 +19,11 @@ export interface WorkerSpec extends Omit<JobSandboxSpec, "workDir" | "command" |
   command(listen: string): readonly string[];
   /** Of the operator's configuration only. */
   readonly binds: readonly WorkerBind[];
+  /** For whoever looks from outside, where what the driver makes carries labels; ours go before them. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
+/** One worker whose program has started, and may have ended. */
 export interface WorkerSandbox extends JobSandbox {
   /** Where it is reached from this process, once it listens; nothing waits for that here. */
   readonly endpoint: Endpoint;
@@ -32,7 +35,9 @@ export interface WorkerDriver {
   readonly workersNeedImage: boolean;
   /**
    * Resolves once the program runs. On `process` it is a direct child of this process, in a group of its own, with the
-   * host's network and file system: it is the operator's program, not a stranger's.
+   * host's network and file system: it is the operator's program, not a stranger's; and `environment` is all that it gets
+   * beside `PATH`, `HOME` and `LANG`. After a rejection nothing is left behind. What an earlier life left of workers is among
+   * `JobDriver.jobLeftovers`, without a mark: nobody takes it over.
    *
    * @throws {@link ExecutorError} as `JobDriver.startJob` does.
    */

@@ -2,7 +2,7 @@ import type { JobLeftover, Leftover, Sandbox } from "../../core/index.ts";
 import { DockerSandbox } from "./container/docker-sandbox.ts";
 import type { SandboxLabels } from "./container/labels.ts";
 import { LABEL, ownerLabel, readSandboxLabels } from "./container/labels.ts";
-import { JOB_NAME_PREFIX } from "./container/name.ts";
+import { JOB_NAME_PREFIX, WORKER_NAME_PREFIX } from "./container/name.ts";
 import { accepts } from "./container/port-probe.ts";
 import { proveClass } from "./container/prove-class.ts";
 import { removeContainer } from "./container/remove.ts";
@@ -78,11 +78,14 @@ function isOurs(row: ContainerRow): boolean {
 const PREFIXES: Readonly<Record<string, string>> = {
   probe: PROBE_NAME_PREFIX,
   job: JOB_NAME_PREFIX,
+  worker: WORKER_NAME_PREFIX,
   helper: HELPER_NAME_PREFIX,
 };
 
+/** Or a worker, which is among the jobs wherever it is not taken over. */
 function isJob(row: ContainerRow): boolean {
-  return row.labels[LABEL.KIND] === "job";
+  const kind = row.labels[LABEL.KIND];
+  return kind === "job" || kind === "worker";
 }
 
 function isEarlier({ owner }: World, labels: Readonly<Record<string, string>>): boolean {

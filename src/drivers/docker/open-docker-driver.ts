@@ -48,6 +48,7 @@ import {
   DEFAULT_PULL_TIMEOUT_MS,
 } from "./options.ts";
 import { SgxHost } from "./sgx/sgx-host.ts";
+import { startWorker } from "./worker/start-worker.ts";
 import type { World } from "./world.ts";
 
 /** How long closing waits for tidying that is under way. */
@@ -215,6 +216,8 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     leftovers: (signal) => findLeftovers(world, signal),
     startJob: (spec, signal) => startJob(world, spec, signal),
     jobLeftovers: (signal) => findJobLeftovers(world, signal),
+    workersNeedImage: true,
+    startWorker: (spec, signal) => startWorker(world, spec, signal),
     checkSharedDir: (dir, _image, signal) => checkSharedDir(world, dir, signal),
     health: (signal) => health(world.engine, signal),
     classes: () => world.classes.reports(),

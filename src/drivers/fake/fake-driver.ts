@@ -17,10 +17,13 @@ import type {
   SandboxDriver,
   SandboxSpec,
   WorkDir,
+  WorkerSandbox,
+  WorkerSpec,
 } from "../../core/index.ts";
 import { ExecutorError, NETWORK_POLICIES } from "../../core/index.ts";
 import { FakeJob, fakeJobLeftover } from "./fake-job.ts";
 import { FakeSandbox } from "./fake-sandbox.ts";
+import { FakeWorker } from "./fake-worker.ts";
 
 /** What the next operation of a kind does instead of simply working. */
 export type Fault = "none" | "reject" | "hang";
@@ -51,6 +54,8 @@ export class FakeDriver implements SandboxDriver {
   readonly liveJobs = new Set<FakeJob>();
   readonly startedJobs: JobSandboxSpec[] = [];
   leftoverJobs: JobLeftover[] = [];
+  readonly startedWorkers: WorkerSpec[] = [];
+  workersNeedImage = true;
   /** Set to refuse every shared folder. */
   sharedDirFault: ExecutorError | undefined;
   readonly #options: FakeDriverOptions;
@@ -114,8 +119,16 @@ export class FakeDriver implements SandboxDriver {
   }
 
   async startJob(spec: JobSandboxSpec, signal: AbortSignal): Promise<JobSandbox> {
-    const job = new FakeJob(this, spec, this.#options.clock.wallMs());
     this.startedJobs.push(spec);
+    return await this.#begin(new FakeJob(this, spec, this.#options.clock.wallMs()), signal);
+  }
+
+  async startWorker(spec: WorkerSpec, signal: AbortSignal): Promise<WorkerSandbox> {
+    this.startedWorkers.push(spec);
+    return await this.#begin(new FakeWorker(this, spec, this.#options.clock.wallMs()), signal);
+  }
+
+  async #begin<J extends FakeJob>(job: J, signal: AbortSignal): Promise<J> {
     this.liveJobs.add(job);
     try {
       await this.perform("startJob", this.#options.startMs ?? 0, signal);

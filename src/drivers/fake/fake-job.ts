@@ -25,6 +25,8 @@ export class FakeJob implements JobSandbox {
   readonly startedAtMs: number;
   readonly spec: JobSandboxSpec;
   readonly ended: Promise<SandboxEnd>;
+  /** Whether a next life may take it over. */
+  readonly isTakenOver: boolean = true;
   /** What `usage` tells; a test may change it at any time. */
   figures: SandboxUsage = { cpuMs: 0, memoryBytes: 0, memoryPeakBytes: undefined };
   #driver: FakeDriver;
@@ -133,7 +135,7 @@ export class FakeJob implements JobSandbox {
 export function fakeJobLeftover(driver: FakeDriver, job: FakeJob): JobLeftover {
   return {
     sandboxId: job.id,
-    mark: job.mark,
+    mark: job.isTakenOver ? job.mark : undefined,
     task: job.task,
     imageDigest: job.imageDigest,
     gpuIds: job.gpuIds,

@@ -43,6 +43,8 @@ export interface LaunchOptions {
   readonly uid: number;
   /** Whether it has a pipe at {@link BEGUN_FD}. */
   readonly tellsBegin?: boolean;
+  /** Of the process itself. Default: hardly anything, since a task's own is set when its privileges are gone. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Starts the process and resolves once it exists. @throws {@link ExecutorError} SANDBOX_START_FAILED. */
@@ -55,7 +57,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
   const child = spawn(program, rest, {
     cwd: folder,
     detached: true,
-    env: { PATH: "/usr/bin:/bin" },
+    env: options.environment ?? { PATH: "/usr/bin:/bin" },
     stdio: ["ignore", "pipe", "pipe", ...further],
   });
   const exited = new Promise<TaskExit>((resolve) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { JobLeftover, Leftover, SandboxId } from "../../core/index.ts";
 import { asId, ExecutorError } from "../../core/index.ts";
 import { sweepNetworks } from "./network/index.ts";
-import { isSameProcess, processesWithHome } from "./process-table.ts";
+import { isSameProcess, processesOfWorker, processesWithHome } from "./process-table.ts";
 import type { SandboxRecord } from "./record.ts";
 import { TaskProcesses } from "./task-processes.ts";
 import type { ProcessWorld } from "./world.ts";
@@ -20,7 +20,7 @@ export async function findLeftovers(world: ProcessWorld): Promise<readonly Lefto
   }));
 }
 
-/** The same of jobs. A sandbox without a record that can be read counts as a call's. */
+/** The same of jobs and workers. A sandbox without a record that can be read counts as a call's. */
 export async function findJobLeftovers(world: ProcessWorld): Promise<readonly JobLeftover[]> {
   const found = await findRemains(world, "job");
   return found.map((remains) => ({ ...whatCanBeDone(world, remains), mark: undefined }));
@@ -85,7 +85,7 @@ function processesOf(
     group: () => undefined,
     cgroup,
     freezesByCgroup: world.cgroups?.canFreeze ?? false,
-    strays: () => processesWithHome(join(world.homes, sandboxId)),
+    strays: () => [...processesWithHome(join(world.homes, sandboxId)), ...processesOfWorker(sandboxId)],
   });
 }
 

@@ -23,6 +23,7 @@ import { startSandbox } from "./start-sandbox.ts";
 import { findTaskFolder } from "./task-folders.ts";
 import { TaskPeers } from "./task-peers.ts";
 import { openTaskUids } from "./task-uids.ts";
+import { startWorker } from "./worker/start-worker.ts";
 import type { ProcessWorld } from "./world.ts";
 
 export interface ProcessDriverOptions {
@@ -186,6 +187,8 @@ function processDriver(
       return await findLeftovers(world);
     },
     ...jobDriver(world, isolation),
+    workersNeedImage: false,
+    startWorker: (spec, signal) => startWorker(world, spec, signal),
     async health(signal) {
       signal.throwIfAborted();
       return { isHealthy: true, detail: reach.detail };

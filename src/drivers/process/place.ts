@@ -70,7 +70,11 @@ function makeHome(
   return home;
 }
 
-function makeCgroup(world: ProcessWorld, { sandboxId, task, processes }: PlaceWish): Cgroup | undefined {
+/** Its own group, where there are such. @throws {@link ExecutorError} ENGINE_FAILED. */
+export function makeCgroup(
+  world: ProcessWorld,
+  { sandboxId, task, processes }: PlaceWish,
+): Cgroup | undefined {
   const { cpuMillis, memoryBytes } = task.resources;
   try {
     return world.cgroups?.create(sandboxId, { cpuMillis, memoryBytes, processes });

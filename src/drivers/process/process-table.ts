@@ -66,9 +66,24 @@ export function groupMembers(group: number): readonly number[] {
 
 /** Processes whose environment names this home: those that a task without a cgroup left, its leader gone. */
 export function processesWithHome(home: string): readonly number[] {
+  return processesWith(`HOME=${home}`);
+}
+
+/** What every process of a worker carries, unless it has put it away. */
+export function workerMark(sandboxId: string): { readonly name: string; readonly value: string } {
+  return { name: "HEARTH_SANDBOX", value: sandboxId };
+}
+
+/** The same of a worker, whose home is the operator's own. */
+export function processesOfWorker(sandboxId: string): readonly number[] {
+  const { name, value } = workerMark(sandboxId);
+  return processesWith(`${name}=${value}`);
+}
+
+function processesWith(setting: string): readonly number[] {
   return listNumbers("/proc").filter((pid) => {
     const environment = readText(`/proc/${pid}/environ`);
-    return environment?.split("\0").includes(`HOME=${home}`) === true && factsOf(pid)?.state !== "Z";
+    return environment?.split("\0").includes(setting) === true && factsOf(pid)?.state !== "Z";
   });
 }
 

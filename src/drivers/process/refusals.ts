@@ -14,7 +14,7 @@ export function refuseWhatIsNotHere(
 }
 
 /** A class is a floor: asked for by name, anything above plain processes is not here. */
-function refuseClass({ isolation, sgx }: TaskSpec): void {
+export function refuseClass({ isolation, sgx }: TaskSpec): void {
   if (isolation !== "default" && isolation !== "process") {
     const reason = "this driver runs tasks as processes of the host";
     throw new ExecutorError("ISOLATION_UNAVAILABLE", { isolation, offered: ["process"], reason });

@@ -11,11 +11,21 @@ export interface SettledTask {
   readonly processes: TaskProcesses;
 }
 
+export interface Settling extends Pick<Held, "cgroup"> {
+  /** What starts a session of its own and loses its parent is in no group that we know: found by other marks. */
+  strays(): readonly number[];
+}
+
+/** What is made in a home of its own: everything there has that home's name, but for those whom bubblewrap keeps together. */
+export function settlingAt({ confinement }: ProcessWorld, { cgroup, home }: Held): Settling {
+  return { cgroup, strays: () => (confinement.bubblewrap === undefined ? processesWithHome(home) : []) };
+}
+
 /** Takes charge of a process that has been launched: from here on its end gives everything back, and the next life knows of it. */
 export async function settleIn(
   world: ProcessWorld,
   wish: PlaceWish & Pick<SandboxRecord, "mode">,
-  held: Held,
+  { cgroup, strays }: Settling,
   place: Place,
   launched: LaunchedTask,
 ): Promise<SettledTask> {
@@ -25,10 +35,9 @@ export async function settleIn(
     leader: launched.leader,
     startTicks,
     group: () => launched.group,
-    cgroup: held.cgroup,
+    cgroup,
     freezesByCgroup: world.cgroups?.canFreeze ?? false,
-    // What starts a session of its own and loses its parent is in no group that we know, but has its home's name.
-    strays: () => (world.confinement.bubblewrap === undefined ? processesWithHome(held.home) : []),
+    strays,
   });
   place.onRelease(() => {
     world.live.delete(sandboxId);

@@ -9,7 +9,7 @@ import { TASK_PORT } from "./network/index.ts";
 import type { Held } from "./place.ts";
 import { makePlace, Place } from "./place.ts";
 import type { RunningTask } from "./running-task.ts";
-import { settleIn } from "./settle-in.ts";
+import { settleIn, settlingAt } from "./settle-in.ts";
 import type { FoundTask } from "./task-folders.ts";
 import { taskPath } from "./tools.ts";
 import type { ProcessWorld } from "./world.ts";
@@ -48,7 +48,7 @@ async function spawnAt(
   const port = network === undefined ? await takePort(place, world) : TASK_PORT;
   const launchedAtMs = performance.now();
   const launched = await launchIn(held, port, world, spec, found);
-  const { running, processes } = await settleIn(world, wish, held, place, launched);
+  const { running, processes } = await settleIn(world, wish, settlingAt(world, held), place, launched);
   const ownUid = world.uids?.isOwn === true ? uid : undefined;
   const listening = listeningOf(network, { port, leader: launched.leader, processes, ownUid });
   return { ...listening, launched, running, launchedAtMs };

@@ -3,10 +3,13 @@ import { asId } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { JobCounts } from "../executor.ts";
 import { hostHasMemory } from "../start-sandbox.ts";
+import { workersOf } from "../workers/start-worker.ts";
+import type { Workers } from "../workers/workers.ts";
 import { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
 import { leftoverOf, reapLeftover } from "./job-leftover.ts";
-import { giveBack, roomFor } from "./job-start.ts";
+import type { BookedRoom } from "./job-start.ts";
+import { giveBack, jobRoom, roomFor } from "./job-start.ts";
 import { viewOfJob } from "./job-views.ts";
 import type { JobRequest, JobRoom, JobStop, Jobs, JobView, LeftoverJob } from "./jobs.ts";
 import { WaitingJob } from "./waiting-job.ts";
@@ -19,14 +22,15 @@ const AT_WORK: ReadonlySet<JobState> = new Set<JobState>(["running", "stopping",
 
 /** Every job of one executor: those that wait, those that hold room, and those that earlier lives left. */
 export class JobEngine implements Jobs {
-  readonly #host: JobHost;
+  readonly host: JobHost;
+  readonly workers: Workers = workersOf(this);
   readonly #waiting = new Set<WaitingJob>();
   readonly #held = new Map<SandboxId, HeldJob>();
   readonly #leftovers = new Map<SandboxId, LeftoverJob>();
 
   /** @param host whose `changed` is told after the job is on the list here, or off it. */
   constructor(host: Omit<JobHost, "over">) {
-    this.#host = {
+    this.host = {
       ...host,
       changed: (job, from) => {
         if (job.state !== "leftover") this.#leftovers.delete(job.sandboxId);
@@ -65,7 +69,7 @@ export class JobEngine implements Jobs {
 
   /** Books what earlier lives left, for their doors to take over; what cannot be told for a job is ended. */
   async recover(signal: AbortSignal): Promise<void> {
-    const { driver, clock, books, track } = this.#host.engine;
+    const { driver, clock, books, track } = this.host.engine;
     const found = await withDeadline(
       { ms: LIST_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", parent: signal, clock },
       (bounded) => driver.jobLeftovers(bounded),
@@ -73,15 +77,15 @@ export class JobEngine implements Jobs {
     for (const leftover of found) {
       const { sandboxId, mark, task, gpuIds } = leftover;
       if (mark === undefined || task === undefined) {
-        track(reapLeftover(this.#host, leftover).then(() => undefined));
+        track(reapLeftover(this.host, leftover).then(() => undefined));
         continue;
       }
       books.assume(sandboxId, DOOR, task.resources, gpuIds);
       const { imageDigest } = leftover;
       const options = { sandboxId, mark, task, door: DOOR, imageDigest, acceptedAtMs: clock.nowMs() };
-      const job = new HeldJob(this.#host, options, "leftover");
+      const job = new HeldJob(this.host, options, "leftover");
       this.#held.set(sandboxId, job);
-      this.#leftovers.set(sandboxId, leftoverOf(this.#host, job, leftover));
+      this.#leftovers.set(sandboxId, leftoverOf(this.host, job, leftover));
       job.listed();
     }
   }
@@ -106,13 +110,13 @@ export class JobEngine implements Jobs {
   }
 
   check(task: TaskSpec): void {
-    const refusal = this.#host.check(task, DOOR);
+    const refusal = this.host.check(task, DOOR);
     if (refusal !== undefined) throw refusal;
   }
 
   hasRoomFor(task: TaskSpec, door: DoorName): boolean {
-    const { desk, clock, host } = this.#host.engine;
-    if (this.#host.refusal() !== undefined || this.#host.check(task, door) !== undefined) return false;
+    const { desk, clock, host } = this.host.engine;
+    if (this.host.refusal() !== undefined || this.host.check(task, door) !== undefined) return false;
     if (!hostHasMemory(host, task.resources)) return false;
     const id = asId<"demand">("foreseen");
     const wish = { need: task.resources, keep: undefined, isJob: true };
@@ -120,26 +124,31 @@ export class JobEngine implements Jobs {
   }
 
   async reserve(request: JobRequest, signal: AbortSignal): Promise<JobRoom> {
-    const refusal = this.#host.refusal() ?? this.#host.check(request.task, request.door);
+    return await this.book(request, signal, (room) => jobRoom(this.host, room));
+  }
+
+  /** As `reserve`, for whatever is to run there. `use` is called in the step that books the room, so that none is lost between. */
+  async book<T>(request: JobRequest, signal: AbortSignal, use: (room: BookedRoom) => T): Promise<T> {
+    const refusal = this.host.refusal() ?? this.host.check(request.task, request.door);
     if (refusal !== undefined) throw refusal;
-    const waiting = new WaitingJob(this.#host, request);
+    const waiting = new WaitingJob(this.host, request);
     this.#waiting.add(waiting);
-    this.#host.engine.armTick();
+    this.host.engine.armTick();
     try {
       await waiting.booked(signal);
     } finally {
       this.#waiting.delete(waiting);
     }
     const { sandboxId, sinceMs } = waiting;
-    const job = new HeldJob(this.#host, { ...request, sandboxId, acceptedAtMs: sinceMs }, "reserved");
+    const job = new HeldJob(this.host, { ...request, sandboxId, acceptedAtMs: sinceMs }, "reserved");
     this.#held.set(sandboxId, job);
     job.listed();
     // Between its booking and now somebody may have given it up.
-    if (signal.aborted || this.#host.refusal() !== undefined) {
+    if (signal.aborted || this.host.refusal() !== undefined) {
       giveBack(job, "unused", undefined);
-      throw this.#host.refusal() ?? signal.reason;
+      throw this.host.refusal() ?? signal.reason;
     }
-    return roomFor(this.#host, job);
+    return use(roomFor(this.host, job));
   }
 
   leftovers(): readonly LeftoverJob[] {
@@ -147,7 +156,7 @@ export class JobEngine implements Jobs {
   }
 
   list(): readonly JobView[] {
-    return this.held().map((job) => viewOfJob(this.#host.engine, job));
+    return this.held().map((job) => viewOfJob(this.host.engine, job));
   }
 
   counts(): JobCounts {

@@ -3,26 +3,44 @@ import { ExecutorError } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
-import type { JobOrder, JobRoom, RunningJob } from "./jobs.ts";
+import type { JobOrder, JobRoom } from "./jobs.ts";
 import { StartedJob } from "./started-job.ts";
 
 /** Beyond the driver's own deadline, in case the driver hangs. */
 const START_MARGIN_MS = 5_000;
 
+/** Room that is booked, for whatever is to run in it. */
+export interface BookedRoom extends Pick<JobRoom, "sandboxId" | "gpuIds" | "release"> {
+  readonly job: HeldJob;
+  /** As `JobRoom.start`, with what is started left to `begin`. To be called once. */
+  use<S extends JobSandbox>(
+    start: RoomStart<S>,
+    signal: AbortSignal,
+  ): Promise<{ readonly running: StartedJob; readonly sandbox: S }>;
+}
+
+export interface RoomStart<S extends JobSandbox> {
+  readonly deadlineMs: number | undefined;
+  readonly inputBytes: number;
+  /** After a rejection nothing is left; the signal aborts when the executor no longer wants it. */
+  begin(job: HeldJob, signal: AbortSignal): Promise<S>;
+}
+
 /** The room that is booked for a job, to be used or given back. */
-export function roomFor(host: JobHost, job: HeldJob): JobRoom {
+export function roomFor(host: JobHost, job: HeldJob): BookedRoom {
   const cancelled = new AbortController();
   job.giveUp = (why) => {
     cancelled.abort(why);
     if (job.state === "reserved") giveBack(job, "unused", why);
   };
   return {
+    job,
     sandboxId: job.sandboxId,
     gpuIds: job.gpuIds,
-    start: async (order, signal) => {
+    use: async (start, signal) => {
       cancelled.signal.throwIfAborted();
       if (job.state !== "reserved") throw new TypeError(`the room of a job that is ${job.state}`);
-      return await start({ host, job, order, cancelled }, signal);
+      return await begin(host, job, start, cancelled, signal);
     },
     release: () => {
       if (job.state === "reserved") giveBack(job, "unused", undefined);
@@ -30,26 +48,36 @@ export function roomFor(host: JobHost, job: HeldJob): JobRoom {
   };
 }
 
-interface JobStart {
-  readonly host: JobHost;
-  readonly job: HeldJob;
-  readonly order: JobOrder;
-  /** Aborts when the executor no longer wants it. */
-  readonly cancelled: AbortController;
+/** The same for a command that runs to its end. */
+export function jobRoom(host: JobHost, { sandboxId, gpuIds, release, use }: BookedRoom): JobRoom {
+  return {
+    ...{ sandboxId, gpuIds, release },
+    start: async (order, signal) => {
+      const { deadlineMs, inputBytes } = order;
+      const launch = async (job: HeldJob, within: AbortSignal): Promise<JobSandbox> =>
+        await startSandbox(host, job, order, await resolveImage(host, job, within), within);
+      return (await use({ deadlineMs, inputBytes, begin: launch }, signal)).running;
+    },
+  };
 }
 
-async function start(parts: JobStart, signal: AbortSignal): Promise<RunningJob> {
-  const { host, job, order, cancelled } = parts;
+async function begin<S extends JobSandbox>(
+  host: JobHost,
+  job: HeldJob,
+  start: RoomStart<S>,
+  cancelled: AbortController,
+  signal: AbortSignal,
+): Promise<{ readonly running: StartedJob; readonly sandbox: S }> {
   const { log } = host.engine;
   const { sandboxId, mark, task } = job;
   const onAbort = (): void => cancelled.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   job.beganAtMs = host.engine.clock.nowMs();
-  job.bytesIn = order.inputBytes;
+  job.bytesIn = start.inputBytes;
   job.advance("starting");
   try {
-    const sandbox = await startSandbox(parts, await resolveImage(parts));
+    const sandbox = await start.begin(job, cancelled.signal);
     log.log("info", "job.started", {
       jobId: mark.jobId,
       attempt: mark.attempt,
@@ -58,7 +86,7 @@ async function start(parts: JobStart, signal: AbortSignal): Promise<RunningJob> 
       label: sandbox.label,
       isolation: sandbox.isolation,
     });
-    return new StartedJob(host, job, sandbox, order.deadlineMs);
+    return { running: new StartedJob(host, job, sandbox, start.deadlineMs), sandbox };
   } catch (error) {
     log.log("warn", "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error });
     giveBack(job, "unstarted", ExecutorError.from(error));
@@ -74,7 +102,8 @@ export function giveBack(job: HeldJob, end: "unused" | "unstarted", error: Execu
   job.release();
 }
 
-async function resolveImage({ host, job, cancelled }: JobStart): Promise<ResolvedImage> {
+/** Pins its image, fetched if need be. */
+export async function resolveImage(host: JobHost, job: HeldJob, signal: AbortSignal): Promise<ResolvedImage> {
   const { driver, clock, settings } = host.engine;
   const { image } = job.task;
   const { pullTimeoutMs, refreshImages } = settings();
@@ -82,7 +111,7 @@ async function resolveImage({ host, job, cancelled }: JobStart): Promise<Resolve
     ms: pullTimeoutMs,
     code: "IMAGE_PULL_FAILED",
     facts: { image, reason: "it took too long", afterMs: pullTimeoutMs },
-    parent: cancelled.signal,
+    parent: signal,
     clock,
   } as const;
   const resolved = await withDeadline(deadline, (bounded) =>
@@ -93,24 +122,35 @@ async function resolveImage({ host, job, cancelled }: JobStart): Promise<Resolve
   return resolved;
 }
 
-async function startSandbox(
-  { host, job, order, cancelled }: JobStart,
-  image: ResolvedImage,
-): Promise<JobSandbox> {
-  const { driver, clock, settings } = host.engine;
-  const { startTimeoutMs } = settings();
+/** Bounds a start that the driver would not end by itself. */
+export async function withinStartTime<S>(
+  { engine }: JobHost,
+  signal: AbortSignal,
+  start: (bounded: AbortSignal) => Promise<S>,
+): Promise<S> {
+  const { startTimeoutMs } = engine.settings();
   const deadline = {
     ms: startTimeoutMs + START_MARGIN_MS,
     code: "START_TIMEOUT",
     facts: { afterMs: startTimeoutMs },
-    parent: cancelled.signal,
-    clock,
+    parent: signal,
+    clock: engine.clock,
   } as const;
+  return await withDeadline(deadline, start);
+}
+
+async function startSandbox(
+  host: JobHost,
+  job: HeldJob,
+  order: JobOrder,
+  image: ResolvedImage,
+  signal: AbortSignal,
+): Promise<JobSandbox> {
   const { sandboxId, mark, task, gpuIds } = job;
   const { command, environment, workDir, user, pidsLimit } = order;
   const spec = {
     ...{ sandboxId, mark, task, image, gpuIds },
     ...{ command, environment, workDir, user, pidsLimit },
   };
-  return await withDeadline(deadline, (bounded) => driver.startJob(spec, bounded));
+  return await withinStartTime(host, signal, (bounded) => host.engine.driver.startJob(spec, bounded));
 }

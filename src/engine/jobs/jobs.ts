@@ -11,6 +11,7 @@ import type {
   TaskSpec,
   WorkDir,
 } from "../../core/index.ts";
+import type { Workers } from "../workers/workers.ts";
 
 /** A job that asks for room. */
 export interface JobRequest {
@@ -132,6 +133,8 @@ export interface JobView {
 
 /** The second mode of the executor: commands that run to their end, on the same books as the calls. */
 export interface Jobs {
+  /** Programs that serve until they are ended; each is among `list`. */
+  readonly workers: Workers;
   /** @throws {@link ExecutorError} why a job like this can never run here, as a call's refusal would say it. */
   check(task: TaskSpec): void;
   /** Whether it would get room at once, idle warm sandboxes given up if need be. Changes nothing. */

@@ -1,4 +1,10 @@
-import type { JobSandboxSpec, SandboxSpec, TaskSpec } from "../../../core/index.ts";
+import type {
+  JobSandboxSpec,
+  ResolvedImage,
+  SandboxSpec,
+  TaskSpec,
+  WorkerSpec,
+} from "../../../core/index.ts";
 import { PROBE_CPU_MILLIS, PROBE_MEMORY_BYTES } from "../../../std/index.ts";
 import type { RuntimeName } from "../isolation/configured-class.ts";
 import { TASK_PORT } from "../options.ts";
@@ -7,15 +13,15 @@ import { sgxRequest } from "../sgx/sgx-parts.ts";
 import type { DeviceRequest } from "./gpu-request.ts";
 import { deviceRequests, visibleDevices } from "./gpu-request.ts";
 import type { Labels, Owner } from "./labels.ts";
-import { baseLabels, jobLabels, sandboxLabels } from "./labels.ts";
+import { baseLabels, jobLabels, sandboxLabels, workerLabels } from "./labels.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
-import type { HelperMount, WorkMount } from "./work-mount.ts";
-import { helperMount, workMount } from "./work-mount.ts";
+import type { HelperMount, WorkerMount, WorkMount } from "./work-mount.ts";
+import { helperMount, workerMounts, workMount } from "./work-mount.ts";
 
 /**
  * All that a container of ours may be made of. The type is closed: there is no field for a foreign namespace or a privilege, and for
  * one capability only, which none but our own program gets, so no input can ask for one; one device, SGX's; and one mount at most:
- * SGX's, or a job's work folder. All of these are by the operator's own paths.
+ * SGX's, or a job's work folder; a worker has those of the operator's configuration. All of these are by the operator's own paths.
  */
 export interface ContainerBody {
   readonly Image: string;
@@ -48,7 +54,13 @@ interface HostBody {
   /** The cards that the books have given it. */
   readonly DeviceRequests?: readonly DeviceRequest[];
   readonly Devices?: readonly [SgxDevice];
-  readonly Mounts?: readonly [AesmMount] | readonly [WorkMount] | readonly [HelperMount];
+  readonly Mounts?:
+    | readonly [AesmMount]
+    | readonly [WorkMount]
+    | readonly [HelperMount]
+    | readonly WorkerMount[];
+  /** Of a worker, whose libraries share memory among its processes. */
+  readonly ShmSize?: number;
   readonly Dns?: readonly string[];
   readonly CapDrop: readonly ["ALL"];
   /** Only for a helper of ours that opens to the daemon what a job has closed. */
@@ -92,6 +104,17 @@ const PAUSE_MEMORY_BYTES = 32 * 1_048_576;
 /** A user without rights, and that a setuid program would leave. */
 const NOBODY = "65534:65534";
 const OPEN_FILES_LIMIT = 1024;
+/** A worker has a thread for every request, and its libraries have theirs. */
+const WORKER_PIDS_LIMIT = 4096;
+const GIBIBYTE = 1_073_741_824;
+/** What functions are used to (`contracts/indexify.md` section 6.3). */
+const WORKER_ULIMITS = [
+  { Name: "core", Soft: 0, Hard: 0 },
+  { Name: "memlock", Soft: GIBIBYTE, Hard: GIBIBYTE },
+  { Name: "stack", Soft: GIBIBYTE, Hard: GIBIBYTE },
+  { Name: "msgqueue", Soft: GIBIBYTE, Hard: GIBIBYTE },
+  { Name: "nofile", Soft: 1_000_000, Hard: 1_000_000 },
+] as const;
 /** Two files, so that a rotation never empties the tail; 1 MiB in all. */
 const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
 /** The least that engines accept. */
@@ -186,6 +209,44 @@ export function jobBody(
     HostConfig: {
       ...hardenedHost(spec, spec.pidsLimit ?? PIDS_LIMIT, place, options),
       Mounts: [mount],
+    },
+    ...endpointOf(place),
+  };
+}
+
+/**
+ * The body of a worker's container: hardened as all else, for a program of the operator's image that is called at the task's
+ * port, with the folders that the operator lets workers see.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED for a worker that none of this can be made of.
+ */
+export function workerBody(
+  spec: WorkerSpec & { readonly image: ResolvedImage },
+  owner: Owner,
+  place: NetworkPlace,
+  options: BodyOptions,
+): ContainerBody {
+  // The last word on the cards is ours.
+  const { NVIDIA_VISIBLE_DEVICES: _, ...environment } = spec.environment;
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  return {
+    Image: spec.image.digest,
+    // In the place of what the image would start.
+    Entrypoint: spec.command(`0.0.0.0:${TASK_PORT}`),
+    ...(spec.user === undefined ? {} : { User: spec.user }),
+    Env: [...variables, visibleDevices(spec.gpuIds)],
+    Labels: {
+      ...spec.labels,
+      ...baseLabels(owner, "worker", options.nowMs),
+      ...workerLabels(spec, options.plan),
+    },
+    Healthcheck: { Test: ["NONE"] },
+    ...exposedPorts(place),
+    HostConfig: {
+      ...hardenedHost(spec, spec.pidsLimit ?? WORKER_PIDS_LIMIT, place, options),
+      Ulimits: WORKER_ULIMITS,
+      ShmSize: GIBIBYTE,
+      Mounts: workerMounts(spec),
     },
     ...endpointOf(place),
   };

@@ -7,6 +7,7 @@ import type {
   TaskKey,
   TaskSpec,
   WorkDir,
+  WorkerSpec,
 } from "../../../core/index.ts";
 import { asId, isIsolationClass, isNetworkPolicy, taskKey } from "../../../core/index.ts";
 import { hasRightCount } from "./gpu-request.ts";
@@ -28,7 +29,7 @@ export const LABEL = {
   RUNTIME: "hearth.runtime",
   /** The UUIDs of the cards that it was given, separated by commas. */
   GPUS: "hearth.gpus",
-  /** A job's name and the count of its try. */
+  /** A job's or worker's name, and the count of a job's try. */
   JOB: "hearth.job",
   ATTEMPT: "hearth.attempt",
   /** Its work folder under all its names, as JSON. */
@@ -69,7 +70,7 @@ export interface Owner {
   readonly instanceId: string;
 }
 
-export type ContainerKind = "sandbox" | "job" | "network" | "probe" | "helper";
+export type ContainerKind = "sandbox" | "job" | "worker" | "network" | "probe" | "helper";
 
 export function ownerLabel(ownerId: string): string {
   return `${LABEL.OWNER}=${ownerId}`;
@@ -96,6 +97,14 @@ export function jobLabels(spec: JobSandboxSpec, plan: IsolationPlan): Labels {
     [LABEL.ATTEMPT]: String(spec.mark.attempt),
     [LABEL.WORK_DIR]: JSON.stringify(spec.workDir),
   };
+}
+
+/** Nobody takes a worker over: these are for whoever looks. */
+export function workerLabels(
+  spec: Pick<WorkerSpec, "sandboxId" | "task" | "gpuIds" | "mark"> & Pick<SandboxSpec, "image">,
+  plan: IsolationPlan,
+): Labels {
+  return { ...commonLabels(spec, plan), [LABEL.JOB]: spec.mark.jobId };
 }
 
 function commonLabels(

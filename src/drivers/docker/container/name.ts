@@ -23,6 +23,14 @@ export function jobContainerName({ mark, sandboxId }: Pick<JobSandboxSpec, "mark
   return `${JOB_NAME_PREFIX}${clean(mark.jobId)}_${mark.attempt}_${clean(sandboxId)}`;
 }
 
+/** What a worker's container begins with, as the contract has it (`contracts/indexify.md` section 6.3); nothing else of ours does. */
+export const WORKER_NAME_PREFIX = "indexify-function-";
+
+/** What a worker's container is called: what its door calls it, and its sandbox's whole id, since the one may come again. */
+export function workerContainerName({ mark, sandboxId }: Pick<JobSandboxSpec, "mark" | "sandboxId">): string {
+  return `${WORKER_NAME_PREFIX}${clean(mark.jobId)}_${clean(sandboxId)}`;
+}
+
 /** Engines take letters, digits, `_`, `.` and `-` in a name. */
 function clean(part: string): string {
   return part.replace(/[^a-zA-Z0-9_.-]/g, "-").slice(0, MAX_PART_LENGTH);

@@ -1,5 +1,5 @@
-import type { JobSandboxSpec } from "../../../core/index.ts";
-import { jobRefusal } from "../../../core/index.ts";
+import type { JobSandboxSpec, WorkerSpec } from "../../../core/index.ts";
+import { ExecutorError, jobRefusal } from "../../../core/index.ts";
 
 declare const checked: unique symbol;
 /** A path that only {@link workMount} makes. */
@@ -24,6 +24,37 @@ export function workMount(spec: JobSandboxSpec): WorkMount {
   if (refusal !== undefined) throw refusal;
   const { hostPath, target } = spec.workDir;
   return { Type: "bind", Source: hostPath as CheckedPath, Target: target as CheckedPath, ReadOnly: false };
+}
+
+/** A folder of the operator's configuration that a worker sees. */
+export interface WorkerMount {
+  readonly Type: "bind";
+  readonly Source: CheckedPath;
+  readonly Target: CheckedPath;
+  readonly ReadOnly: boolean;
+}
+
+/** @throws {@link ExecutorError} SANDBOX_START_FAILED for a name that is no plain absolute path. */
+export function workerMounts({ task, binds }: Pick<WorkerSpec, "task" | "binds">): readonly WorkerMount[] {
+  return binds.map(({ source, target, isReadOnly }) => {
+    const crooked = [source, target].find((path) => !isPlainPath(path));
+    if (crooked !== undefined) {
+      const reason = `workers cannot be shown ${JSON.stringify(crooked)}: it is no plain absolute path below /`;
+      throw new ExecutorError("SANDBOX_START_FAILED", { image: task.image, reason });
+    }
+    return {
+      Type: "bind",
+      Source: source as CheckedPath,
+      Target: target as CheckedPath,
+      ReadOnly: isReadOnly,
+    };
+  });
+}
+
+/** Absolute, below the root, and without a part that leads elsewhere. */
+function isPlainPath(path: string): boolean {
+  const [first, ...parts] = path.split("/");
+  return first === "" && !path.includes("\0") && parts.every((part) => !["", ".", ".."].includes(part));
 }
 
 /** The folder that a helper of ours is for. */

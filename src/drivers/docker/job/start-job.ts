@@ -1,6 +1,7 @@
-import type { ExecutorError, JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
+import type { ExecutorError, JobSandbox, JobSandboxSpec, NetworkPolicy } from "../../../core/index.ts";
 import { orAbort, systemClock } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
+import type { BodyOptions, ContainerBody, NetworkPlace } from "../container/body.ts";
 import { jobBody } from "../container/body.ts";
 import type { Watch } from "../container/deaths.ts";
 import { refuseMissingCards } from "../container/gpu-request.ts";
@@ -12,6 +13,7 @@ import { startFailure } from "../container/start-failure.ts";
 import { workMount } from "../container/work-mount.ts";
 import type { World } from "../world.ts";
 import { DockerJob } from "./docker-job.ts";
+import type { OwnParts } from "./job-parts.ts";
 import { jobParts } from "./job-parts.ts";
 
 /** How long a failed start may take to leave nothing behind before its caller is told all the same. */
@@ -24,13 +26,44 @@ export async function startJob(world: World, spec: JobSandboxSpec, signal: Abort
   refuseMissingCards(spec);
   const policy = world.rules.resolve(spec.task.network);
   const plan = await world.classes.plan(spec.task, signal);
-  const wish = { imageDigest: spec.image.digest, policy, plan };
   await world.files.open(spec, signal);
+  const { engine, owner } = world;
+  const making: JobMaking<JobSandbox> = {
+    spec,
+    imageDigest: spec.image.digest,
+    name: jobContainerName(spec),
+    // Nobody calls a job.
+    body: (place, options) =>
+      jobBody(spec, owner, place.type === "own" ? { ...place, isPublished: false } : place, options),
+    make: async (own) => new DockerJob(engine, jobParts(world, spec, own)),
+  };
+  return await startInNetwork(world, making, policy, plan, signal);
+}
+
+/** What is started in a network of its own: a job, or a worker. */
+export interface JobMaking<S extends JobSandbox> {
+  readonly spec: Pick<JobSandboxSpec, "task" | "gpuIds">;
+  readonly imageDigest: string;
+  readonly name: string;
+  body(place: NetworkPlace, options: BodyOptions): ContainerBody;
+  /** Called once it runs. */
+  make(own: OwnParts, lease: NetworkLease): Promise<S>;
+}
+
+/** @throws {@link ExecutorError} as `JobDriver.startJob` does; then nothing is left. */
+export async function startInNetwork<S extends JobSandbox>(
+  world: World,
+  making: JobMaking<S>,
+  policy: NetworkPolicy,
+  plan: IsolationPlan,
+  signal: AbortSignal,
+): Promise<S> {
+  const wish = { imageDigest: making.imageDigest, policy, plan };
   const taken = world.pool.take(wish.imageDigest, policy);
-  const first = await tryStart(world, spec, plan, new NetworkLease(world, wish, taken), signal);
+  const first = await tryStart(world, making, plan, new NetworkLease(world, wish, taken), signal);
   if (!(first instanceof NetworkSuspect)) return first;
   // A network that died is not this job's fault: nothing of it has run.
-  const second = await tryStart(world, spec, plan, new NetworkLease(world, wish, undefined), signal);
+  const second = await tryStart(world, making, plan, new NetworkLease(world, wish, undefined), signal);
   if (second instanceof NetworkSuspect) throw second.failure;
   return second;
 }
@@ -44,42 +77,40 @@ class NetworkSuspect {
   }
 }
 
-async function tryStart(
+async function tryStart<S extends JobSandbox>(
   world: World,
-  spec: JobSandboxSpec,
+  making: JobMaking<S>,
   plan: IsolationPlan,
   lease: NetworkLease,
   signal: AbortSignal,
-): Promise<JobSandbox | NetworkSuspect> {
+): Promise<S | NetworkSuspect> {
   const letPoolWork = world.pool.holdStill();
   try {
-    return await new JobStart(world, spec, plan, lease).run(signal);
+    return await new JobStart(world, making, plan, lease).run(signal);
   } finally {
     letPoolWork();
   }
 }
 
 /** One try at starting one job: create, start; or tidy all of it up. */
-class JobStart {
+class JobStart<S extends JobSandbox> {
   readonly #world: World;
-  readonly #spec: JobSandboxSpec;
+  readonly #making: JobMaking<S>;
   readonly #plan: IsolationPlan;
   readonly #lease: NetworkLease;
-  readonly #name: string;
   #created: Promise<string> | undefined;
   #started: Promise<void> | undefined;
   #containerId: string | undefined;
   #watch: Watch | undefined;
 
-  constructor(world: World, spec: JobSandboxSpec, plan: IsolationPlan, lease: NetworkLease) {
+  constructor(world: World, making: JobMaking<S>, plan: IsolationPlan, lease: NetworkLease) {
     this.#world = world;
-    this.#spec = spec;
+    this.#making = making;
     this.#plan = plan;
     this.#lease = lease;
-    this.#name = jobContainerName(spec);
   }
 
-  async run(signal: AbortSignal): Promise<JobSandbox | NetworkSuspect> {
+  async run(signal: AbortSignal): Promise<S | NetworkSuspect> {
     try {
       return await this.#make(signal);
     } catch (thrown) {
@@ -91,28 +122,26 @@ class JobStart {
     }
   }
 
-  async #make(signal: AbortSignal): Promise<JobSandbox> {
-    const { engine, deaths, owner, seccomp, known } = this.#world;
+  async #make(signal: AbortSignal): Promise<S> {
+    const { engine, deaths, seccomp, known } = this.#world;
     const place = await this.#lease.place(signal);
-    // Nobody calls a job.
-    const unpublished = place.type === "own" ? { ...place, isPublished: false } : place;
     const nowMs = systemClock.wallMs();
     const options = { plan: this.#plan, nowMs, seccomp, hasInit: engine.hasInit };
-    const body = jobBody(this.#spec, owner, unpublished, options);
-    this.#created = engine.containers.create(this.#name, body);
+    const { spec, name, imageDigest } = this.#making;
+    this.#created = engine.containers.create(name, this.#making.body(place, options));
     const containerId = await orAbort(this.#created, signal);
     this.#containerId = containerId;
     known.add(containerId);
     // From before its start on, so that no job is too short for its end to be seen.
-    this.#watch = deaths.watch(containerId, this.#spec.task.resources.memoryBytes);
+    this.#watch = deaths.watch(containerId, spec.task.resources.memoryBytes);
     this.#started = engine.containers.start(containerId);
     await orAbort(this.#started, signal);
     const startedAtMs = systemClock.wallMs();
     await this.#world.classes.confirm(this.#plan, signal);
-    const parts = jobParts(this.#world, this.#spec, {
+    const own: OwnParts = {
       containerId,
-      label: this.#name,
-      imageDigest: this.#spec.image.digest,
+      label: name,
+      imageDigest,
       isolation: this.#plan.isolation,
       startedAtMs,
       watch: this.#watch,
@@ -120,13 +149,13 @@ class JobStart {
         known.delete(containerId);
         this.#lease.letGo(isNetworkWhole);
       },
-    });
-    return new DockerJob(engine, parts);
+    };
+    return await this.#making.make(own, this.#lease);
   }
 
   /** Says why, and leaves nothing behind. */
   async #fail(thrown: unknown): Promise<NetworkSuspect> {
-    const failure = startFailure(this.#spec, thrown, { logTail: "", foreignArchitecture: undefined });
+    const failure = startFailure(this.#making.spec, thrown, { logTail: "", foreignArchitecture: undefined });
     const isSuspect = this.#lease.sandbox !== undefined && blamesNetwork(failure);
     const tidied = this.#tidy(!isSuspect);
     this.#world.inBackground(() => tidied);
@@ -143,7 +172,7 @@ class JobStart {
   async #tidy(isNetworkReusable: boolean): Promise<void> {
     const { engine, known } = this.#world;
     this.#watch?.forget();
-    await removeStarted(engine, { name: this.#name, created: this.#created, started: this.#started });
+    await removeStarted(engine, { name: this.#making.name, created: this.#created, started: this.#started });
     if (this.#containerId !== undefined) known.delete(this.#containerId);
     this.#lease.letGo(isNetworkReusable);
   }

@@ -1,6 +1,5 @@
 import { constants } from "node:os";
 import type { JobSandbox, JobSandboxSpec, SandboxEnd } from "../../../core/index.ts";
-import { makeUsable } from "../../../std/index.ts";
 import { followLog } from "../follow-log.ts";
 import type { LaunchedTask } from "../launch.ts";
 import type { RunningTask } from "../running-task.ts";
@@ -9,8 +8,8 @@ export interface StartedJob {
   readonly launched: LaunchedTask;
   readonly running: RunningTask;
   readonly startedAtMs: number;
-  /** Whether its work folder belongs to a uid of its own. */
-  readonly isGiven: boolean;
+  /** Called once, when none of it runs any more; its end is told after that. Never rejects. */
+  tidy(): Promise<unknown>;
 }
 
 /** How long a dead job's output may take to be read. */
@@ -19,20 +18,19 @@ const SIGNAL_BASE = 128;
 
 /** The port's view of a job whose command has begun. */
 export function processJob(
-  spec: JobSandboxSpec,
-  { launched, running, startedAtMs, isGiven }: StartedJob,
+  spec: Pick<JobSandbox, "mark" | "task" | "imageDigest" | "gpuIds"> & Pick<JobSandboxSpec, "sandboxId">,
+  { launched, running, startedAtMs, tidy }: StartedJob,
 ): JobSandbox {
   const ended = running.ended.then(async (end) => {
     await drainedSoon(launched);
-    // A job of the daemon's own uid can lock its files against itself; whoever may give a folder away is kept from nothing.
-    if (!isGiven) await makeUsable(spec.workDir.localPath);
+    await tidy();
     return toJobEnd(end);
   });
   return {
     id: spec.sandboxId,
     mark: spec.mark,
     task: spec.task,
-    imageDigest: spec.image.digest,
+    imageDigest: spec.imageDigest,
     label: `process ${launched.leader}`,
     isolation: "process",
     gpuIds: spec.gpuIds,

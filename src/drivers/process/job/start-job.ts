@@ -1,6 +1,6 @@
 import type { JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
 import { ExecutorError, jobRefusal } from "../../../core/index.ts";
-import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
+import { makeUsable, orAbort, systemClock, withDeadline } from "../../../std/index.ts";
 import { commandLine } from "../command-line.ts";
 import { findPinned } from "../find-pinned.ts";
 import type { LaunchedTask } from "../launch.ts";
@@ -10,7 +10,7 @@ import { makePlace, Place } from "../place.ts";
 import type { ProcessClass } from "../process-class.ts";
 import { refuseWhatIsNotHere } from "../refusals.ts";
 import type { RunningTask } from "../running-task.ts";
-import { settleIn } from "../settle-in.ts";
+import { settleIn, settlingAt } from "../settle-in.ts";
 import type { FoundTask } from "../task-folders.ts";
 import type { ProcessWorld } from "../world.ts";
 import { MOST_PROCESSES } from "../world.ts";
@@ -44,7 +44,10 @@ export async function startJob(
     await running.stop(0);
     throw error;
   }
-  return processJob(spec, { launched, running, startedAtMs, isGiven });
+  const { workDir, image } = spec;
+  // A job of the daemon's own uid can lock its files against itself; whoever may give a folder away is kept from nothing.
+  const tidy = async (): Promise<unknown> => isGiven || (await makeUsable(workDir.localPath));
+  return processJob({ ...spec, imageDigest: image.digest }, { launched, running, startedAtMs, tidy });
 }
 
 function refuseJob(world: ProcessWorld, spec: JobSandboxSpec): void {
@@ -75,7 +78,7 @@ async function spawnIn(
     const held = await makePlace(place, world, wish);
     await giveWorkFolder(place, world, spec, held);
     const launched = await launchIn(held, world, spec, found);
-    const { running } = await settleIn(world, wish, held, place, launched);
+    const { running } = await settleIn(world, wish, settlingAt(world, held), place, launched);
     return { launched, running, isGiven: held.uid !== undefined };
   } catch (error) {
     await place.release();
@@ -124,9 +127,9 @@ function launchIn(
 }
 
 /** @throws {@link ExecutorError} SANDBOX_START_FAILED with what the steps before the job's own program said. */
-async function hasBegun(
+export async function hasBegun(
   { begun, exited, drained, ring }: LaunchedTask,
-  { task }: JobSandboxSpec,
+  { task }: Pick<JobSandboxSpec, "task">,
   signal: AbortSignal,
 ): Promise<void> {
   const facts = { image: task.image, reason: `its sandbox was not made within ${BEGIN_DEADLINE_MS} ms` };
