@@ -3,6 +3,7 @@ import type { LocalStoreOptions } from "./local/open-local-store.ts";
 import { openLocalStore } from "./local/open-local-store.ts";
 import { parseStoreUri } from "./parse-store-uri.ts";
 import type { S3StoreOptions } from "./s3/open-s3-store.ts";
+import { quietLibrary } from "./s3/quiet-library.ts";
 
 export interface ArtifactStoreOptions {
   /** The setting that the URI was read from, for errors. */
@@ -23,8 +24,7 @@ export async function openArtifactStore(uri: string, options: ArtifactStoreOptio
     case "local":
       return openLocalStore(location.path, options.setting, options.local);
     case "s3": {
-      // Its library would print on standard error that it will not support this Node for ever.
-      process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
+      quietLibrary();
       const { openS3Store } = await import("./s3/open-s3-store.ts");
       return openS3Store(location, options.s3);
     }

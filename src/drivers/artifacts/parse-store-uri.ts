@@ -6,7 +6,7 @@ export type StoreLocation =
   | { readonly type: "s3"; readonly bucket: string | undefined; readonly prefix: string }
   | { readonly type: "gcs"; readonly bucket: string | undefined; readonly prefix: string };
 
-const BUCKET = /^[a-z0-9][a-z0-9._-]{1,221}$/;
+export const BUCKET = /^[a-z0-9][a-z0-9._-]{1,221}$/;
 
 /**
  * Reads the forms of `ARTIFACT_STORE` (executer-tracker.md, section 2.4): an absolute path, `file:///…`, `s3://bucket/prefix`

@@ -128,6 +128,7 @@ async function asOurs<T>(uri: string, work: () => Promise<T>): Promise<T> {
 }
 
 function translate(uri: string, error: unknown): unknown {
+  if (error instanceof ExecutorError) return error;
   const { code } = error as NodeJS.ErrnoException;
   const facts = { key: uri, reason: error instanceof Error ? error.message : String(error) };
   if (code === "ENOENT") return new ExecutorError("ARTIFACT_NOT_FOUND", { key: uri });

@@ -86,7 +86,8 @@ function newClient(options: ConnectionOptions): S3Client {
   const endpoint = options.endpoint ?? process.env["AWS_ENDPOINT_URL_S3"] ?? process.env["AWS_ENDPOINT_URL"];
   const region = options.region ?? process.env["AWS_REGION"] ?? process.env["AWS_DEFAULT_REGION"];
   const config: S3ClientConfig = {
-    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: options.forcePathStyle ?? true }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
     // A server of one's own has no regions, and its signatures want one all the same.
     ...(region !== undefined ? { region } : endpoint === undefined ? {} : { region: "us-east-1" }),
     // Else a presigned upload carries the checksum of an empty body (aws-sdk-js-v3#6994), and stores that are not AWS's are

@@ -35,6 +35,10 @@ export async function writeObject(
   }
 }
 
+/** An object of no bytes. */
+export const putEmpty = (target: Target, signal: AbortSignal): Promise<void> =>
+  putWhole(target, Buffer.alloc(0), signal);
+
 async function putWhole(
   { connection, key, address }: Target,
   body: Buffer,
