@@ -124,6 +124,19 @@ export type {
   SourceFigures,
   SourceState,
 } from "./ports/job-source.ts";
+export type {
+  AllocationEnd,
+  IndexifyEvent,
+  IndexifyObserver,
+  IndexifyOperation,
+  WorkerVersions,
+} from "./ports/indexify-observer.ts";
+export {
+  ALLOCATION_ENDS,
+  INDEXIFY_EVENTS,
+  INDEXIFY_OPERATIONS,
+  NO_INDEXIFY_OBSERVER,
+} from "./ports/indexify-observer.ts";
 export type { JobStory } from "./ports/job-story.ts";
 export type { Journal, JournalEntry } from "./ports/journal.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";

@@ -1,12 +1,16 @@
 import type { ErrorCode, IsolationClass, Resources } from "../../core/index.ts";
 import { DOOR_NAMES, ERRORS, ISOLATION_CLASSES, JOB_STATES } from "../../core/index.ts";
 import type { EngineCounters } from "./engine-counters.ts";
+import type { ShownIndexify } from "./indexify/indexify-readers.ts";
+import { indexifyReaders } from "./indexify/indexify-readers.ts";
+import { INDEXIFY_METRICS } from "./indexify/indexify-table.ts";
 import { openProcessFigures } from "./process-figures.ts";
 import type { MetricsText, Readers, Sample } from "./registry.ts";
-import { openRegistry } from "./registry.ts";
+import { joinReaders, openRegistry } from "./registry.ts";
 import { single } from "./series.ts";
 import type { ExecutorFigures, MetricSources } from "./sources.ts";
 import { SANDBOX_STATES } from "./sources.ts";
+import { METRICS } from "./table.ts";
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 const STATES = ["running", "pausing", "paused", "draining"] as const;
@@ -14,8 +18,16 @@ const STATES = ["running", "pausing", "paused", "draining"] as const;
 /** The daemon's metrics. Dispose them to stop the sampling of the event loop. */
 export interface Metrics extends MetricsText, Disposable {}
 
-/** Puts together what was counted and what is read. There is one of these in a daemon. */
-export function openMetrics(counters: EngineCounters, given: MetricSources): Metrics {
+/**
+ * Puts together what was counted and what is read. There is one of these in a daemon.
+ *
+ * @param indexify `undefined` where the Indexify door is not used: then its metrics are not shown at all.
+ */
+export function openMetrics(
+  counters: EngineCounters,
+  given: MetricSources,
+  indexify?: ShownIndexify,
+): Metrics {
   const process = openProcessFigures();
   // One look at the executor for each time that somebody asks: it reads the host's files.
   let figures: ExecutorFigures | undefined;
@@ -26,14 +38,18 @@ export function openMetrics(counters: EngineCounters, given: MetricSources): Met
       return figures;
     },
   };
-  const registry = openRegistry({
+  const readers: Readers = {
     ...process.readers,
     ...countedReaders(counters),
     ...executorReaders(sources),
     ...hostReaders(sources),
     ...doorReaders(sources),
     ...receiptReaders(sources),
-  });
+  };
+  const registry = openRegistry([
+    ...joinReaders(METRICS, readers),
+    ...(indexify === undefined ? [] : joinReaders(INDEXIFY_METRICS, indexifyReaders(indexify))),
+  ]);
   return {
     contentType: registry.contentType,
     text: async () => {

@@ -2,7 +2,6 @@ import { setImmediate } from "node:timers/promises";
 import type { Metric } from "prom-client";
 import { Registry } from "prom-client";
 import type { MetricName, MetricRow } from "./table.ts";
-import { METRICS } from "./table.ts";
 
 /** A scrape works for so long at once; then everything else has its turn. */
 const TURN_MS = 2;
@@ -14,8 +13,23 @@ export interface Sample {
   readonly metricName?: string;
 }
 
-/** Reads every metric as it is now. A metric without a reader does not compile, nor does a reader without a row. */
-export type Readers = { readonly [N in MetricName]: () => readonly Sample[] };
+/** Reads every metric of a table as it is now. A metric without a reader does not compile, nor does a reader without a row. */
+export type ReadersOf<N extends string> = { readonly [K in N]: () => readonly Sample[] };
+export type Readers = ReadersOf<MetricName>;
+
+/** A metric, and what reads it. */
+export interface ReadMetric extends MetricRow {
+  readonly name: string;
+  read(): readonly Sample[];
+}
+
+export function joinReaders<N extends string>(
+  table: Readonly<Record<N, MetricRow>>,
+  readers: ReadersOf<N>,
+): ReadMetric[] {
+  const names = Object.keys(table) as N[];
+  return names.map((name) => ({ ...table[name], name, read: readers[name] }));
+}
 
 export interface MetricsText {
   readonly contentType: string;
@@ -27,23 +41,23 @@ export interface MetricsText {
  * The daemon's one registry. Its metrics are read when somebody asks: whoever counts does so in plain numbers, since a counter
  * with a label object for each call would cost the warm path more than all of its other bookkeeping.
  */
-export function openRegistry(readers: Readers): MetricsText {
+export function openRegistry(metrics: readonly ReadMetric[]): MetricsText {
   const registry = new Registry();
-  for (const name of Object.keys(METRICS) as MetricName[]) {
-    const { type, help }: MetricRow = METRICS[name];
+  for (const { name, type, help, read } of metrics) {
     const get = (): Promise<unknown> =>
-      Promise.resolve({ name, help, type, aggregator: "sum", values: readers[name]() });
+      Promise.resolve({ name, help, type, aggregator: "sum", values: read() });
     // The registry asks a metric for its name and its values; its type only knows the library's own classes.
     registry.registerMetric({ name, help, type, get } as unknown as Metric);
   }
-  return { contentType: registry.contentType, text: () => textInTurns(registry) };
+  const names = metrics.map(({ name }) => name);
+  return { contentType: registry.contentType, text: () => textInTurns(registry, names) };
 }
 
 /** As the registry itself would write it, but never holding the event loop for long: calls pass while somebody scrapes. */
-async function textInTurns(registry: Registry): Promise<string> {
+async function textInTurns(registry: Registry, names: readonly string[]): Promise<string> {
   const parts: string[] = [];
   let turnBeganMs = performance.now();
-  for (const name of Object.keys(METRICS)) {
+  for (const name of names) {
     parts.push(await registry.getSingleMetricAsString(name));
     if (performance.now() - turnBeganMs < TURN_MS) continue;
     await setImmediate();

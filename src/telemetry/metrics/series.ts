@@ -23,53 +23,60 @@ export class Counts<K extends string> {
   }
 }
 
-/** Durations by one label, in the metric's buckets. Told in milliseconds, shown in seconds. */
-export class Durations<K extends string> {
-  readonly #name: MetricName;
-  readonly #label: string;
+/** How often something took how much, in buckets. Its unit is its caller's. */
+export class Histogram {
   readonly #bounds: Float64Array;
-  readonly #series = new Map<K, Buckets>();
+  readonly #counts: Float64Array;
+  #sum = 0;
 
-  constructor(name: MetricName, label: string, keys: readonly K[]) {
-    this.#name = name;
-    this.#label = label;
-    this.#bounds = Float64Array.from(bucketsOf(name), (seconds) => seconds * 1000);
-    for (const key of keys)
-      this.#series.set(key, { counts: new Float64Array(this.#bounds.length + 1), sumMs: 0 });
+  /** @param bounds upper ones, rising. */
+  constructor(bounds: readonly number[]) {
+    this.#bounds = Float64Array.from(bounds);
+    this.#counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(key: K, ms: number): void {
-    const series = this.#series.get(key);
-    if (series === undefined) return;
+  observe(value: number): void {
     const bounds = this.#bounds;
     let at = 0;
-    while (at < bounds.length && ms > (bounds[at] as number)) at += 1;
-    series.counts[at] = (series.counts[at] as number) + 1;
-    series.sumMs += ms;
+    while (at < bounds.length && value > (bounds[at] as number)) at += 1;
+    this.#counts[at] = (this.#counts[at] as number) + 1;
+    this.#sum += value;
   }
 
-  samples(): Sample[] {
-    return [...this.#series].flatMap(([key, series]) => this.#samplesOf({ [this.#label]: key }, series));
-  }
-
-  #samplesOf(labels: Labels, { counts, sumMs }: Buckets): Sample[] {
+  /** @param name of the metric. */
+  samples(name: string, labels: Labels = {}): Sample[] {
     const samples: Sample[] = [];
     let total = 0;
-    for (const [at, count] of counts.entries()) {
+    for (const [at, count] of this.#counts.entries()) {
       total += count;
-      const bound = this.#bounds[at];
-      const le = bound === undefined ? "+Inf" : String(bound / 1000);
-      samples.push({ metricName: `${this.#name}_bucket`, labels: { ...labels, le }, value: total });
+      const le = String(this.#bounds[at] ?? "+Inf");
+      samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: total });
     }
-    samples.push({ metricName: `${this.#name}_sum`, labels, value: sumMs / 1000 });
-    samples.push({ metricName: `${this.#name}_count`, labels, value: total });
+    samples.push({ metricName: `${name}_sum`, labels, value: this.#sum });
+    samples.push({ metricName: `${name}_count`, labels, value: total });
     return samples;
   }
 }
 
-interface Buckets {
-  readonly counts: Float64Array;
-  sumMs: number;
+/** Durations by one label, in the metric's buckets. Told in milliseconds, shown in seconds. */
+export class Durations<K extends string> {
+  readonly #name: MetricName;
+  readonly #label: string;
+  readonly #series = new Map<K, Histogram>();
+
+  constructor(name: MetricName, label: string, keys: readonly K[]) {
+    this.#name = name;
+    this.#label = label;
+    for (const key of keys) this.#series.set(key, new Histogram(bucketsOf(name)));
+  }
+
+  observe(key: K, ms: number): void {
+    this.#series.get(key)?.observe(ms / 1000);
+  }
+
+  samples(): Sample[] {
+    return [...this.#series].flatMap(([key, one]) => one.samples(this.#name, { [this.#label]: key }));
+  }
 }
 
 /** A metric with one value and no labels. */
