@@ -13,6 +13,7 @@ import { withinFiles } from "./doors/http/limits.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
+import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
@@ -28,9 +29,12 @@ import { startExecutor } from "./engine/start-executor.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
+import type { IndexifyParts } from "./open-indexify.ts";
+import { openIndexify } from "./open-indexify.ts";
 import { showDaemon } from "./open-monitor.ts";
 import { openQueueDesk } from "./open-queue-desk.ts";
 import { openReceipts } from "./open-receipts.ts";
+import type { StreamParts } from "./open-stream.ts";
 import { hasStreamDoor, openStream } from "./open-stream.ts";
 import type { Scope } from "./std/index.ts";
 import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
@@ -58,6 +62,8 @@ export interface Daemon {
   readonly driverName: string;
   /** Where it takes jobs from, if it takes any. */
   readonly stream: StreamDoor | undefined;
+  /** Where it is an Indexify server's executor, if it is one. */
+  readonly indexify: IndexifyDoor | undefined;
 }
 
 /**
@@ -122,11 +128,22 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const stream = await openStream(config, { executor, driver, state, version, log, queue }, scope);
+  const work = await openWorkDoors(config, { executor, driver, state, version, log, queue }, scope);
   const { counters, traceExports } = watchers;
-  const shown = { executor, gpus, counters, traceExports, door, stream, receipts, ownerId, version };
+  const shown = { executor, gpus, counters, traceExports, door, receipts, ownerId, version, ...work };
   showDaemon(monitor, shown, loaded, scope);
-  return { executor, door, monitor, live, driverName: driver.name, stream };
+  return { executor, door, monitor, live, driverName: driver.name, ...work };
+}
+
+/** Those through which work comes that this host asks for itself. */
+async function openWorkDoors(
+  config: Config,
+  parts: StreamParts & IndexifyParts,
+  scope: Scope,
+): Promise<Pick<Daemon, "stream" | "indexify">> {
+  const stream = await openStream(config, parts, scope);
+  const indexify = await openIndexify(config, parts, scope);
+  return { stream, indexify };
 }
 
 interface Watchers {

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Loaded } from "./config/index.ts";
 import type { GpuMonitor, ReceiptLog } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
+import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
@@ -32,6 +33,8 @@ export interface ShownParts {
   readonly door: HttpDoor;
   /** Where it takes jobs from, if it takes any. */
   readonly stream: StreamDoor | undefined;
+  /** Where it is an Indexify server's executor, if it is one. */
+  readonly indexify: IndexifyDoor | undefined;
   readonly receipts: ReceiptLog;
   readonly ownerId: string;
   readonly version: string;
@@ -40,7 +43,7 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, gpus, counters, traceExports, door, stream, receipts, ownerId, version }: ShownParts,
+  { executor, gpus, counters, traceExports, door, stream, indexify, receipts, ownerId, version }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -74,9 +77,11 @@ export function showDaemon(
       environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",
     },
     doors: () => [
-      { name: "http", isOpen: door.isOpen },
-      ...(stream === undefined ? [] : [{ name: "stream", isOpen: stream.trouble === undefined }]),
+      { name: "http", trouble: door.isOpen ? undefined : "it is closed" },
+      ...(stream === undefined ? [] : [{ name: "stream", trouble: stream.trouble }]),
+      ...(indexify === undefined ? [] : [{ name: "indexify", trouble: indexify.trouble }]),
     ],
+    server: indexify,
     wallMs: () => systemClock.wallMs(),
   });
   const dashboard = openDashboard(DASHBOARD);

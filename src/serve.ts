@@ -84,25 +84,35 @@ async function runDaemon(
 
 /** Lets running calls finish while the door still answers (503, and why), then shuts it. A second wish cuts this short. */
 async function endInOrder(
-  { executor, door, stream }: Daemon,
+  { executor, door, stream, indexify }: Daemon,
   { config }: Loaded,
   forced: Promise<Wish>,
 ): Promise<boolean> {
   const keepWarm = config.on_stop === "keep";
   const deadlineMs = config.drain_timeout_s * 1000;
+  // First of all: from now on no worker's end is reported as its function's failure.
+  const workersOver = indexify?.drain() ?? Promise.resolve();
   // Jobs that have not started go to other hosts at once; those that run have as long as calls have.
   const jobsOver = stream?.drain() ?? Promise.resolve();
   const drained = executor.drain({ deadlineMs, keepWarm });
   const first = await Promise.race([drained, forced]);
   const isForced = !("cut" in first);
   const { cut } = isForced ? await executor.drain({ deadlineMs: 0, keepWarm: false }) : first;
-  await settleJobs(jobsOver, forced, isForced ? FORCED_MS : Math.max(FORCED_MS, deadlineMs));
+  await settleJobs(
+    Promise.all([jobsOver, workersOver]),
+    forced,
+    isForced ? FORCED_MS : Math.max(FORCED_MS, deadlineMs),
+  );
   await door[Symbol.asyncDispose]();
   return isForced || cut > 0;
 }
 
 /** Waits for what jobs leave behind, but not for ever. */
-async function settleJobs(jobsOver: Promise<void>, forced: Promise<Wish>, patienceMs: number): Promise<void> {
+async function settleJobs(
+  jobsOver: Promise<unknown>,
+  forced: Promise<Wish>,
+  patienceMs: number,
+): Promise<void> {
   const over = new AbortController();
   const patience = sleep(patienceMs, over.signal).catch(() => undefined);
   await Promise.race([jobsOver, forced, patience]);

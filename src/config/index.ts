@@ -6,6 +6,7 @@ export { printFault } from "./fault.ts";
 export type { SettingFlag } from "./flags.ts";
 export { listFlags } from "./flags.ts";
 export { toHttpLimits } from "./http-limits.ts";
+export { parseBind } from "./indexify-section.ts";
 export type { LayerOptions } from "./layers.ts";
 export type { Change } from "./live-config.ts";
 export { LiveConfig } from "./live-config.ts";

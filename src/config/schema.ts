@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { LOG_LEVELS } from "../core/index.ts";
 import { api } from "./api-section.ts";
+import { indexify } from "./indexify-section.ts";
 import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
 import { docker, gpus, http, network, process, receipts, runtimes, tasks } from "./schema-sections.ts";
 import { stream } from "./stream-section.ts";
@@ -125,6 +126,7 @@ export const ConfigSchema = z.strictObject({
   ),
   network,
   stream,
+  indexify,
   docker,
   process,
   receipts,

@@ -66,6 +66,7 @@ export const LOG_EVENTS = {
   "firewall.restored": "somebody had removed or changed those rules; they were set again",
   "network.swept": "unused task networks removed",
   "network.failed": "a task network could not be made or removed",
+  "indexify.program-missing": "the program of the Indexify door's workers is not on this host",
   "indexify.ready": "the Indexify server knows this executor",
   "indexify.unhealthy": "the Indexify server does not answer",
   "indexify.farewell": "the Indexify server could not be told that this executor ends",

@@ -1,4 +1,5 @@
 import type { SandboxView, WaitingView } from "../../engine/executor.ts";
+import type { ServerWish } from "./door-options.ts";
 
 /** Nobody has asked for anything (`contracts/indexify.md` section 9.1). */
 export const NOTHING_DESIRED = "No desired state received from Server yet";
@@ -17,7 +18,7 @@ export interface DesiredTask {
 }
 
 /**
- * What was asked of this host. No server tells us, so it is what callers want: each task with warm sandboxes or waiting
+ * What callers want of this host. Nobody tells us, so it is what they ask for: each task with warm sandboxes or waiting
  * callers, in the order of their keys.
  */
 export function desiredTasks(
@@ -39,13 +40,19 @@ export function desiredTasks(
   return [...byKey].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, task]) => task);
 }
 
-/** One task per line. */
-export function desiredText(tasks: readonly DesiredTask[]): string {
-  if (tasks.length === 0) return NOTHING_DESIRED;
-  const lines = tasks.map((task) =>
-    Object.entries(task)
-      .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}=${value}`)
-      .join(" "),
-  );
+/** One task, container or allocation per line. */
+export function desiredText(tasks: readonly DesiredTask[], wish?: ServerWish): string {
+  const lines = [
+    ...tasks.map((task) => line(task)),
+    ...(wish?.containers ?? []).map((container) => `container ${line(container)}`),
+    ...(wish?.allocations ?? []).map((allocation) => `allocation ${line(allocation)}`),
+  ];
+  if (lines.length === 0) return NOTHING_DESIRED;
   return `${lines.join("\n")}\n`;
+}
+
+function line(facts: object): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}=${value}`)
+    .join(" ");
 }

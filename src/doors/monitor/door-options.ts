@@ -38,10 +38,35 @@ export interface MonitorParts {
   readonly proven: ProvenClasses;
   readonly engine: EngineWatch;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** The doors that are on. */
-  doors(): readonly { readonly name: string; readonly isOpen: boolean }[];
+  /** The doors that are on, each with what keeps it from taking work; `undefined` is nothing. */
+  doors(): readonly { readonly name: string; readonly trouble: string | undefined }[];
+  /** The Indexify server that has work done here; `undefined` without one. */
+  readonly server: ServerLink | undefined;
   /** Milliseconds since the epoch. */
   wallMs(): number;
+}
+
+/** What an Indexify server was told, and what it wants (`contracts/indexify.md` section 9.1). */
+export interface ServerLink {
+  /** Whether it has answered since the start. */
+  readonly hasAnswered: boolean;
+  readonly executorId: string;
+  /** The last heartbeat that it took; `undefined` before the first. */
+  readonly reported: ServerReport | undefined;
+  desired(): ServerWish;
+}
+
+export interface ServerReport {
+  readonly isFullState: boolean;
+  readonly commandResponses: number;
+  readonly allocationOutcomes: number;
+  readonly allocationLogEntries: number;
+  readonly bytes: number;
+}
+
+export interface ServerWish {
+  readonly containers: readonly Readonly<Record<"id" | "function" | "state", string>>[];
+  readonly allocations: readonly Readonly<Record<"id" | "containerId" | "requestId" | "phase", string>>[];
 }
 
 /**

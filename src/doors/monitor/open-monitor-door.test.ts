@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { FakeExecutor } from "../../../test/support/fake-executor.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { silentLog } from "../../telemetry/index.ts";
-import type { MonitorParts } from "./door-options.ts";
+import type { MonitorParts, ServerLink } from "./door-options.ts";
 import type { MonitorDoor } from "./open-monitor-door.ts";
 import { openMonitorDoor } from "./open-monitor-door.ts";
 import { ProvenClasses } from "./proven-classes.ts";
@@ -26,7 +26,8 @@ const parts = (more: Partial<MonitorParts> = {}): MonitorParts => ({
     last: { isHealthy: true, detail: "" },
   },
   metrics: { contentType: "text/plain; version=0.0.4", text: () => Promise.resolve("a 1\n") },
-  doors: () => [{ name: "http", isOpen: true }],
+  doors: () => [{ name: "http", trouble: undefined }],
+  server: undefined,
   wallMs: () => 0,
   ...more,
 });
@@ -54,7 +55,7 @@ test("whom the guard turns away learns why, and reaches neither our paths nor th
 
 test("a door that is shut makes the daemon ill, by name", async () => {
   const { url, open: show } = await open();
-  show(parts({ doors: () => [{ name: "http", isOpen: false }] }));
+  show(parts({ doors: () => [{ name: "http", trouble: "it is closed" }] }));
   const answer = await fetch(`${url}/monitoring/health`);
   expect([answer.status, await answer.text()]).toEqual([
     503,
@@ -158,4 +159,46 @@ test("the guard is told what is a page, so that links may lead to it, and what i
     ["/metrics", false],
     ["/v1/host", false],
   ]);
+});
+
+test("X3: an Indexify server that has not answered keeps the start from being over; then what it wants and was told is shown", async () => {
+  const { url, open: show } = await open();
+  const silent: ServerLink = {
+    executorId: "e1",
+    hasAnswered: false,
+    reported: undefined,
+    desired: () => ({ containers: [], allocations: [] }),
+  };
+  const get = async (path: string): Promise<string> => await (await fetch(`${url}${path}`)).text();
+  show(parts({ server: silent }));
+  expect((await fetch(`${url}/monitoring/startup`)).status).toBe(503);
+  expect(await get("/state/desired")).toBe("No desired state received from Server yet");
+
+  const reported = {
+    isFullState: true,
+    commandResponses: 1,
+    allocationOutcomes: 2,
+    allocationLogEntries: 3,
+    bytes: 40,
+  };
+  const container = { id: "c1", function: "n:a:f:v1", state: "running" };
+  const allocation = { id: "a1", containerId: "c1", requestId: "r1", phase: "running" };
+  const desired = (): ReturnType<ServerLink["desired"]> => ({
+    containers: [container],
+    allocations: [allocation],
+  });
+  const executor = new FakeExecutor();
+  executor.classes = [
+    { isolation: "container", runtime: undefined, sight: undefined, state: "usable", reasons: [] },
+  ];
+  show(parts({ executor, server: { ...silent, hasAnswered: true, reported, desired } }));
+  expect((await fetch(`${url}/monitoring/startup`)).status).toBe(200);
+  expect(await get("/state/desired")).toBe(
+    "container id=c1 function=n:a:f:v1 state=running\nallocation id=a1 container_id=c1 request_id=r1 phase=running\n",
+  );
+  expect(await get("/state/reported")).toContain(
+    "indexify_full_state=true\nindexify_command_responses=1\nindexify_allocation_outcomes=2\n",
+  );
+  const answer = await fetch(`${url}/state/desired`, { headers: { accept: "application/json" } });
+  expect(await answer.json()).toEqual({ tasks: [], containers: [container], allocations: [allocation] });
 });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { arch, hostname, release, type } from "node:os";
 import type { ExecutorView } from "../../engine/executor.ts";
+import type { ServerLink } from "./door-options.ts";
 
 /** What does not change while the daemon runs. */
 export interface Identity {
@@ -53,6 +54,20 @@ export function reportedState(
     ...content,
     state_hash: createHash("sha256").update(JSON.stringify(content)).digest("hex"),
     system_time: new Date(wallMs).toISOString(),
+  };
+}
+
+/** What an Indexify server was told last. Not part of the hash: it is news every few seconds. */
+export function toldServer(server: ServerLink | undefined): ReportedState {
+  if (server?.reported === undefined) return {};
+  const { isFullState, commandResponses, allocationOutcomes, allocationLogEntries, bytes } = server.reported;
+  return {
+    indexify_executor_id: server.executorId,
+    indexify_full_state: String(isFullState),
+    indexify_command_responses: commandResponses,
+    indexify_allocation_outcomes: allocationOutcomes,
+    indexify_allocation_log_entries: allocationLogEntries,
+    indexify_size_bytes: bytes,
   };
 }
 

@@ -6,7 +6,7 @@ import { healthBody, probeBody } from "./checks.ts";
 import { desiredTasks, desiredText } from "./desired-state.ts";
 import type { MonitorParts } from "./door-options.ts";
 import type { ReportedState } from "./reported-state.ts";
-import { NOTHING_REPORTED, reportedState, stateText } from "./reported-state.ts";
+import { NOTHING_REPORTED, reportedState, stateText, toldServer } from "./reported-state.ts";
 
 /** What a route is asked besides its path. */
 export interface Question {
@@ -31,9 +31,12 @@ export const MONITOR_ROUTES: ReadonlyMap<string, MonitorRoute> = new Map<string,
     "/monitoring/startup",
     {
       scopes: [],
-      // Silent about any connection: it says once and for all that the start is over.
-      answer: (parts) =>
-        json(parts === undefined ? 503 : 200, `{"status":"${parts === undefined ? "nok" : "ok"}"}`),
+      // It says once and for all that the start is over: an Indexify server has answered by then, where there is one, and may
+      // be away again; nothing else is waited for.
+      answer: (parts) => {
+        const hasStarted = parts !== undefined && parts.server?.hasAnswered !== false;
+        return json(hasStarted ? 200 : 503, `{"status":"${hasStarted ? "ok" : "nok"}"}`);
+      },
     },
   ],
   [
@@ -73,11 +76,7 @@ function probe(
 async function healthChecks(parts: MonitorParts | undefined): Promise<readonly Check[]> {
   if (parts === undefined) return [STARTING];
   const engine = await parts.engine.ask();
-  const doors = parts
-    .doors()
-    .map(
-      ({ name, isOpen }): Check => ({ name: `door ${name}`, trouble: isOpen ? undefined : "it is closed" }),
-    );
+  const doors = parts.doors().map(({ name, trouble }): Check => ({ name: `door ${name}`, trouble }));
   return [{ name: "engine", trouble: engine.isHealthy ? undefined : engine.reason }, ...doors];
 }
 
@@ -109,16 +108,18 @@ function reported(parts: MonitorParts | undefined, { wantsJson }: Question): Ans
 }
 
 /** Nothing until all of it is known: a hash that changes by itself after each start would tell of changes that nobody made. */
-function stateOf({ executor, identity, proven, wallMs }: MonitorParts): ReportedState | undefined {
+function stateOf({ executor, identity, proven, server, wallMs }: MonitorParts): ReportedState | undefined {
   const view = executor.view();
   const isolation = proven.of(view);
-  return isolation && reportedState(identity, view, isolation, wallMs());
+  if (isolation === undefined) return undefined;
+  return { ...reportedState(identity, view, isolation, wallMs()), ...toldServer(server) };
 }
 
 function desired(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {
   const tasks = parts === undefined ? [] : desiredTasks(parts.executor.sandboxes(), parts.executor.waiting());
-  if (wantsJson) return json(200, `${JSON.stringify({ tasks }, undefined, 2)}\n`);
-  return { status: 200, contentType: TEXT_TYPE, body: desiredText(tasks) };
+  const wish = parts?.server?.desired();
+  if (wantsJson) return json(200, `${JSON.stringify({ tasks, ...wish }, undefined, 2)}\n`);
+  return { status: 200, contentType: TEXT_TYPE, body: desiredText(tasks, wish) };
 }
 
 function json(status: number, body: string): Answer {

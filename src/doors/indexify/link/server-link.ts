@@ -11,6 +11,8 @@ import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import { backoffMs, pause } from "../../../std/index.ts";
 import { pollInOrder } from "./poll-in-order.ts";
 import { heartbeatFields, type QueuedReport, type ReportQueue } from "./report-queue.ts";
+import type { ReportedHeartbeat } from "./reported-heartbeat.ts";
+import { reportedHeartbeat } from "./reported-heartbeat.ts";
 import { Sequence } from "./sequence.ts";
 
 /** The pauses and deadlines of the link; milliseconds. */
@@ -83,6 +85,7 @@ export class ServerLink {
   #refusals = 0;
   #wake: (() => void) | undefined;
   #isNudged = false;
+  #lastTaken: ReportedHeartbeat | undefined;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -90,6 +93,11 @@ export class ServerLink {
 
   get state(): LinkState {
     return this.#state;
+  }
+
+  /** The last heartbeat that the server took; `undefined` before the first. */
+  get lastTaken(): ReportedHeartbeat | undefined {
+    return this.#lastTaken;
   }
 
   /** A heartbeat now, if none is under way: there is something to tell. */
@@ -159,6 +167,7 @@ export class ServerLink {
   async #taken(fragment: readonly QueuedReport[], wasFull: boolean, signal: AbortSignal): Promise<void> {
     const { reports, times } = this.#options;
     reports.remove(fragment);
+    this.#lastTaken = reportedHeartbeat(fragment, wasFull);
     this.#refusals = 0;
     if (reports.isEmpty) this.#isSingle = false;
     if (wasFull) {

@@ -1,0 +1,136 @@
+import type { Clock, NetworkPolicy, TaskSpec, WorkerBind } from "../../../core/index.ts";
+import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
+import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
+import { findOnPath, pause, urlHost } from "../../../std/index.ts";
+import type { ContainerOrder } from "../commands/orders.ts";
+import type { WorkerProcess } from "./worker.ts";
+import { workerEnvironment } from "./worker-environment.ts";
+
+/** What brings the worker's program; later releases speak another protocol (`contracts/indexify.md` 1.3). */
+const INSTALL = "pip install tensorlake==0.4.0";
+const PAUSED_MS = 1_000;
+/** A container whose description says nothing of its size. */
+const UNSAID = { cpuMillis: 1_000, memoryBytes: 512 * MEBIBYTE } as const;
+
+export interface LaunchOptions {
+  readonly workers: Workers;
+  readonly executorId: string;
+  /** On `PATH` or by its path; in the image where there is one. */
+  readonly program: string;
+  /** Of every worker, where workers are made of images; "" is none. */
+  readonly image: string;
+  readonly binds: readonly WorkerBind[];
+  readonly network: NetworkPolicy | "default";
+  /** Variables that functions may name as their secrets. */
+  readonly secretNames: readonly string[];
+  /** The daemon's own environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+}
+
+/**
+ * Starts the program of a worker once there is room for it, in the books of all doors. A paused executor is waited for: the
+ * server would take a refusal for a broken function.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED that says what to install; IMAGE_NOT_FOUND without an image; as
+ * `Workers.start`; the signal's reason.
+ */
+export async function launchWorker(
+  options: LaunchOptions,
+  order: ContainerOrder,
+  signal: AbortSignal,
+): Promise<WorkerProcess> {
+  const request = await toRequest(options, order);
+  for (;;) {
+    try {
+      return toProcess(await options.workers.start(request, signal));
+    } catch (error) {
+      if (!(error instanceof ExecutorError) || error.code !== "PAUSED") throw error;
+    }
+    await pause(options.clock, PAUSED_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/**
+ * The program of the workers on this host, found anew each time: it may be installed while the daemon runs.
+ *
+ * @throws {@link ExecutorError} SANDBOX_START_FAILED that says what to install.
+ */
+export async function findWorkerProgram({
+  program,
+  environment,
+}: Pick<LaunchOptions, "program" | "environment">): Promise<string> {
+  const found = await findOnPath(program, environment["PATH"] ?? "");
+  if (found !== undefined) return found;
+  const reason = `${program} is not on this host's PATH; install it with: ${INSTALL}`;
+  throw new ExecutorError("SANDBOX_START_FAILED", { image: program, reason });
+}
+
+async function toRequest(options: LaunchOptions, order: ContainerOrder): Promise<WorkerRequest> {
+  const { workers, executorId, binds, environment, secretNames } = options;
+  const { id } = order;
+  const program = workers.needImage ? options.program : await findWorkerProgram(options);
+  if (workers.needImage && options.image === "") {
+    const reason = "indexify.image is not set, and the docker driver needs an image for workers";
+    throw new ExecutorError("IMAGE_NOT_FOUND", { image: "", reason });
+  }
+  const named = secretNames.filter((name) => order.secretNames.includes(name));
+  const secrets = Object.fromEntries(named.map((name) => [name, environment[name]]));
+  return {
+    workerId: id,
+    door: "indexify",
+    task: taskOf(order, options, workers.needImage ? options.image : program),
+    command: (listen) => [
+      program,
+      `--executor-id=${executorId}`,
+      `--function-executor-id=${id}`,
+      "--address",
+      listen,
+    ],
+    environment: workerEnvironment(
+      { executorId, containerId: id },
+      workers.needImage ? {} : environment,
+      secrets,
+    ),
+    binds,
+    labels: labelsOf(order, executorId),
+    user: undefined,
+    pidsLimit: undefined,
+  };
+}
+
+function taskOf({ resources }: ContainerOrder, { network }: LaunchOptions, image: string): TaskSpec {
+  const cpuMillis = resources?.cpuMsPerSec ?? 0;
+  const memoryBytes = Number(resources?.memoryBytes ?? 0n);
+  return {
+    image,
+    isolation: "default",
+    resources: {
+      cpuMillis: cpuMillis > 0 ? cpuMillis : UNSAID.cpuMillis,
+      memoryBytes: memoryBytes > 0 ? memoryBytes : UNSAID.memoryBytes,
+      gpuCount: resources?.gpu?.count ?? 0,
+      gpuMemoryBytes: 0,
+    },
+    sgx: false,
+    network,
+  };
+}
+
+/** As the reference labels its containers (`contracts/indexify.md` 6.3). */
+function labelsOf({ id, function: called }: ContainerOrder, executorId: string): Record<string, string> {
+  return {
+    is_function_executor: "true",
+    container_id: id,
+    fn_executor_id: id,
+    executor_id: executorId,
+    namespace: called.namespace,
+    app: called.application,
+    fn: called.name,
+    ...(called.version === undefined ? {} : { app_version: called.version }),
+  };
+}
+
+function toProcess({ endpoint, ended, kill }: RunningWorker): WorkerProcess {
+  return { address: `${urlHost(endpoint.host)}:${endpoint.port}`, ended, kill };
+}
