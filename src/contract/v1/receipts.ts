@@ -61,9 +61,9 @@ export const receiptEntry = named(
       })
       .describe("Where that time went, in this order; they add up to it."),
     outcome: z.enum(CALL_ENDS),
-    status: z.number().int().optional().describe("Of the task's answer."),
+    status: z.number().int().min(100).max(999).optional().describe("Of the task's answer."),
     error: z.string().optional().describe("The code of why it failed."),
-    exitCode: z.number().int().optional(),
+    exitCode: z.number().int().min(0).max(255).optional(),
     signal: z.string().optional(),
   }),
 );
