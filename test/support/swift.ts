@@ -150,6 +150,9 @@ pipeline = catch_errors proxy-logging cache s3api tempauth bulk slo dlo proxy-lo
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+# On a busy machine its half of a second to connect makes errors that nobody meant.
+conn_timeout = 20
+node_timeout = 60
 [filter:s3api]
 use = egg:swift#s3api
 s3_acl = false

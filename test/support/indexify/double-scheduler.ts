@@ -37,6 +37,10 @@ export type RequestEnd =
 export interface Application {
   readonly zipPath: string;
   readonly blobFolder: string;
+  /** What URIs of blobs begin with; the folder's own without one. */
+  readonly blobPrefix?: string;
+  /** Where the ZIP was put; its own path without one. */
+  readonly codeUri?: string;
   readonly allocationTimeoutMs?: number;
   readonly initializationTimeoutMs?: number;
   readonly maxConcurrency?: number;
@@ -89,7 +93,7 @@ export class DoubleScheduler {
     const known = this.#containers.get(name);
     if (known !== undefined && !this.terminated.some(({ containerId }) => containerId === known))
       return known;
-    const { zipPath, initializationTimeoutMs, allocationTimeoutMs, maxConcurrency, memoryBytes } =
+    const { zipPath, codeUri, initializationTimeoutMs, allocationTimeoutMs, maxConcurrency, memoryBytes } =
       this.#application;
     const code = await readFile(zipPath);
     const id = this.#fresh(`container-${name}`);
@@ -110,7 +114,7 @@ export class DoubleScheduler {
             diskBytes: 1n << 30n,
           },
           application: {
-            uri: `file://${zipPath}`,
+            uri: codeUri ?? `file://${zipPath}`,
             encoding: DataPayloadEncoding.BINARY_ZIP,
             encodingVersion: 0n,
             offset: 0n,
@@ -148,7 +152,8 @@ export class DoubleScheduler {
     const allocationId = this.#fresh("allocation");
     this.#allocations.set(allocationId, { callId, requestId });
     const { applicationVersion: _, ...ref } = this.#ref(name);
-    const prefix = `file://${this.#application.blobFolder}/default/tests/${requestId}`;
+    const { blobFolder, blobPrefix = `file://${blobFolder}` } = this.#application;
+    const prefix = `${blobPrefix}/default/tests/${requestId}`;
     this.server.send(this.executorId, {
       case: "runAllocation",
       value: {

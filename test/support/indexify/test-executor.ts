@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
-import type { SandboxEnd } from "../../../src/core/index.ts";
+import type { BlobStore, SandboxEnd } from "../../../src/core/index.ts";
 import { Desk } from "../../../src/doors/indexify/desk/desk.ts";
 import { ReportQueue } from "../../../src/doors/indexify/link/report-queue.ts";
 import { LINK_TIMES, ServerLink } from "../../../src/doors/indexify/link/server-link.ts";
 import { CodeCache } from "../../../src/doors/indexify/worker/code-cache.ts";
 import { WORKER_TIMES, type WorkerProcess } from "../../../src/doors/indexify/worker/worker.ts";
-import { openFileBlobs } from "../../../src/drivers/artifacts/blobs/file-blobs.ts";
+import { openBlobStore } from "../../../src/drivers/artifacts/index.ts";
 import { openChannel } from "../../../src/std/grpc/open-channel.ts";
 import { Scope, systemClock } from "../../../src/std/index.ts";
 import { silentLog } from "../../../src/telemetry/silent-log.ts";
@@ -15,6 +15,12 @@ export interface TestExecutorOptions {
   readonly serverAddress: string;
   readonly functionExecutor: string;
   readonly cacheFolder: string;
+  /** Files without one. */
+  readonly blobs?: BlobStore;
+  /** The environment of the workers; this process's own without one. */
+  readonly workerEnvironment?: NodeJS.ProcessEnv;
+  /** Told of each application that was read: fetched, or found in the cache. */
+  onCodeUse?(how: "downloaded" | "cached"): void;
 }
 
 export interface TestExecutor extends AsyncDisposable {
@@ -29,8 +35,11 @@ export interface TestExecutor extends AsyncDisposable {
 export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
   const scope = new Scope();
   const pids: number[] = [];
-  const blobs = scope.use(openFileBlobs({ roots: [] }));
-  const code = new CodeCache({ root: options.cacheFolder, blobs, maxBytes: 8e6, totalBytes: 64e6 });
+  const blobs = scope.use(options.blobs ?? openBlobStore({ files: { roots: [] } }));
+  const code = new CodeCache({
+    ...{ root: options.cacheFolder, blobs, maxBytes: 8e6, totalBytes: 64e6 },
+    onUse: (how) => options.onCodeUse?.(how),
+  });
   const channel = scope.use(
     openChannel({
       address: options.serverAddress,
@@ -52,7 +61,7 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
   const desk = new Desk({
     ...{ blobs, code, clock: systemClock, log: silentLog, workerTimes: WORKER_TIMES },
     launch: async ({ id }) => {
-      const worker = await launch(options.functionExecutor, id);
+      const worker = await launch(options, id);
       pids.push(worker.pid);
       return worker;
     },
@@ -85,12 +94,15 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
   };
 }
 
-async function launch(program: string, id: string): Promise<WorkerProcess & { readonly pid: number }> {
+async function launch(
+  { functionExecutor, workerEnvironment = process.env }: TestExecutorOptions,
+  id: string,
+): Promise<WorkerProcess & { readonly pid: number }> {
   const address = `127.0.0.1:${await freePort()}`;
   const child = spawn(
-    program,
+    functionExecutor,
     ["--executor-id=executor-1", `--function-executor-id=${id}`, "--address", address],
-    { stdio: ["ignore", "ignore", "ignore"], detached: true },
+    { stdio: ["ignore", "ignore", "ignore"], detached: true, env: workerEnvironment },
   );
   const ended = new Promise<SandboxEnd>((resolve) => {
     child.once("exit", (exitCode, signal) => {

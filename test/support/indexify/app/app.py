@@ -2,6 +2,8 @@
 
 import os
 import time
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from tensorlake.applications import (
     RequestContext,
@@ -86,6 +88,28 @@ def slow_with_progress(rounds: int) -> str:
         time.sleep(0.5)
         progress.update(index + 1, rounds)
     return "done"
+
+
+@application()
+@function()
+def asks(requests: list[list[str]]) -> list[int]:
+    """What is answered to requests that are sent as they are, each a method and an address."""
+    return [status_of(method, url) for method, url in requests]
+
+
+def status_of(method: str, url: str) -> int:
+    data = b"theirs" if method == "PUT" else None
+    try:
+        return urlopen(Request(url, method=method, data=data)).status
+    except HTTPError as error:
+        return error.code
+
+
+@application()
+@function()
+def credentials(_: str) -> list[str]:
+    """Names of variables that would let somebody into a store."""
+    return [name for name in os.environ if name.startswith("AWS_")]
 
 
 @application()
