@@ -17,6 +17,8 @@ import { testAdoption, testLeftovers, testStrangers } from "./sandbox-driver/lef
 import { useScene } from "./sandbox-driver/scene.ts";
 import { testStartFailures, testStarting } from "./sandbox-driver/starting.ts";
 import { testWatching } from "./sandbox-driver/watching.ts";
+import { useWorkerScene } from "./sandbox-driver/worker-scene.ts";
+import { testWorkerLeftovers, testWorkerStartFailures, testWorkers } from "./sandbox-driver/workers.ts";
 
 /**
  * The jobs' half of it.
@@ -36,6 +38,19 @@ export function describeJobDriver(name: string, openHarness: () => Promise<Sandb
     describe("reaping", () => testJobReaping(openHarness));
     describe("jobs and calls", () => testJobsAmongCalls(openHarness));
     describe("strangers", () => testJobStrangers(openHarness));
+  });
+}
+
+/**
+ * The workers' part of it.
+ *
+ * @param openHarness as for {@link describeSandboxDriver}.
+ */
+export function describeWorkerDriver(name: string, openHarness: () => Promise<SandboxDriverHarness>): void {
+  describe(`workers of the ${name} driver`, () => {
+    describe("serving and ending", () => testWorkers(useWorkerScene(openHarness)));
+    describe("failing to start", () => testWorkerStartFailures(useWorkerScene(openHarness)));
+    describe("leftovers", () => testWorkerLeftovers(openHarness));
   });
 }
 

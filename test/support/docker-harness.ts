@@ -11,7 +11,7 @@ import type { BehaviourImages, SandboxDriverHarness } from "../conformance/sandb
 import { importImage, JOB_IMAGE, taskFiles } from "./images.ts";
 
 /** What is a sandbox's own; networks are kept for the next one. */
-const KINDS: readonly string[] = ["sandbox", "job", "helper"];
+const KINDS: readonly string[] = ["sandbox", "job", "worker", "helper"];
 
 /**
  * A docker driver on a private engine, with an owner and a shared folder of its own.

@@ -107,14 +107,11 @@ const OPEN_FILES_LIMIT = 1024;
 /** A worker has a thread for every request, and its libraries have theirs. */
 const WORKER_PIDS_LIMIT = 4096;
 const GIBIBYTE = 1_073_741_824;
-/** What functions are used to (`contracts/indexify.md` section 6.3). */
-const WORKER_ULIMITS = [
-  { Name: "core", Soft: 0, Hard: 0 },
-  { Name: "memlock", Soft: GIBIBYTE, Hard: GIBIBYTE },
-  { Name: "stack", Soft: GIBIBYTE, Hard: GIBIBYTE },
-  { Name: "msgqueue", Soft: GIBIBYTE, Hard: GIBIBYTE },
-  { Name: "nofile", Soft: 1_000_000, Hard: 1_000_000 },
-] as const;
+/**
+ * The reference raises open files, locked memory and more (`contracts/indexify.md` section 6.3); an engine that may not raise its
+ * own limits then starts nothing at all, so a worker has what the engine gives by itself.
+ */
+const WORKER_ULIMITS = [{ Name: "core", Soft: 0, Hard: 0 }] as const;
 /** Two files, so that a rotation never empties the tail; 1 MiB in all. */
 const LOG_CONFIG = { Type: "json-file", Config: { "max-size": "512k", "max-file": "2" } } as const;
 /** The least that engines accept. */
