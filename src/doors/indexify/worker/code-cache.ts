@@ -1,5 +1,16 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobStore } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
@@ -14,6 +25,8 @@ export interface CodeCacheOptions {
   /** Of all entries; past it those unused for longest go. */
   readonly totalBytes: number;
   onUse?(how: "downloaded" | "cached", tookMs: number): void;
+  /** It was fetched and can be used, and the next who asks will fetch it again. */
+  onNotKept?(error: unknown): void;
 }
 
 /**
@@ -28,22 +41,24 @@ export class CodeCache {
     this.#options = options;
   }
 
-  /** @throws {@link ExecutorError} ARTIFACT_*, DISK_FULL; ARCHIVE_INVALID when the bytes are not those that were named. */
+  /** @throws {@link ExecutorError} ARTIFACT_*; ARCHIVE_INVALID when the bytes are not those that were named. */
   async read(order: ContainerOrder, signal: AbortSignal): Promise<Uint8Array> {
     const path = this.#pathOf(order);
     const beganAtMs = performance.now();
-    const cached = await readIfThere(path);
-    if (cached !== undefined && isRight(order, cached)) {
+    const cached = await readIfRight(order, path);
+    if (cached !== undefined) {
       const now = new Date();
       await utimes(path, now, now).catch(() => undefined);
       this.#options.onUse?.("cached", performance.now() - beganAtMs);
       return cached;
     }
-    const running = this.#fetching.get(path);
+    // Not the path alone: a version whose code was changed under it must not get the code of the one before.
+    const what = `${path}\0${order.code.sha256}`;
+    const running = this.#fetching.get(what);
     if (running !== undefined) return await orAbort(running, signal);
     // It serves others as well: one who gives up does not end it.
-    const fetch = this.#fetch(order, path).finally(() => this.#fetching.delete(path));
-    this.#fetching.set(path, fetch);
+    const fetch = this.#fetch(order, path).finally(() => this.#fetching.delete(what));
+    this.#fetching.set(what, fetch);
     const code = await orAbort(fetch, signal);
     this.#options.onUse?.("downloaded", performance.now() - beganAtMs);
     return code;
@@ -60,12 +75,12 @@ export class CodeCache {
         reason: "its SHA-256 is not the one that was named",
       });
     }
-    await this.#keep(path, code);
+    await this.#keep(path, code).catch((error: unknown) => this.#options.onNotKept?.(error));
     return code;
   }
 
   async #keep(path: string, code: Uint8Array): Promise<void> {
-    const fresh = join(this.#options.root, "tmp_download", `dl-${randomBytes(8).toString("hex")}`);
+    const fresh = join(this.#options.root, FRESH, `dl-${randomBytes(8).toString("hex")}`);
     await mkdir(dirname(fresh), { recursive: true });
     await mkdir(dirname(path), { recursive: true });
     try {
@@ -80,23 +95,18 @@ export class CodeCache {
 
   /** The least lately used go first; what was just kept stays. */
   async #makeRoom(kept: string): Promise<void> {
-    const root = join(this.#options.root, ENTRIES);
-    const entries = await readdir(root, { recursive: true, withFileTypes: true });
-    const files = await Promise.all(
-      entries
-        .filter((entry) => entry.isFile())
-        .map(async (entry) => {
-          const path = join(entry.parentPath, entry.name);
-          const { size, mtimeMs } = await stat(path);
-          return { path, size, mtimeMs };
-        }),
-    );
-    let total = files.reduce((sum, { size }) => sum + size, 0);
-    for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
-      if (total <= this.#options.totalBytes) return;
+    const { root, totalBytes } = this.#options;
+    const abandonedMs = Date.now() - ABANDONED_AFTER_MS;
+    for (const { path, modifiedAtMs } of await filesBelow(join(root, FRESH)))
+      if (modifiedAtMs < abandonedMs) await rm(path, { force: true });
+    const entries = await filesBelow(join(root, ENTRIES));
+    let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { path, bytes } of entries.toSorted((a, b) => a.modifiedAtMs - b.modifiedAtMs)) {
+      if (total <= totalBytes) return;
       if (path === kept) continue;
       await rm(path, { force: true });
-      total -= size;
+      await removeEmpty(dirname(path), join(root, ENTRIES));
+      total -= bytes;
     }
   }
 
@@ -109,7 +119,11 @@ export class CodeCache {
 }
 
 const ENTRIES = "application_cache";
+/** Where what was just fetched lies before it has its place. */
+const FRESH = "tmp_download";
 const FETCH_DEADLINE_MS = 120_000;
+/** What is fresh for longer than any fetch takes was left by an executor that was killed. */
+const ABANDONED_AFTER_MS = 3_600_000;
 
 /** Names are the server's, and often random: whatever is one name and no path will do. */
 function isFolderName(name: string): boolean {
@@ -122,10 +136,43 @@ function isRight({ code }: ContainerOrder, bytes: Uint8Array): boolean {
   );
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+async function readIfRight(order: ContainerOrder, path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path);
+    // Whatever took its place may be of any size.
+    if (BigInt((await stat(path)).size) !== order.code.size) return undefined;
+    const bytes = await readFile(path);
+    return isRight(order, bytes) ? bytes : undefined;
   } catch {
     return undefined;
+  }
+}
+
+interface CacheFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly modifiedAtMs: number;
+}
+
+/** Other executors may share the folder: what goes while this looks is left out. */
+async function filesBelow(folder: string): Promise<readonly CacheFile[]> {
+  const names = await readdir(folder, { recursive: true });
+  const found = await Promise.all(
+    names.map(async (name): Promise<readonly CacheFile[]> => {
+      const path = join(folder, name);
+      const about = await lstat(path).catch(() => undefined);
+      return about?.isFile() === true ? [{ path, bytes: about.size, modifiedAtMs: about.mtimeMs }] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** Removes a folder and those above it up to `root`, as far as nothing is in them. */
+async function removeEmpty(folder: string, root: string): Promise<void> {
+  for (let at = folder; at.startsWith(join(root, "/")); at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch {
+      return;
+    }
   }
 }
