@@ -8,12 +8,13 @@ import { openProcessDriver } from "../../src/drivers/process/index.ts";
 import type { JobHarness } from "../conformance/sandbox-driver/harness.ts";
 import { jobSpec } from "../conformance/sandbox-driver/job-scene.ts";
 import { neverAborted } from "../conformance/sandbox-driver/scene.ts";
+import { workerSpec } from "../conformance/sandbox-driver/worker-scene.ts";
 import { poll } from "./poll.ts";
 
 /**
  * One life of a driver in a process of its own, which may be another user's or be killed. Its only argument is this as JSON. It
  * starts one job and prints its sandbox's id. Then it waits to be killed, or for the job's end: then it reads a file that the
- * job left, removes the folder, and prints both.
+ * job left, removes the folder, and prints both. With `isWorker` it is a worker instead, without a folder and until it is killed.
  */
 export interface JobLife {
   readonly docker?: DockerDriverOptions;
@@ -23,10 +24,16 @@ export interface JobLife {
   readonly script: string;
   /** The file to be read after the end; without it the life waits to be killed. */
   readonly result?: string;
+  readonly isWorker?: boolean;
 }
 
 const life = JSON.parse(process.argv[2] ?? "") as JobLife;
 const driver = await open();
+if (life.isWorker === true) {
+  const worker = await driver.startWorker(await workerSpec(driver, life.jobs, life.script), neverAborted());
+  console.log(JSON.stringify({ sandboxId: worker.id, endpoint: worker.endpoint }));
+  await poll("somebody kills this process", () => "still alive", 120_000);
+}
 const image = await driver.resolve(life.jobs.image, { refresh: "missing" }, neverAborted());
 const spec = jobSpec(life.jobs, image, life.folder, ["sh", "-c", life.script]);
 const job = await driver.startJob(spec, neverAborted());

@@ -105,7 +105,7 @@ test("one that has no room waits for it in the queue of all doors; given up, it 
   expect(parts.executor.waiting()).toMatchObject([{ callers: 2, jobIds: ["c5", "c6"] }]);
   stop.abort(new Error("removed"));
   await givenUp;
-  await passing(parts, (workers[0]).kill());
+  await passing(parts, workers[0].kill());
   const fifth = await passing(parts, next);
   expect(live(parts, "c5").id).toBe(fifth.sandboxId);
   expect(parts.driver.startedWorkers.map(({ mark }) => mark.jobId)).not.toContain("c6");

@@ -101,7 +101,7 @@ export async function workerSpec(
 }
 
 /** What comes of one connection; rejects when there is none. */
-export function hear({ endpoint: { host, port } }: WorkerSandbox): Promise<string> {
+export function hear({ endpoint: { host, port } }: Pick<WorkerSandbox, "endpoint">): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
     const socket = connect({ host, port, timeout: 5_000 });
