@@ -3,7 +3,7 @@
  * idle daemon otherwise (`docs/adr/0003-dockerode-behind-a-port.md` has the figures).
  */
 
-/** dockerode: engines over SSH, BuildKit sessions over gRPC, packing of build contexts. */
+/** dockerode: engines over SSH, BuildKit sessions over gRPC, packing of build contexts. gRPC: services read from `.proto` files. */
 const UNUSED_MODULES = [
   "ssh2",
   "cpu-features",
@@ -27,12 +27,17 @@ module.exports = new Proxy(function () {}, {
 });
 `;
 
+const isOurs = (importer) => /[\\/]src[\\/]/.test(importer) && !/[\\/]node_modules[\\/]/.test(importer);
+
 /** @type {import("esbuild").Plugin} */
 export const slimDependencies = {
   name: "slim-dependencies",
   setup(build) {
     const isUnused = new RegExp(`^(${UNUSED_MODULES.join("|")})$`);
-    build.onResolve({ filter: isUnused }, ({ path }) => ({ path, namespace: "unused" }));
+    // What we ask for ourselves we use: gRPC, of the Indexify door.
+    build.onResolve({ filter: isUnused }, ({ path, importer }) =>
+      isOurs(importer) ? undefined : { path, namespace: "unused" },
+    );
     build.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({ contents: stubOf(path) }));
     build.onLoad({ filter: ZOD_LOCALES }, () => ({ contents: 'export { default as en } from "./en.js";' }));
   },

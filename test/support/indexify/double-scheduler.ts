@@ -45,6 +45,7 @@ export interface Application {
   readonly initializationTimeoutMs?: number;
   readonly maxConcurrency?: number;
   readonly memoryBytes?: bigint;
+  readonly cpuMsPerSec?: number;
 }
 
 interface CallInFlight {
@@ -93,11 +94,17 @@ export class DoubleScheduler {
     const known = this.#containers.get(name);
     if (known !== undefined && !this.terminated.some(({ containerId }) => containerId === known))
       return known;
-    const { zipPath, codeUri, initializationTimeoutMs, allocationTimeoutMs, maxConcurrency, memoryBytes } =
-      this.#application;
-    const code = await readFile(zipPath);
     const id = this.#fresh(`container-${name}`);
     this.#containers.set(name, id);
+    await this.addContainer(id, name);
+    return id;
+  }
+
+  /** Asks for a container by a name of the test's own. */
+  async addContainer(id: string, name: string): Promise<void> {
+    const { zipPath, codeUri, initializationTimeoutMs, allocationTimeoutMs, maxConcurrency, ...size } =
+      this.#application;
+    const code = await readFile(zipPath);
     this.server.send(this.executorId, {
       case: "addContainer",
       value: {
@@ -109,8 +116,8 @@ export class DoubleScheduler {
           maxConcurrency: maxConcurrency ?? 1,
           containerType: ContainerType.FUNCTION,
           resources: {
-            cpuMsPerSec: 500,
-            memoryBytes: memoryBytes ?? 512n * 1024n * 1024n,
+            cpuMsPerSec: size.cpuMsPerSec ?? 500,
+            memoryBytes: size.memoryBytes ?? 512n * 1024n * 1024n,
             diskBytes: 1n << 30n,
           },
           application: {
@@ -126,7 +133,6 @@ export class DoubleScheduler {
         },
       },
     });
-    return id;
   }
 
   /** What a user's request to an application function comes to. @param input a payload, or JSON to be stored as one. */
