@@ -77,9 +77,9 @@ export function showDaemon(
       environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",
     },
     doors: () => [
-      { name: "http", trouble: door.isOpen ? undefined : "it is closed" },
-      ...(stream === undefined ? [] : [{ name: "stream", trouble: stream.trouble }]),
-      ...(indexify === undefined ? [] : [{ name: "indexify", trouble: indexify.trouble }]),
+      { name: "http", trouble: door.isOpen ? undefined : "it is closed", fetchesWork: false },
+      ...(stream === undefined ? [] : [{ name: "stream", trouble: stream.trouble, fetchesWork: true }]),
+      ...(indexify === undefined ? [] : [{ name: "indexify", trouble: indexify.trouble, fetchesWork: true }]),
     ],
     server: indexify,
     wallMs: () => systemClock.wallMs(),

@@ -39,7 +39,12 @@ export interface MonitorParts {
   readonly engine: EngineWatch;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** The doors that are on, each with what keeps it from taking work; `undefined` is nothing. */
-  doors(): readonly { readonly name: string; readonly trouble: string | undefined }[];
+  doors(): readonly {
+    readonly name: string;
+    readonly trouble: string | undefined;
+    /** Whether its work comes from somewhere else, over a connection of its own, rather than from who calls this host. */
+    readonly fetchesWork: boolean;
+  }[];
   /** The Indexify server that has work done here; `undefined` without one. */
   readonly server: ServerLink | undefined;
   /** Milliseconds since the epoch. */

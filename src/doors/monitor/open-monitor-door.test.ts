@@ -26,7 +26,7 @@ const parts = (more: Partial<MonitorParts> = {}): MonitorParts => ({
     last: { isHealthy: true, detail: "" },
   },
   metrics: { contentType: "text/plain; version=0.0.4", text: () => Promise.resolve("a 1\n") },
-  doors: () => [{ name: "http", trouble: undefined }],
+  doors: () => [{ name: "http", trouble: undefined, fetchesWork: false }],
   server: undefined,
   wallMs: () => 0,
   ...more,
@@ -55,7 +55,7 @@ test("whom the guard turns away learns why, and reaches neither our paths nor th
 
 test("a door that is shut makes the daemon ill, by name", async () => {
   const { url, open: show } = await open();
-  show(parts({ doors: () => [{ name: "http", trouble: "it is closed" }] }));
+  show(parts({ doors: () => [{ name: "http", trouble: "it is closed", fetchesWork: false }] }));
   const answer = await fetch(`${url}/monitoring/health`);
   expect([answer.status, await answer.text()]).toEqual([
     503,
@@ -115,6 +115,24 @@ test("a class whose test could not be carried out keeps nobody waiting", async (
   ];
   show(parts({ executor }));
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
+});
+
+test("X2: a queue that is away is told by health alone: who calls this host still finds it ready", async () => {
+  const { url, open: show } = await open();
+  const http = { name: "http", trouble: undefined as string | undefined, fetchesWork: false };
+  const stream = { name: "stream", trouble: "connection refused", fetchesWork: true };
+  const statuses = async (): Promise<number[]> =>
+    await Promise.all(
+      ["readyz", "monitoring/startup", "monitoring/health", "healthz"].map(
+        async (path) => (await fetch(`${url}/${path}`)).status,
+      ),
+    );
+  show(parts({ doors: () => [http, stream] }));
+  expect(await statuses()).toEqual([200, 200, 503, 503]);
+  expect(await (await fetch(`${url}/monitoring/health`)).text()).toContain("stream: connection refused");
+  expect(await (await fetch(`${url}/readyz?verbose`)).text()).not.toContain("stream");
+  http.trouble = "it is closed";
+  expect(await statuses()).toEqual([503, 200, 503, 503]);
 });
 
 test("a method that a path does not take is 405, and the answer says which it takes", async () => {

@@ -49,10 +49,13 @@ export const MONITOR_ROUTES: ReadonlyMap<string, MonitorRoute> = new Map<string,
       },
     },
   ],
-  ["/healthz", probe("healthz", healthChecks)],
+  ["/healthz", probe("healthz", async (parts) => await healthChecks(parts))],
   // A process that answers is alive; an engine that is away is no reason to kill it.
   ["/livez", probe("livez", () => [{ name: "ping", trouble: undefined }])],
-  ["/readyz", probe("readyz", async (parts) => [...(await healthChecks(parts)), ...takesCalls(parts)])],
+  [
+    "/readyz",
+    probe("readyz", async (parts) => [...(await healthChecks(parts, isForCalls)), ...takesCalls(parts)]),
+  ],
   ["/monitoring/metrics", { scopes: ["read"], answer: metrics }],
   ["/metrics", { scopes: ["read"], answer: metrics }],
   ["/state/reported", { scopes: ["read"], answer: reported }],
@@ -72,11 +75,22 @@ function probe(
   };
 }
 
-/** The engine, and the doors that are on. */
-async function healthChecks(parts: MonitorParts | undefined): Promise<readonly Check[]> {
+type DoorState = ReturnType<MonitorParts["doors"]>[number];
+
+/** Whoever calls this host need not know of a queue or a server that is away: calls run all the same. */
+const isForCalls = ({ fetchesWork }: DoorState): boolean => !fetchesWork;
+
+/** The engine, and the doors that are on, all or some. */
+async function healthChecks(
+  parts: MonitorParts | undefined,
+  counts: (door: DoorState) => boolean = () => true,
+): Promise<readonly Check[]> {
   if (parts === undefined) return [STARTING];
   const engine = await parts.engine.ask();
-  const doors = parts.doors().map(({ name, trouble }): Check => ({ name: `door ${name}`, trouble }));
+  const doors = parts
+    .doors()
+    .filter(counts)
+    .map(({ name, trouble }): Check => ({ name: `door ${name}`, trouble }));
   return [{ name: "engine", trouble: engine.isHealthy ? undefined : engine.reason }, ...doors];
 }
 
