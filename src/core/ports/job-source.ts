@@ -12,6 +12,8 @@ export interface Claim {
    * too, until `resume` says that its work goes on: so an entry that ends its daemon each time is found out.
    */
   readonly deaths: number;
+  /** How many times it was released as `failed`. */
+  readonly failures: number;
   /** The entry as it is, unchecked. */
   readonly fields: Readonly<Record<string, string>>;
   /** Whether this very host held it in an earlier life of its daemon: then `attempt` is still the one of that life. */
@@ -108,8 +110,11 @@ export interface JobSource extends AsyncDisposable {
    * do `deadLetter` and `publish`.
    */
   commit(claim: Claim, completion: Completion): Promise<CommitResult>;
-  /** Hands entries back unstarted, at once and without counting a death: any host may claim them the next moment. */
-  release(claims: readonly Claim[], reason: string): Promise<void>;
+  /**
+   * Hands entries back at once and without counting a death: any host may claim them the next moment. `failed`: this host began
+   * them and could not see them to their end, which is counted; by itself nothing is.
+   */
+  release(claims: readonly Claim[], reason: string, how?: "failed"): Promise<void>;
   /** Puts an entry aside with its reason, publishes the events and acknowledges, in one fenced step. */
   deadLetter(claim: Claim, reason: string, events: readonly JobEvent[]): Promise<CommitResult>;
   /** Publishes events that end nothing; with a claim, only while this host holds it. */
@@ -147,6 +152,8 @@ export interface FleetHost {
 
 /** Where hosts tell each other of themselves. */
 export interface FleetBoard extends AsyncDisposable {
+  /** Resolves once it can be reached. @throws the signal's reason. */
+  ready(signal: AbortSignal): Promise<void>;
   publish(host: FleetHost): Promise<void>;
   hosts(signal: AbortSignal): Promise<readonly FleetHost[]>;
   withdraw(hostId: string): Promise<void>;

@@ -52,16 +52,16 @@ async function isGivenBack(desk: JobDesk, job: HeldJob, ending: JobEnding): Prom
     await giveBack(desk, job, "its host stops");
     return true;
   }
-  if (ending.cause === "infrastructure" && job.claim.attempt < settings.maxAttempts) {
-    await giveBack(desk, job, `its host lost it: ${ending.reason}`);
+  if (ending.cause === "infrastructure" && job.claim.failures + 1 < settings.maxAttempts) {
+    await giveBack(desk, job, `its host lost it: ${ending.reason}`, "failed");
     return true;
   }
   return false;
 }
 
 /** Any host may have it the next moment. */
-export async function giveBack(desk: JobDesk, job: HeldJob, reason: string): Promise<void> {
-  await desk.source.release([job.claim], reason);
+export async function giveBack(desk: JobDesk, job: HeldJob, reason: string, how?: "failed"): Promise<void> {
+  await desk.source.release([job.claim], reason, how);
   logClaim(desk, job, "info", "claim.released", { reason });
 }
 

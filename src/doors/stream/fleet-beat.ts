@@ -1,4 +1,4 @@
-import type { FleetBoard, FleetHost } from "../../core/index.ts";
+import type { Clock, FleetBoard, FleetHost } from "../../core/index.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
 import { pause } from "./pause.ts";
 
@@ -41,6 +41,7 @@ export async function keepBeating(
 ): Promise<void> {
   let wasTold = true;
   while (!signal.aborted) {
+    const isReady = await isReadyWithin(board, clock, settings.fleetMs, signal);
     try {
       await board.publish(describe());
       wasTold = true;
@@ -48,7 +49,26 @@ export async function keepBeating(
       if (wasTold) log.log("warn", "fleet.away", { error });
       wasTold = false;
     }
-    await pause(clock, settings.fleetMs, signal);
+    // One that is away has been waited for already.
+    if (isReady) await pause(clock, settings.fleetMs, signal);
   }
   await board.withdraw(ownerId).catch(() => undefined);
+}
+
+/** Waits for a board that is away, so that the others hear of this host as soon as they can, but no longer than to the next beat. */
+async function isReadyWithin(
+  board: FleetBoard,
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const over = new AbortController();
+  const bounded = AbortSignal.any([signal, over.signal]);
+  const ready = board.ready(bounded).then(
+    () => true,
+    () => false, // the time is over
+  );
+  const isReady = await Promise.race([ready, pause(clock, ms, bounded).then(() => false)]);
+  over.abort();
+  return isReady;
 }

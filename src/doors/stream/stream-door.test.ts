@@ -1,8 +1,11 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { poll } from "../../../test/support/poll.ts";
 import { held, REGISTRATION, ScriptedDoor } from "../../../test/support/scripted-jobs.ts";
+import type { FleetBoard } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
+import { orAbort } from "../../std/index.ts";
 
 describe("a kill at each step", () => {
   test.each(["download", "start"] as const)(
@@ -127,6 +130,46 @@ describe("trouble of the host", () => {
     expect(await world.event("TaskCompleted")).toMatchObject({
       json: { status: "failed", attempt: 2, detail: expect.stringContaining("somebody removed it") },
     });
+  });
+
+  test("D9: attempts that were handed back are no failures of the job", async () => {
+    await using world = await ScriptedDoor.open({ maxAttempts: 2 });
+    const id = world.submit();
+    (await world.started(0)).stop("drain");
+    for (let attempt = 2; attempt <= 3; attempt += 1) {
+      const job = await world.started(attempt - 1);
+      expect(job.mark).toEqual({ jobId: id, attempt });
+      job.stop("drain");
+    }
+    (await world.started(3)).lose();
+    const last = await world.started(4);
+    expect(last.mark).toEqual({ jobId: id, attempt: 5 });
+    last.lose();
+    expect(await world.event("TaskCompleted")).toMatchObject({ json: { status: "failed", attempt: 5 } });
+  });
+
+  test("the fleet hears of a host as soon as it can be told, and not a whole beat later", async () => {
+    let connect: () => void = () => undefined;
+    const connected = new Promise<void>((resolve) => {
+      connect = resolve;
+    });
+    const published: string[] = [];
+    const board: FleetBoard = {
+      ready: async (signal) => await orAbort(connected, signal),
+      publish: ({ hostId }) => {
+        published.push(hostId);
+        return Promise.resolve();
+      },
+      hosts: () => Promise.resolve([]),
+      withdraw: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    // A beat is longer than any test: only the connection can be what it waits for.
+    await using _world = await ScriptedDoor.open({ fleetMs: 3_600_000 }, { board });
+    expect(published).toEqual([]);
+    connect();
+    await poll("it was told", () => published.length > 0 || "nothing");
+    expect(published).toEqual(["owner"]);
   });
 
   test("D13: results that cannot be stored fail the job, with the reason", async () => {

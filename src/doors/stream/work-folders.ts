@@ -52,13 +52,36 @@ export class WorkFolders {
   /** Makes both, empty. What an earlier try left is removed first. */
   async make(jobId: string): Promise<JobFolders> {
     const folders = this.of(jobId);
-    await this.remove(jobId);
     await asDiskErrors(async () => {
-      await mkdir(folders.scratch, { recursive: true, mode: 0o700 });
-      await mkdir(folders.workDir.localPath);
+      if (!(await this.#makeNew(folders))) {
+        await this.remove(jobId);
+        await mkdir(folders.scratch, { recursive: true, mode: 0o700 });
+        await mkdir(folders.workDir.localPath);
+      }
       await chmod(folders.workDir.localPath, ANYBODY);
     });
     return folders;
+  }
+
+  /** @returns whether neither was there before, as is the rule. */
+  async #makeNew({ scratch, workDir }: JobFolders): Promise<boolean> {
+    try {
+      await this.#makeScratch(scratch);
+      await mkdir(workDir.localPath);
+      return true;
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code === "EEXIST") return false;
+      throw error;
+    }
+  }
+
+  async #makeScratch(path: string): Promise<void> {
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code !== "ENOENT") throw error;
+      await mkdir(path, { recursive: true, mode: 0o700 });
+    }
   }
 
   /** The scratch folder of a job that runs already. */

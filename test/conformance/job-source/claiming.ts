@@ -16,6 +16,7 @@ export function describeClaiming(open: () => Promise<QueueWorld>): void {
       jobId: "job-1",
       attempt: 1,
       deaths: 0,
+      failures: 0,
       isOwn: false,
       fields: { id: "job-1", method: "m", note: "äöü {}" },
     });

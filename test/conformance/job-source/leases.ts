@@ -73,6 +73,21 @@ export function describeLeases(open: () => Promise<QueueWorld>): void {
     expect(await two.leave(signal())).toBe(false);
   });
 
+  test("what a host could not see to its end is counted over all hosts; what it hands back is not", async () => {
+    await using world = await open();
+    const one = await world.open("h1");
+    await world.add(STREAM_A, { id: "job" });
+    const first = await claimOne(one);
+    await one.release([first], "its sandbox was lost", "failed");
+    // Said again, as after an answer that was lost on its way.
+    await one.release([first], "its sandbox was lost", "failed");
+    const two = await world.open("h2");
+    const second = await claimOne(two);
+    expect(second).toMatchObject({ attempt: 2, deaths: 0, failures: 1 });
+    await two.release([second], "draining");
+    expect(await claimOne(one)).toMatchObject({ attempt: 3, deaths: 0, failures: 1 });
+  });
+
   test("a host that comes back finds its own first, with the attempt they had", async () => {
     await using world = await open();
     const before = await world.open("h1");

@@ -6,6 +6,10 @@ export type FleetRows = Map<string, { readonly host: FleetHost; readonly untilMs
 /** A board within this process. @param lifeMs how long a host is listed after it last said something. */
 export function memoryFleet(nowMs: () => number, lifeMs: number, rows: FleetRows = new Map()): FleetBoard {
   return {
+    ready: (signal) => {
+      signal.throwIfAborted();
+      return Promise.resolve();
+    },
     publish: (host) => {
       rows.set(host.hostId, { host, untilMs: nowMs() + lifeMs });
       return Promise.resolve();

@@ -9,6 +9,7 @@ export interface Entry {
   readonly jobId: string;
   attempt: number;
   deaths: number;
+  failures: number;
   /** Who holds it, and in which life; nobody for one that waits. */
   owner: { readonly consumer: string; readonly life: string; readonly untilMs: number } | undefined;
 }
@@ -40,7 +41,8 @@ export class MemoryQueue {
     const entryId = `${this.options.wallMs()}-${this.#made}`;
     const { id = "" } = fields;
     const jobId = isSafeSegment(id) ? id : `${entryId}.${stream.replaceAll(/[^A-Za-z0-9]/g, "_")}`;
-    const entry: Entry = { stream, entryId, fields, jobId, attempt: 0, deaths: 0, owner: undefined };
+    const counts = { attempt: 0, deaths: 0, failures: 0 };
+    const entry: Entry = { stream, entryId, fields, jobId, ...counts, owner: undefined };
     this.#entries.set(`${stream} ${entryId}`, entry);
     this.changed();
     return entryId;

@@ -128,12 +128,13 @@ class MemorySource implements JobSource {
     return Promise.resolve(this.#ended(claim, result, "deadLettered"));
   }
 
-  release(claims: readonly Claim[], _reason: string): Promise<void> {
+  release(claims: readonly Claim[], _reason: string, how?: "failed"): Promise<void> {
     for (const claim of claims) {
       const entry = this.#options.queue.owns(claim, this.#life);
       this.#held.delete(keyOf(claim));
       if (entry === undefined) continue;
       entry.owner = undefined;
+      if (how === "failed") entry.failures += 1;
       this.#figures.released += 1;
     }
     this.#options.queue.changed();
@@ -213,8 +214,8 @@ class MemorySource implements JobSource {
     const untilMs = queue.options.nowMs() + queue.options.leaseMs;
     entry.owner = { consumer, life: this.#life, untilMs };
     this.#figures.claimed += 1;
-    const { stream, entryId, jobId, attempt, deaths, fields } = entry;
-    const claim = { stream, entryId, jobId, attempt, deaths, fields, isOwn };
+    const { stream, entryId, jobId, attempt, deaths, failures, fields } = entry;
+    const claim = { stream, entryId, jobId, attempt, deaths, failures, fields, isOwn };
     this.#held.set(keyOf(claim), claim);
     return claim;
   }

@@ -10,6 +10,8 @@ const BLOCK_MS = 1000;
 /** How often one asks where blocking is not possible. */
 const POLL_MS = 500;
 const RETRY_MS = 250;
+/** Changes of the watched jobs within this time end one pop together: where jobs are short there are many. */
+const GATHER_MS = 25;
 
 export interface CommandsOptions {
   /** For what does not block. */
@@ -30,6 +32,7 @@ export class Commands implements AsyncDisposable {
   #clientId: string | undefined;
   #isStarted = false;
   #wake: () => void = () => undefined;
+  #gathering: NodeJS.Timeout | undefined;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
@@ -65,13 +68,22 @@ export class Commands implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#scope.stop();
-    this.#changed();
+    this.#tellChange();
+    clearTimeout(this.#gathering);
     await this.#blocking?.[Symbol.asyncDispose]();
     await this.#scope[Symbol.asyncDispose]();
   }
 
-  /** Ends the pop that waits for the old set; where that is not allowed, it ends by itself. */
+  /** A job that is new is asked about once by itself, and one that is over has nothing to hear: neither is in a hurry. */
   #changed(): void {
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      this.#tellChange();
+    }, GATHER_MS);
+  }
+
+  /** Ends the pop that waits for the old set; where that is not allowed, it ends by itself. */
+  #tellChange(): void {
     this.#wake();
     if (this.#clientId === undefined || this.#clientId === "") return;
     this.#options.connection.send(["CLIENT", "UNBLOCK", this.#clientId]).catch(() => undefined); // it ends by itself within BLOCK_MS
@@ -101,7 +113,11 @@ export class Commands implements AsyncDisposable {
   async #pop(blocking: Connection, keys: readonly string[]): Promise<void> {
     const reply = await blocking.send(["BRPOP", ...keys, `${BLOCK_MS / 1000}`], { waitMs: BLOCK_MS });
     const [key, message] = listOf(reply);
-    if (key !== undefined) this.#watched.get(textOf(key))?.(textOf(message));
+    if (key === undefined) return;
+    const onCommand = this.#watched.get(textOf(key));
+    if (onCommand !== undefined) onCommand(textOf(message));
+    // Its job has left this host while the pop waited, and may be another's now.
+    else await this.#options.connection.send(["RPUSH", textOf(key), textOf(message)], { key: textOf(key) });
   }
 
   async #poll(keys: readonly string[], stop: AbortSignal): Promise<void> {

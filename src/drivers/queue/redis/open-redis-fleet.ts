@@ -59,6 +59,7 @@ export function openRedisFleet(options: RedisFleetOptions): FleetBoard {
     }
   };
   return {
+    ready: async (signal) => await connection.untilUp(signal),
     async publish(host) {
       const args = ["write", host.hostId, `${lifeMs}`, JSON.stringify(host)];
       await asked(evaluate(connection, PUBLISH, [key], args));

@@ -180,10 +180,10 @@ class LiveSource implements RedisSource {
     return await this.#reporter.publish(events, claim);
   }
 
-  async release(claims: readonly Claim[], reason: string): Promise<void> {
+  async release(claims: readonly Claim[], reason: string, how?: "failed"): Promise<void> {
     for (const place of this.#base.places([...new Set(claims.map(({ stream }) => stream))])) {
       const here = claims.filter(({ stream }) => place.streams.includes(stream));
-      const more = { claims: here.map(told), reason };
+      const more = { claims: here.map(told), reason, failed: how === "failed" };
       const lane = `release ${here.map(nameOf).join(" ")}`;
       const count = await this.#outgoing.run(lane, async () =>
         Number(await this.#base.run(RELEASE, place, place.streams, more)),

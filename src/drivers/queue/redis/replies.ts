@@ -31,13 +31,14 @@ export function readClaimReply(reply: unknown, streams: readonly string[]): Clai
 }
 
 function readClaim(reply: unknown): Claim {
-  const [stream, entryId, jobId, attempt, deaths, isOwn, fields] = listOf(reply);
+  const [stream, entryId, jobId, attempt, deaths, isOwn, fields, failures] = listOf(reply);
   return {
     stream: textOf(stream),
     entryId: textOf(entryId),
     jobId: textOf(jobId),
     attempt: Number(attempt),
     deaths: Number(deaths),
+    failures: Number(failures),
     fields: pairsOf(fields),
     isOwn: Number(isOwn) === 1,
   };

@@ -32,7 +32,7 @@ end
 local function decide(stream, suffix, id, fields, how)
   local job = jobOf(fields, id, suffix)
   local key = entryKey(stream, id)
-  local h = redis.call('HMGET', key, 'attempt', 'deaths', 'owner', 'life', 'over')
+  local h = redis.call('HMGET', key, 'attempt', 'deaths', 'owner', 'life', 'over', 'failures')
   if h[5] or redis.call('EXISTS', doneKey(job)) == 1 then
     acknowledge(stream, id)
     over = over + 1
@@ -61,7 +61,7 @@ local function decide(stream, suffix, id, fields, how)
   end
   redis.call('HSET', key, 'attempt', attempt, 'deaths', deaths, 'owner', o.c, 'life', o.life, 'job', job)
   redis.call('EXPIRE', key, o.keep)
-  claims[#claims + 1] = {stream, id, job, attempt, deaths, own, fields}
+  claims[#claims + 1] = {stream, id, job, attempt, deaths, own, fields, tonumber(h[6] or 0)}
   left = left - 1
 end
 

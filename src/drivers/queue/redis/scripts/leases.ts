@@ -29,7 +29,7 @@ return {lost, vanished}
 );
 
 /**
- * Gives `o.claims` back: they go to a name that stands for nobody, where every host looks. Returns how many were ours.
+ * Gives `o.claims` back, and counts it where `o.failed`: they go to a name that stands for nobody, where every host looks. Returns how many were ours.
  */
 export const RELEASE = script(
   COMMON,
@@ -39,6 +39,7 @@ for _, claim in ipairs(o.claims) do
   local stream, id = claim[1], claim[2]
   if owns(stream, id, claim[3], claim[4]) then
     redis.call('HSET', entryKey(stream, id), 'owner', '', 'life', '', 'reason', o.reason)
+    if o.failed then redis.call('HINCRBY', entryKey(stream, id), 'failures', 1) end
     if exists(stream, id) then
       pcall(redis.call, 'XCLAIM', stream, o.g, RELEASED, 0, id, 'FORCE', 'JUSTID')
     else
