@@ -4,6 +4,7 @@ import { ROUTES } from "../../src/contract/v1/routes.ts";
 import { asId, ExecutorError, Secret } from "../../src/core/index.ts";
 import { fakeSandbox, fakeSession } from "../support/fake-executor.ts";
 import { fakeJob } from "../support/fake-jobs.ts";
+import { fakeQueue } from "../support/fake-queue.ts";
 import { MemoryReceipts } from "../support/memory-receipts.ts";
 import { openTestDoor } from "../support/open-test-door.ts";
 
@@ -323,7 +324,7 @@ test("a body that is no JSON by its type, or by its bytes, is refused before the
 
 test("every JSON answer of a looking route fits the schema that describes it", async () => {
   const receipts = new MemoryReceipts();
-  await using door = await openTestDoor({ receipts });
+  await using door = await openTestDoor({ receipts, queue: fakeQueue });
   door.executor.list = [fakeSandbox("a")];
   door.executor.waits = [
     {

@@ -56,7 +56,7 @@ export function testWorkers(scene: WorkerScene): void {
   );
 
   test("X10: one that takes too much memory says so", async ({ skip }) => {
-    if (!scene.harness.enforcesMemory) return skip("nothing enforces memory here");
+    if (!scene.harness.enforcesMemory) return skip("this harness enforces no memory limits");
     const worker = await scene.start("busybox tail /dev/zero; exit 137");
     expect(await worker.ended).toMatchObject({ type: "memory" });
   });
@@ -131,7 +131,7 @@ export function testWorkerLeftovers(openHarness: () => Promise<SandboxDriverHarn
     skip,
   }) => {
     const { reopen, openStranger } = scene.harness;
-    if (reopen === undefined || openStranger === undefined) return skip("a driver without further lives");
+    if (reopen === undefined || openStranger === undefined) return skip("this driver has no further lives");
     const worker = await scene.start(`sh -c 'while :; do sleep 1; done' & ${ANSWER}`);
     await heard(worker);
     scene.release(worker);
