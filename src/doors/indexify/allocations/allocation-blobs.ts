@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { BlobStore, BlobWrite } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import type { BLOB } from "../../../gen/function_executor_pb.js";
@@ -52,6 +53,7 @@ export class AllocationBlobs {
   /** What was not completed leaves nothing behind. Never throws: the first failures are told to `onFailure`. */
   async abortOpen(signal: AbortSignal, onFailure: (error: unknown) => void): Promise<void> {
     const open = [...this.#writes.values()].filter(({ state }) => state === "open");
+    setMaxListeners(0, signal); // one for each
     await Promise.all(open.map(({ write }) => write.abort(signal).catch(onFailure)));
   }
 }

@@ -44,6 +44,8 @@ export async function writeBlob(
   signal: AbortSignal,
 ): Promise<BlobMessage> {
   const sizes = chunkSizes(bytes, "write");
-  const addresses = await Promise.all(sizes.map((_, index) => write.partUri(index + 1, signal)));
-  return { id, chunks: sizes.map((size, index) => ({ uri: addresses[index] ?? "", size })) };
+  const chunks: { readonly uri: string; readonly size: bigint }[] = [];
+  // One after the other: there may be hundreds, and each is computed here without asking anybody.
+  for (const size of sizes) chunks.push({ uri: await write.partUri(chunks.length + 1, signal), size });
+  return { id, chunks };
 }

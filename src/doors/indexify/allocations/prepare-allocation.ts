@@ -3,7 +3,7 @@ import type { BlobStore } from "../../../core/index.ts";
 import type { FunctionInputsSchema } from "../../../gen/function_executor_pb.js";
 import type { AllocationOrder } from "../commands/orders.ts";
 import type { AllocationBlobs } from "./allocation-blobs.ts";
-import { readBlob } from "./blob-shapes.ts";
+import { type BlobMessage, readBlob } from "./blob-shapes.ts";
 import { objectOf } from "./convert.ts";
 
 const REQUEST_ERROR_BLOB = "request_error_blob";
@@ -19,16 +19,26 @@ export async function prepareAllocation(
   signal: AbortSignal,
 ): Promise<Inputs> {
   const errorUri = `${order.errorPrefix}.${order.id}.req_error`;
-  const [requestErrorBlob, ...argBlobs] = await Promise.all([
+  const [requestErrorBlob, argBlobs] = await Promise.all([
     writes.begin(REQUEST_ERROR_BLOB, errorUri, REQUEST_ERROR_BYTES, signal),
-    ...order.args.map(({ uri, offset, size }, index) =>
-      readBlob(blobs, `arg-${index}`, uri, offset + size, signal),
-    ),
+    argumentBlobs(order, blobs, signal),
   ]);
   return {
     args: order.args.map(({ payload }) => objectOf(payload)),
-    argBlobs,
+    argBlobs: [...argBlobs],
     requestErrorBlob,
     ...(order.callMetadata === undefined ? {} : { functionCallMetadata: order.callMetadata }),
   };
+}
+
+/** One after the other: there may be hundreds, and each is computed here, or is a file's own name. */
+async function argumentBlobs(
+  { args }: AllocationOrder,
+  blobs: BlobStore,
+  signal: AbortSignal,
+): Promise<readonly BlobMessage[]> {
+  const found: BlobMessage[] = [];
+  for (const { uri, offset, size } of args)
+    found.push(await readBlob(blobs, `arg-${found.length}`, uri, offset + size, signal));
+  return found;
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,6 +11,7 @@ import type { ContainerOrder } from "../commands/orders.ts";
 import { CodeCache, type CodeCacheOptions } from "./code-cache.ts";
 
 const forever = new AbortController().signal;
+setMaxListeners(0, forever);
 
 let root: string;
 beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { HeadBucketCommand } from "@aws-sdk/client-s3";
 import { ExecutorError } from "../../../core/index.ts";
-import { orAbort } from "../../../std/index.ts";
+import { orAbort, withDeadline } from "../../../std/index.ts";
 import type { Connection, ConnectionOptions } from "../s3/connection.ts";
 import { openConnection } from "../s3/connection.ts";
 
@@ -34,7 +34,10 @@ export function openRegions(options: ConnectionOptions): Regions {
   };
   const asker = openConnection(STORE, { ...options, region: askedRegion(options) });
   const ask = (bucket: string): Promise<Connection> => {
-    const found = regionOf(asker, bucket, AbortSignal.timeout(QUESTION_MS)).then(connectionIn);
+    const found = withDeadline(
+      { ms: QUESTION_MS, code: "ARTIFACT_STORE_UNAVAILABLE", facts: { store: STORE, afterMs: QUESTION_MS } },
+      (signal) => regionOf(asker, bucket, signal),
+    ).then(connectionIn);
     questions.set(bucket, found);
     if (questions.size > BUCKETS_LIMIT) questions.delete(questions.keys().next().value ?? bucket);
     found.catch(() => questions.get(bucket) === found && questions.delete(bucket));
