@@ -3,6 +3,24 @@ import { poll } from "../../support/poll.ts";
 import { claimOne, completed, LEASE_MS, type QueueWorld, STREAM_A, signal } from "./world.ts";
 
 export function describeLeases(open: () => Promise<QueueWorld>): void {
+  test("a renewal that its own commit has overtaken finds nothing lost and nothing vanished", async () => {
+    await using world = await open();
+    const host = await world.open("one");
+    for (let round = 0; round < 10; round += 1) {
+      await world.add(STREAM_A, { id: `k${round}` });
+      const claim = await claimOne(host);
+      const [result, lost] = await Promise.all([
+        host.commit(claim, completed(`k${round}`)),
+        host.renew([claim]),
+      ]);
+      expect(result).toBe("committed");
+      expect(lost).toEqual([]);
+      expect(await host.renew([claim])).toEqual([]);
+    }
+    expect(host.figures).toMatchObject({ committed: 10, lost: 0, vanished: 0 });
+    expect(await world.held()).toBe(0);
+  });
+
   test("what is renewed is taken by nobody, however long it takes", async () => {
     await using world = await open();
     const [one, two] = [await world.open("h1"), await world.open("h2")];

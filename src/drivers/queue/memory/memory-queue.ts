@@ -76,8 +76,13 @@ export class MemoryQueue {
     return entry.attempt === claim.attempt && entry.owner?.life === life ? entry : undefined;
   }
 
+  /** Whether this attempt, in this life of its host, is the job's completion. */
+  isCompletedBy(claim: Claim, life: string): boolean {
+    return this.completions.get(claim.jobId)?.by === attemptOf(claim, life);
+  }
+
   commit(claim: Claim, life: string, completion: Completion, isDeleted: boolean): CommitResult {
-    const by = `${claim.stream} ${claim.entryId} ${claim.attempt} ${life}`;
+    const by = attemptOf(claim, life);
     const recorded = this.completions.get(claim.jobId);
     if (recorded !== undefined) {
       if (recorded.by === by) return "committed";
@@ -92,7 +97,7 @@ export class MemoryQueue {
   }
 
   bury(claim: Claim, life: string, reason: string, events: readonly JobEvent[]): CommitResult {
-    const by = `${claim.stream} ${claim.entryId} ${claim.attempt} ${life}`;
+    const by = attemptOf(claim, life);
     if (this.#dead.some((letter) => letter.by === by)) return "committed";
     if (this.completions.has(claim.jobId)) {
       this.delete(claim.stream, claim.entryId);
@@ -131,4 +136,8 @@ export class MemoryQueue {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+function attemptOf({ stream, entryId, attempt }: Claim, life: string): string {
+  return `${stream} ${entryId} ${attempt} ${life}`;
 }

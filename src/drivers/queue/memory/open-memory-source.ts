@@ -93,7 +93,9 @@ class MemorySource implements JobSource {
 
   renew(claims: readonly Claim[]): Promise<readonly Claim[]> {
     const { queue, consumer } = this.#options;
-    const lost = claims.filter((claim) => {
+    // What its own commit has overtaken is not lost: its caller knows.
+    const open = claims.filter((claim) => !queue.isCompletedBy(claim, this.#life));
+    const lost = open.filter((claim) => {
       const entry = this.#ownedEntry(claim);
       if (entry !== undefined) {
         const untilMs = queue.options.nowMs() + queue.options.leaseMs;

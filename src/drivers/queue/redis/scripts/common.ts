@@ -31,13 +31,23 @@ local function exists(stream, id)
   return ok and found[1] ~= nil
 end
 
+-- The completion of this very entry, if there is one.
+local function completion(stream, id, job)
+  local done = redis.call('GET', doneKey(job))
+  if not done then return nil end
+  local record = cjson.decode(done)
+  if record.entry == id and record.stream == stream then return record end
+  return nil
+end
+
 -- Whether this life of this host holds this attempt. An entry that Redis has forgotten wholly is still ours, as nobody else can
--- have got it since: its hash is written again.
+-- have got it since: its hash is written again. One that is complete is nobody's.
 local function owns(stream, id, attempt, job)
   local key = entryKey(stream, id)
   local h = redis.call('HMGET', key, 'attempt', 'owner', 'life', 'over')
   if h[4] then return false end
   if h[1] then return tonumber(h[1]) == attempt and h[2] == o.c and h[3] == o.life end
+  if completion(stream, id, job) then return false end
   local who = pending(stream, id)
   if who and who ~= o.c then return false end
   redis.call('HSET', key, 'attempt', attempt, 'deaths', 0, 'owner', o.c, 'life', o.life, 'job', job)

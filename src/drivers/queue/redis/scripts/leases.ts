@@ -13,7 +13,9 @@ local lost, vanished = {}, 0
 for i, claim in ipairs(o.claims) do
   local stream, id = claim[1], claim[2]
   if not owns(stream, id, claim[3], claim[4]) then
-    lost[#lost + 1] = i - 1
+    -- our own commit may have overtaken this renewal: then it is not lost, and its caller knows
+    local record = completion(stream, id, claim[4])
+    if not record or record.life ~= o.life then lost[#lost + 1] = i - 1 end
   else
     redis.call('EXPIRE', entryKey(stream, id), o.keep)
     if exists(stream, id) then
