@@ -38,6 +38,8 @@ export class DoubleServer implements AsyncDisposable {
   readonly executors = new Map<string, DoubleExecutor>();
   /** Every heartbeat, in the order in which it came. */
   readonly heartbeats: HeartbeatRequest[] = [];
+  /** Every outcome that it took; those of an executor that it did not know are none. */
+  readonly outcomes: AllocationOutcome[] = [];
   readonly misbehaviour: Misbehaviour = { ...GOOD };
   readonly ears: DoubleEars;
   #server: Server | undefined;
@@ -174,6 +176,7 @@ export class DoubleServer implements AsyncDisposable {
         continue;
       }
       executor.noteOutcome(outcome);
+      this.outcomes.push(outcome);
       this.ears.onOutcome?.(executor.id, outcome);
     }
     if (choked > 0) {
