@@ -30,7 +30,6 @@ import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
 import type { IndexifyParts } from "./open-indexify.ts";
-import { openIndexify } from "./open-indexify.ts";
 import { showDaemon } from "./open-monitor.ts";
 import { openQueueDesk } from "./open-queue-desk.ts";
 import { openReceipts } from "./open-receipts.ts";
@@ -128,7 +127,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const work = await openWorkDoors(config, { executor, driver, state, version, log, queue }, scope);
+  const work = await openWorkDoors(loaded, { executor, driver, state, version, log, queue }, scope);
   const { counters, traceExports } = watchers;
   const shown = { executor, gpus, counters, traceExports, door, receipts, ownerId, version, ...work };
   showDaemon(monitor, shown, loaded, scope);
@@ -137,13 +136,15 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
 
 /** Those through which work comes that this host asks for itself. */
 async function openWorkDoors(
-  config: Config,
-  parts: StreamParts & IndexifyParts,
+  { config, file: configFile }: Loaded,
+  parts: StreamParts & Omit<IndexifyParts, "configFile">,
   scope: Scope,
 ): Promise<Pick<Daemon, "stream" | "indexify">> {
   const stream = await openStream(config, parts, scope);
-  const indexify = await openIndexify(config, parts, scope);
-  return { stream, indexify };
+  if (config.indexify.server_addr === "") return { stream, indexify: undefined };
+  // Its libraries are large: who has no such door does not hold them.
+  const { openIndexify } = await import("./open-indexify.ts");
+  return { stream, indexify: await openIndexify(config, { ...parts, configFile }, scope) };
 }
 
 interface Watchers {

@@ -6,18 +6,20 @@ import type { Config } from "./config/index.ts";
 import type { Log, SandboxDriver } from "./core/index.ts";
 import { jobLimit, MEBIBYTE } from "./core/index.ts";
 import type { HostSize } from "./doors/indexify/door-options.ts";
+import { observeBlobs } from "./doors/indexify/observe/observe-blobs.ts";
 import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { openIndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { CodeCache } from "./doors/indexify/worker/code-cache.ts";
 import type { LaunchOptions } from "./doors/indexify/worker/launch-worker.ts";
 import { findWorkerProgram, launchWorker } from "./doors/indexify/worker/launch-worker.ts";
-import { openFileBlobs } from "./drivers/artifacts/blobs/file-blobs.ts";
+import { openBlobStore } from "./drivers/artifacts/index.ts";
 import { openJournal } from "./drivers/records/open-journal.ts";
 import type { Executor } from "./engine/executor.ts";
 import { bindsOf, executorIdOf, labelsOf, overridesOf, readServerChannel } from "./open-indexify-inputs.ts";
 import { openChannel } from "./std/grpc/open-channel.ts";
 import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
+import { IndexifyCounters } from "./telemetry/metrics/index.ts";
 
 /** The largest application: the server takes 5 MB, and a blob that holds it may hold a little more. */
 const CODE_BYTES = 64 * MEBIBYTE;
@@ -27,26 +29,22 @@ export interface IndexifyParts {
   readonly driver: SandboxDriver;
   readonly state: { readonly path: string };
   readonly version: string;
+  /** `undefined`: there is none. */
+  readonly configFile: string | undefined;
   readonly log: Log;
 }
 
-/** Whether the configuration asks for the door. */
-export function hasIndexifyDoor({ indexify }: Config): boolean {
-  return indexify.server_addr !== "";
-}
-
 /**
- * Opens the door where the configuration asks for it. Faults of configuration end the start; the server, and a worker's program
+ * Opens the door. Faults of configuration end the start; the server, and a worker's program
  * that is not there yet, are waited for.
  *
  * @throws {@link ExecutorError} CONFIG_INVALID, RECORDS_UNAVAILABLE, DISK_FULL.
  */
 export async function openIndexify(
   config: Config,
-  { executor, driver, state, version, log }: IndexifyParts,
+  { executor, driver, state, version, configFile, log }: IndexifyParts,
   scope: Scope,
-): Promise<IndexifyDoor | undefined> {
-  if (!hasIndexifyDoor(config)) return undefined;
+): Promise<IndexifyDoor> {
   const { indexify } = config;
   const folder = join(state.path, "indexify");
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -54,26 +52,35 @@ export async function openIndexify(
   const server = await readServerChannel(indexify);
   const launch = launchOptions(config, executor, executorId);
   if (!driver.workersNeedImage) await warnOfMissingProgram(launch, log);
-  const blobs = scope.use(openFileBlobs({ roots: indexify.blob_dirs }));
+  const counters = new IndexifyCounters();
+  const stores = scope.use(openBlobStore({ files: { roots: indexify.blob_dirs } }));
+  const blobs = observeBlobs(stores, { observer: counters, clock: systemClock });
+  const cacheFolder = indexify.code_cache === "" ? join(folder, "code") : indexify.code_cache;
   const code = new CodeCache({
-    root: indexify.code_cache === "" ? join(folder, "code") : indexify.code_cache,
+    root: cacheFolder,
     blobs,
     maxBytes: CODE_BYTES,
     totalBytes: indexify.code_cache_mb * MEBIBYTE,
+    onUse: (how) => {
+      if (how === "cached") counters.happened("application_downloads_from_cache");
+    },
   });
   const journal = scope.use(await openJournal({ file: join(folder, "reports.db"), log }));
   const diskBytes = await sizeOfDisk(state.path);
+  const introduction = {
+    executorId,
+    hostName: hostname(),
+    version,
+    functions: indexify.functions,
+    labels: labelsOf(indexify),
+    catalogEntry: indexify.catalog_entry === "" ? undefined : indexify.catalog_entry,
+    overrides: overridesOf(indexify),
+  };
+  const identity = { ...introduction, cacheFolder, serverAddress: indexify.server_addr, configFile };
   return scope.use(
     openIndexifyDoor({
-      introduction: {
-        executorId,
-        hostName: hostname(),
-        version,
-        functions: indexify.functions,
-        labels: labelsOf(indexify),
-        catalogEntry: indexify.catalog_entry === "" ? undefined : indexify.catalog_entry,
-        overrides: overridesOf(indexify),
-      },
+      introduction,
+      metrics: { counters, identity },
       channel: scope.use(openChannel(server)),
       blobs,
       code,

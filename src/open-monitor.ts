@@ -51,19 +51,23 @@ export function showDaemon(
   const engine = watchEngine((signal) => executor.health(signal), nowMs);
   const pressure = scope.use(openPressure());
   const metrics = scope.use(
-    openMetrics(counters, {
-      version,
-      executor: () => executor.view(),
-      sandboxes: () => executor.sandboxes(),
-      gpus: () => gpus.readings(),
-      disk: openDiskSpace(config.state_dir, nowMs),
-      pressure: () => pressure.read(),
-      receipts: () => receipts.state(),
-      sessions: () => executor.sessions(),
-      http: () => door.counts(),
-      traceExports: () => traceExports,
-      isEngineUp: () => engine.last.isHealthy,
-    }),
+    openMetrics(
+      counters,
+      {
+        version,
+        executor: () => executor.view(),
+        sandboxes: () => executor.sandboxes(),
+        gpus: () => gpus.readings(),
+        disk: openDiskSpace(config.state_dir, nowMs),
+        pressure: () => pressure.read(),
+        receipts: () => receipts.state(),
+        sessions: () => executor.sessions(),
+        http: () => door.counts(),
+        traceExports: () => traceExports,
+        isEngineUp: () => engine.last.isHealthy,
+      },
+      indexify?.metrics,
+    ),
   );
   monitor.open({
     executor,

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { NO_INDEXIFY_OBSERVER } from "../../src/core/index.ts";
 import { type Report, ReportQueue } from "../../src/doors/indexify/link/report-queue.ts";
 import { LINK_TIMES, type LinkOptions, ServerLink } from "../../src/doors/indexify/link/server-link.ts";
 import type { AllocationLogEntry, Command } from "../../src/gen/executor_api_pb.js";
@@ -66,6 +67,7 @@ function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestL
     reports,
     clock: systemClock,
     log: silentLog,
+    observer: NO_INDEXIFY_OBSERVER,
     times: TIMES,
     fullState: () => ({ hostname: "h", totalContainerResources: RESOURCES }),
     onCommand: (command) => {

@@ -1,5 +1,6 @@
 import type { BlobStore, Clock, Journal, Log } from "../../core/index.ts";
 import type { Channel } from "../../std/grpc/open-channel.ts";
+import type { ShownIndexify } from "../../telemetry/metrics/index.ts";
 import type { ContainerOrder } from "./commands/orders.ts";
 import type { HostFigures, ResourceOverrides } from "./host/host-resources.ts";
 import type { CodeCache } from "./worker/code-cache.ts";
@@ -38,6 +39,8 @@ export interface IndexifyDoorOptions {
   size(): HostSize;
   /** Starts the program of a worker. @throws {@link ExecutorError} why there is none. */
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
+  /** Where what happens here is counted, and whose metrics they are. */
+  readonly metrics: Omit<ShownIndexify, "figures">;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Log } from "../../core/index.ts";
 import type { DataplaneStateFullSyncSchema } from "../../gen/executor_api_pb.js";
 import { Scope } from "../../std/index.ts";
+import type { IndexifyFigures, ShownIndexify } from "../../telemetry/metrics/index.ts";
 import { Desk } from "./desk/desk.ts";
 import type { IndexifyDoorOptions } from "./door-options.ts";
 import { allowedFunctions } from "./host/allowed-functions.ts";
@@ -11,6 +12,7 @@ import { ReportQueue } from "./link/report-queue.ts";
 import type { ReportedHeartbeat } from "./link/reported-heartbeat.ts";
 import type { LinkState } from "./link/server-link.ts";
 import { LINK_TIMES, ServerLink } from "./link/server-link.ts";
+import { doorFigures } from "./observe/door-figures.ts";
 import type { WantedWork } from "./show-door.ts";
 import { wantedWork } from "./show-door.ts";
 import { WORKER_TIMES } from "./worker/worker.ts";
@@ -30,6 +32,8 @@ export interface IndexifyDoor extends AsyncDisposable {
   readonly hasAnswered: boolean;
   /** What the server was last told with success; `undefined` before that. */
   readonly reported: ReportedHeartbeat | undefined;
+  /** What it has counted, and how it is. */
+  readonly metrics: ShownIndexify;
   /** What the server wants of this host, and how far it is. */
   desired(): WantedWork;
   /**
@@ -59,7 +63,15 @@ export function openIndexifyDoor(options: IndexifyDoorOptions): IndexifyDoor {
     const ended = desk.end();
     await Promise.all([link.sayFarewell(), ended]);
   };
+  const state = (): IndexifyFigures["state"] => {
+    if (draining !== undefined) return "shutting_down";
+    return hasAnswered || isAnswer(link.state) ? "running" : "starting";
+  };
   return {
+    metrics: {
+      ...options.metrics,
+      figures: () => doorFigures(desk, { state: state(), isHealthy: troubleOf(link.state) === undefined }),
+    },
     executorId: options.introduction.executorId,
     get trouble() {
       return troubleOf(link.state);
@@ -89,6 +101,7 @@ function joinParts(
   onState: (state: LinkState) => void,
 ): { readonly desk: Desk; readonly link: ServerLink } {
   const { introduction, channel, journal, blobs, code, clock, log } = options;
+  const observer = options.metrics.counters;
   const functions = allowedFunctions(introduction.functions);
   const reports = new ReportQueue({
     fragmentBytes: FRAGMENT_BYTES,
@@ -99,13 +112,13 @@ function joinParts(
     onAdded: () => link.nudge(),
   });
   const desk = new Desk({
-    ...{ blobs, code, clock, log },
+    ...{ blobs, code, clock, log, observer },
     workerTimes: { ...WORKER_TIMES, readyMs: options.readyMs },
     launch: (order, signal) => options.launch(order, signal),
     report: (report) => reports.add(report),
   });
   const link = new ServerLink({
-    ...{ channel, reports, clock, log, onState },
+    ...{ channel, reports, clock, log, observer, onState },
     executorId: introduction.executorId,
     times: LINK_TIMES,
     fullState: () => fullState(options, functions, desk),

@@ -1,14 +1,16 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import type { BlobStore, SandboxEnd } from "../../../src/core/index.ts";
-import { Desk } from "../../../src/doors/indexify/desk/desk.ts";
+import { Desk, type DeskOptions } from "../../../src/doors/indexify/desk/desk.ts";
 import { ReportQueue } from "../../../src/doors/indexify/link/report-queue.ts";
 import { LINK_TIMES, ServerLink } from "../../../src/doors/indexify/link/server-link.ts";
+import { observeBlobs } from "../../../src/doors/indexify/observe/observe-blobs.ts";
 import { CodeCache } from "../../../src/doors/indexify/worker/code-cache.ts";
 import { WORKER_TIMES, type WorkerProcess } from "../../../src/doors/indexify/worker/worker.ts";
 import { openBlobStore } from "../../../src/drivers/artifacts/index.ts";
 import { openChannel } from "../../../src/std/grpc/open-channel.ts";
 import { Scope, systemClock } from "../../../src/std/index.ts";
+import { IndexifyCounters } from "../../../src/telemetry/metrics/index.ts";
 import { silentLog } from "../../../src/telemetry/silent-log.ts";
 
 export interface TestExecutorOptions {
@@ -19,6 +21,8 @@ export interface TestExecutorOptions {
   readonly blobs?: BlobStore;
   /** The environment of the workers; this process's own without one. */
   readonly workerEnvironment?: NodeJS.ProcessEnv;
+  /** Starts the workers; without one they are started here, and held in no books. */
+  readonly launch?: DeskOptions["launch"];
   /** Told of each application that was read: fetched, or found in the cache. */
   onCodeUse?(how: "downloaded" | "cached"): void;
 }
@@ -29,16 +33,23 @@ export interface TestExecutor extends AsyncDisposable {
   readonly reports: ReportQueue;
   /** The pids of the workers that were started. */
   readonly pids: readonly number[];
+  /** What the parts told. */
+  readonly counters: IndexifyCounters;
 }
 
 /** The door's parts put together around real workers, without a daemon. */
 export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
   const scope = new Scope();
   const pids: number[] = [];
-  const blobs = scope.use(options.blobs ?? openBlobStore({ files: { roots: [] } }));
+  const observer = new IndexifyCounters();
+  const stores = scope.use(options.blobs ?? openBlobStore({ files: { roots: [] } }));
+  const blobs = observeBlobs(stores, { observer, clock: systemClock });
   const code = new CodeCache({
     ...{ root: options.cacheFolder, blobs, maxBytes: 8e6, totalBytes: 64e6 },
-    onUse: (how) => options.onCodeUse?.(how),
+    onUse: (how) => {
+      options.onCodeUse?.(how);
+      if (how === "cached") observer.happened("application_downloads_from_cache");
+    },
   });
   const channel = scope.use(
     openChannel({
@@ -59,16 +70,18 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
     onAdded: () => link.nudge(),
   });
   const desk = new Desk({
-    ...{ blobs, code, clock: systemClock, log: silentLog, workerTimes: WORKER_TIMES },
-    launch: async ({ id }) => {
-      const worker = await launch(options, id);
-      pids.push(worker.pid);
-      return worker;
-    },
+    ...{ blobs, code, clock: systemClock, log: silentLog, observer, workerTimes: WORKER_TIMES },
+    launch:
+      options.launch ??
+      (async ({ id }) => {
+        const worker = await launch(options, id);
+        pids.push(worker.pid);
+        return worker;
+      }),
     report: (report) => reports.add(report),
   });
   const link = new ServerLink({
-    ...{ channel, reports, clock: systemClock, log: silentLog },
+    ...{ channel, reports, clock: systemClock, log: silentLog, observer },
     executorId: "executor-1",
     times: { ...LINK_TIMES, heartbeatMs: 1_000 },
     fullState: () => ({
@@ -87,6 +100,7 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
     link,
     reports,
     pids,
+    counters: observer,
     async [Symbol.asyncDispose]() {
       await desk.end();
       await scope[Symbol.asyncDispose]();

@@ -1,11 +1,13 @@
-import type { BlobStore, Clock, Log } from "../../../core/index.ts";
+import type { BlobStore, Clock, IndexifyObserver, Log } from "../../../core/index.ts";
 import type {
   AllocationLogEntry,
   AllocationOutcome,
   FunctionCallResult,
 } from "../../../gen/executor_api_pb.js";
 import { AllocationFailureReason, ContainerTerminationReason } from "../../../gen/executor_api_pb.js";
+import { AllocationOutcomeCode } from "../../../gen/function_executor_pb.js";
 import type { AllocationOrder } from "../commands/orders.ts";
+import { timed } from "../observe/timed.ts";
 import { failureOfRunning, failureOfWaiting } from "../reconcile/reasons.ts";
 import { type Worker, WorkerGone } from "../worker/worker.ts";
 import { AllocationBlobs } from "./allocation-blobs.ts";
@@ -26,8 +28,25 @@ export interface AllocationTaskOptions {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: IndexifyObserver;
   onLogEntry(entry: AllocationLogEntry): void;
   onPhase(phase: AllocationPhase): void;
+}
+
+/** It ended before its worker had an answer. */
+interface Interruption {
+  readonly type: "interrupted";
+  readonly error: unknown;
+}
+
+/** Whether its run went wrong beside what its function did. One that the server gave up did not. */
+function isFault(end: RunEnd | Interruption): boolean {
+  if (end.type === "interrupted") return !(end.error instanceof AllocationCancelled);
+  return end.type === "broken" || end.type === "refused";
+}
+
+function isSuccess({ result }: Extract<RunEnd, { type: "result" }>): boolean {
+  return result.outcomeCode === AllocationOutcomeCode.SUCCESS;
 }
 
 /** The server, or nobody any more, wants it; the reason of a cancelled allocation. */
@@ -82,28 +101,54 @@ export class AllocationTask {
   }
 
   async #outcome(): Promise<AllocationOutcome> {
-    const { order, worker, onPhase } = this.#options;
+    const end = await this.#attempt();
+    this.#options.onPhase("finalizing");
+    return await timed(
+      this.#options,
+      "allocation_finalization",
+      undefined,
+      () => this.#finalize(end),
+      ({ outcome }) => end.type === "result" && isSuccess(end) && outcome.case !== "completed",
+    );
+  }
+
+  async #attempt(): Promise<RunEnd | Interruption> {
+    const { order, worker, blobs, onPhase } = this.#options;
     const { signal } = this.#controller;
     let release: (() => void) | undefined;
     try {
       onPhase("preparing");
-      const inputs = await prepareAllocation(order, this.#options.blobs, this.#writes, signal);
+      const inputs = await timed(this.#options, "allocation_preparation", signal, () =>
+        prepareAllocation(order, blobs, this.#writes, signal),
+      );
       onPhase("waiting");
-      release = await worker.slot(signal);
+      release = await timed(this.#options, "schedule_allocation", signal, () => worker.slot(signal));
       onPhase("running");
-      const end = await this.#run(inputs);
-      release();
-      onPhase("finalizing");
+      return await timed(
+        this.#options,
+        "allocation_run",
+        signal,
+        () => this.#run(inputs).catch((error: unknown) => ({ type: "interrupted", error }) as const),
+        isFault,
+      );
+    } catch (error) {
+      return { type: "interrupted", error };
+    } finally {
+      release?.();
+    }
+  }
+
+  async #finalize(end: RunEnd | Interruption): Promise<AllocationOutcome> {
+    if (end.type === "interrupted") return await this.#interrupted(end.error);
+    try {
       return await this.#settle(end);
     } catch (error) {
-      release?.();
-      onPhase("finalizing");
-      return this.#interrupted(error);
+      return await this.#interrupted(error);
     }
   }
 
   #run(inputs: Inputs): Promise<RunEnd> {
-    const { order, worker, blobs, clock, log, onLogEntry } = this.#options;
+    const { order, worker, blobs, clock, log, observer, onLogEntry } = this.#options;
     this.#startedAtMs = clock.nowMs();
     return runAllocation(
       {
@@ -114,6 +159,7 @@ export class AllocationTask {
         writes: this.#writes,
         clock,
         log,
+        observer,
         timeoutMs: worker.order.allocationTimeoutMs || DEFAULT_TIMEOUT_MS,
         onLogEntry,
         onResults: (take) => {

@@ -12,7 +12,7 @@ const OPERATIONS_LIMIT = 1_000;
 
 /** What becomes of a call that user code makes: something to tell the server, or why it cannot be made. */
 export type CallReading =
-  | { readonly type: "entry"; readonly entry: AllocationLogEntry }
+  | { readonly type: "entry"; readonly entry: AllocationLogEntry; readonly bytes: number }
   /** All of it was told before. */
   | { readonly type: "known" }
   | { readonly type: "refused"; readonly code: number; readonly message: string };
@@ -51,14 +51,15 @@ export class FunctionCalls {
     const fresh = operations.filter((operation) => !this.#told.has(idOf(operation)));
     if (request.updates !== undefined) request.updates.updates = fresh;
     if (fresh.length === 0) return { type: "known" };
-    const excess = excessOf(fresh.length, toBinary(FunctionCallRequestSchema, request).length);
+    const bytes = toBinary(FunctionCallRequestSchema, request).length;
+    const excess = excessOf(fresh.length, bytes);
     if (excess !== undefined) return { type: "refused", code: RPC_CODES.resourceExhausted, message: excess };
     for (const operation of fresh) this.#told.add(idOf(operation));
     const entry = create(AllocationLogEntrySchema, {
       allocationId: this.#order.id,
       entry: { case: "callFunction", value: request },
     });
-    return { type: "entry", entry };
+    return { type: "entry", entry, bytes };
   }
 }
 

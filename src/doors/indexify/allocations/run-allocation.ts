@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { BlobStore, Clock, Log } from "../../../core/index.ts";
+import type { BlobStore, Clock, IndexifyObserver, Log } from "../../../core/index.ts";
 import type { AllocationLogEntry, FunctionCallResult } from "../../../gen/executor_api_pb.js";
 import type {
   AllocationResult,
@@ -9,10 +9,11 @@ import type {
 } from "../../../gen/function_executor_pb.js";
 import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import type { AllocationOrder } from "../commands/orders.ts";
+import { timed } from "../observe/timed.ts";
 import type { WorkerClient } from "../worker/worker-client.ts";
 import type { AllocationBlobs } from "./allocation-blobs.ts";
 import { deliveryOf } from "./deliver-result.ts";
-import { FunctionCalls, textOf } from "./function-calls.ts";
+import { type CallReading, FunctionCalls, textOf } from "./function-calls.ts";
 import { stateAnswer } from "./request-state.ts";
 import { type OpenWatcher, ResultBook } from "./result-book.ts";
 import { RunClock } from "./run-clock.ts";
@@ -28,6 +29,7 @@ export interface RunOptions {
   readonly writes: AllocationBlobs;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: IndexifyObserver;
   readonly timeoutMs: number;
   onLogEntry(entry: AllocationLogEntry): void;
   /** Told who takes the results of the calls that this allocation makes; before the first one can come. */
@@ -154,7 +156,7 @@ class AllocationRun {
     }
     for (const call of state.functionCalls) {
       this.#once(`call ${call.id ?? ""}`, async () => {
-        const reading = await this.#calls.read(call, this.#controller.signal);
+        const reading = await this.#readCall(call);
         if (reading.type === "entry") this.#options.onLogEntry(reading.entry);
         const status = reading.type === "refused" ? { code: reading.code, message: reading.message } : OK;
         const { id, updates } = call;
@@ -180,6 +182,19 @@ class AllocationRun {
         await this.#answer({ case: "requestStateOperationResult", value });
       });
     }
+  }
+
+  async #readCall(call: AllocationState["functionCalls"][number]): Promise<CallReading> {
+    const { signal } = this.#controller;
+    const reading = await timed(
+      this.#options,
+      "call_function_rpc",
+      signal,
+      () => this.#calls.read(call, signal),
+      ({ type }) => type === "refused",
+    );
+    if (reading.type === "entry") this.#options.observer.sent("function_call", reading.bytes);
+    return reading;
   }
 
   /** Only news: what was reported once stays in every picture. */

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import type { BlobStore, Clock, Log } from "../../../core/index.ts";
+import type { BlobStore, Clock, IndexifyObserver, Log } from "../../../core/index.ts";
 import { assertNever } from "../../../core/index.ts";
 import type {
   AllocationLogEntry,
@@ -20,6 +20,8 @@ import type { AllocationOrder, ContainerOrder, Order } from "../commands/orders.
 import { readCommand } from "../commands/read-command.ts";
 import { reportFaults } from "../link/report-faults.ts";
 import type { Report } from "../link/report-queue.ts";
+import { allocationEnd } from "../observe/allocation-end.ts";
+import { timedNow } from "../observe/timed.ts";
 import { plan, type Step } from "../reconcile/plan.ts";
 import type { CodeCache } from "../worker/code-cache.ts";
 import { Worker, type WorkerProcess, type WorkerTimes } from "../worker/worker.ts";
@@ -30,6 +32,7 @@ export interface DeskOptions {
   readonly code: Pick<CodeCache, "read">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: IndexifyObserver;
   readonly workerTimes: WorkerTimes;
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
   report(report: Report): void;
@@ -58,6 +61,8 @@ export class Desk {
   readonly #removed = new WeakSet<Worker>();
   readonly #running = new Map<string, RunningAllocation>();
   readonly #finished = new Finished(FINISHED_LIMIT);
+  /** When those that are wanted came. */
+  readonly #fetchedAtMs = new Map<string, number>();
   readonly #work = new Set<Promise<void>>();
   #isPlanning = false;
   #isStale = false;
@@ -157,6 +162,8 @@ export class Desk {
     this.#respond({ case: "allocationScheduled", value: { allocationId: allocation.id } }, seq);
     if (this.#finished.has(allocation.id) || this.#wanted.allocations.has(allocation.id)) return;
     this.#wanted.allocations.set(allocation.id, allocation);
+    this.#fetchedAtMs.set(allocation.id, this.#options.clock.nowMs());
+    this.#options.observer.allocationFetched(allocation.function.name);
   }
 
   #refuseSnapshot(containerId: string, snapshotId: string): void {
@@ -172,7 +179,9 @@ export class Desk {
     if (this.#isPlanning || this.#isEnding) return;
     this.#isPlanning = true;
     try {
-      while (this.#takeStale()) for (const step of this.#plan()) this.#carryOut(step);
+      timedNow(this.#options, "state_reconciliation", () => {
+        while (this.#takeStale()) for (const step of this.#plan()) this.#carryOut(step);
+      });
     } finally {
       this.#isPlanning = false;
     }
@@ -219,10 +228,12 @@ export class Desk {
   }
 
   #start(order: ContainerOrder): void {
-    const { code, clock, log, launch, workerTimes } = this.#options;
+    const { code, clock, log, observer, launch, workerTimes } = this.#options;
     const worker = new Worker({
-      ...{ order, code, clock, log, launch, times: workerTimes },
-      onChange: (changed) => this.#changed(changed),
+      ...{ order, code, clock, log, observer, launch, times: workerTimes },
+      onChange: (changed) => {
+        timedNow(this.#options, "handle_function_executor_control_loop_event", () => this.#changed(changed));
+      },
     });
     this.#workers.set(order.id, worker);
     this.#track(worker.run());
@@ -249,9 +260,9 @@ export class Desk {
   #begin(order: AllocationOrder): void {
     const worker = this.#workers.get(order.containerId);
     if (worker === undefined) return;
-    const { blobs, clock, log } = this.#options;
+    const { blobs, clock, log, observer } = this.#options;
     const task = new AllocationTask({
-      ...{ order, worker, blobs, clock, log },
+      ...{ order, worker, blobs, clock, log, observer },
       onLogEntry: (message) => this.#report({ type: "entry", message }),
       onPhase: (phase) => {
         running.phase = phase;
@@ -261,16 +272,22 @@ export class Desk {
     this.#running.set(order.id, running);
     this.#track(
       task.run().then((outcome) => {
-        this.#running.delete(order.id);
-        this.#settle(outcome, order.id);
-        this.#reconcile();
+        timedNow(this.#options, "handle_function_executor_control_loop_event", () => {
+          this.#running.delete(order.id);
+          this.#settle(outcome, order.id);
+          this.#reconcile();
+        });
       }),
     );
   }
 
   #settle(message: AllocationOutcome, allocationId: string): void {
     this.#wanted.allocations.delete(allocationId);
+    const { clock, observer } = this.#options;
+    const fetchedAtMs = this.#fetchedAtMs.get(allocationId) ?? clock.nowMs();
+    this.#fetchedAtMs.delete(allocationId);
     if (this.#isEnding) return;
+    observer.allocationCompleted(allocationEnd(message), clock.nowMs() - fetchedAtMs);
     this.#finished.add(allocationId);
     this.#report({ type: "outcome", message });
   }

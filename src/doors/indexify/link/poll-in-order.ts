@@ -13,6 +13,8 @@ export interface PollOptions<T extends { readonly seq: bigint }> {
   fetch(acknowledged: bigint | undefined): Promise<readonly T[]>;
   /** `false`: it cannot be taken now. */
   apply(item: T): boolean;
+  /** A poll failed; not one that was given up. */
+  onFailed(): void;
   /** Numbers are missing. Polling goes on slowly until it is stopped. */
   onGap(): void;
 }
@@ -36,6 +38,7 @@ export async function pollInOrder<T extends { readonly seq: bigint }>(
     } catch (error) {
       if (isOver(signal)) return;
       log.log("debug", "indexify.poll-failed", { stream: name, error });
+      options.onFailed();
       await backOff();
       continue;
     }

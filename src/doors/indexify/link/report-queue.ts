@@ -61,6 +61,11 @@ export class ReportQueue {
     this.#next = 1 + options.kept.reduce((last, { number }) => Math.max(last, number), 0);
   }
 
+  /** Whether a report alone is larger than a heartbeat should be. */
+  isOversize({ bytes }: QueuedReport): boolean {
+    return bytes > this.#options.fragmentBytes;
+  }
+
   get isEmpty(): boolean {
     return this.size === 0;
   }

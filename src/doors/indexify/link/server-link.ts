@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Clock, Log } from "../../../core/index.ts";
+import type { Clock, IndexifyObserver, Log } from "../../../core/index.ts";
 import type {
   AllocationLogEntry,
   Command,
@@ -9,6 +9,7 @@ import { ExecutorAPI, ExecutorStatus } from "../../../gen/executor_api_pb.js";
 import type { Channel } from "../../../std/grpc/open-channel.ts";
 import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import { backoffMs, pause } from "../../../std/index.ts";
+import { timed } from "../observe/timed.ts";
 import { pollInOrder } from "./poll-in-order.ts";
 import { heartbeatFields, type QueuedReport, type ReportQueue } from "./report-queue.ts";
 import type { ReportedHeartbeat } from "./reported-heartbeat.ts";
@@ -41,6 +42,7 @@ export interface LinkOptions {
   readonly reports: ReportQueue;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: IndexifyObserver;
   readonly times: LinkTimes;
   /** Everything that the server should know of this host, as it is now. */
   fullState(): MessageInitShape<typeof DataplaneStateFullSyncSchema>;
@@ -85,6 +87,8 @@ export class ServerLink {
   #refusals = 0;
   #wake: (() => void) | undefined;
   #isNudged = false;
+  /** Since when the server has been sought; `undefined` while it answers. */
+  #soughtSinceMs: number | undefined;
   #lastTaken: ReportedHeartbeat | undefined;
 
   constructor(options: LinkOptions) {
@@ -108,6 +112,7 @@ export class ServerLink {
 
   /** Runs until the signal aborts; then nothing more leaves, and nothing is taken. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#soughtSinceMs = this.#options.clock.nowMs();
     try {
       while (!signal.aborted) await this.#beat(signal);
     } finally {
@@ -135,24 +140,44 @@ export class ServerLink {
     const isFull = this.#owesState;
     if (isFull) await this.#stopPolls();
     const fragment = reports.fragment(this.#isSingle ? 1 : undefined);
+    const heartbeat = {
+      executorId,
+      status: ExecutorStatus.RUNNING,
+      ...heartbeatFields(fragment),
+      ...(isFull ? { fullState: this.#options.fullState() } : {}),
+    };
+    const limits = { deadlineMs: times.heartbeatDeadlineMs, signal };
+    this.#tellSize(fragment);
     try {
-      const { sendState } = await channel.call(
-        ExecutorAPI.method.heartbeat,
-        {
-          executorId,
-          status: ExecutorStatus.RUNNING,
-          ...heartbeatFields(fragment),
-          ...(isFull ? { fullState: this.#options.fullState() } : {}),
-        },
-        { deadlineMs: times.heartbeatDeadlineMs, signal },
+      const { sendState } = await timed(this.#options, "state_report_rpc", signal, () =>
+        channel.call(ExecutorAPI.method.heartbeat, heartbeat, limits),
       );
-      this.#failures = 0;
+      this.#answered();
       if (sendState === true) await this.#registerAnew(isFull, signal);
       else await this.#taken(fragment, isFull, signal);
     } catch (error) {
       if (signal.aborted) return;
       await this.#failed(error, fragment, signal);
     }
+  }
+
+  #tellSize(fragment: readonly QueuedReport[]): void {
+    const { reports, observer } = this.#options;
+    observer.sent(
+      "state_report",
+      fragment.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+    if (fragment.length < reports.size) observer.happened("state_report_message_fragmentations");
+    if (fragment.some((report) => reports.isOversize(report)))
+      observer.happened("state_report_messages_over_size_limit");
+  }
+
+  #answered(): void {
+    const { observer, clock } = this.#options;
+    this.#failures = 0;
+    if (this.#soughtSinceMs === undefined) return;
+    observer.done("grpc_server_channel_creation", clock.nowMs() - this.#soughtSinceMs, false);
+    this.#soughtSinceMs = undefined;
   }
 
   /** The server does not know us, or believes that we have forgotten: what was reported may be lost, and is kept. */
@@ -183,6 +208,7 @@ export class ServerLink {
   async #failed(error: unknown, fragment: readonly QueuedReport[], signal: AbortSignal): Promise<void> {
     const { times, clock, log } = this.#options;
     await this.#stopPolls();
+    this.#noteLoss(error);
     const reason = error instanceof Error ? error.message : String(error);
     if (this.#state.type !== "unhealthy") {
       log.log("warn", "indexify.unhealthy", { reason });
@@ -191,6 +217,14 @@ export class ServerLink {
     if (isRpcError(error, RPC_CODES.internal) && fragment.length > 0) this.#refused(fragment);
     this.#failures += 1;
     await this.#pause(backoffMs(times.heartbeatRetry, this.#failures, Math.random()), signal);
+  }
+
+  /** An error that the server itself gave came over a connection that works. */
+  #noteLoss(error: unknown): void {
+    const { observer, clock } = this.#options;
+    if (!isRpcError(error, RPC_CODES.unavailable, RPC_CODES.deadlineExceeded)) return;
+    if (this.#soughtSinceMs === undefined) this.#soughtSinceMs = clock.nowMs();
+    else observer.happened("grpc_server_channel_creation_retries");
   }
 
   /** The server took what it could of these and choked on one of them. */
@@ -223,9 +257,14 @@ export class ServerLink {
 
   #startPolls(): void {
     if (this.#polls !== undefined) return;
-    const { channel, executorId, times, onCommand, onResult, log, clock } = this.#options;
+    const { channel, executorId, times, onCommand, onResult, log, clock, observer } = this.#options;
+    observer.happened("desired_state_streams");
     const controller = new AbortController();
-    const shared = { times, log, clock, onGap: () => this.#resync(), signal: controller.signal };
+    const shared = {
+      ...{ times, log, clock, signal: controller.signal },
+      onGap: () => this.#resync(),
+      onFailed: () => observer.happened("desired_state_stream_errors"),
+    };
     const limits = { deadlineMs: times.pollDeadlineMs, signal: controller.signal };
     const commands = pollInOrder({
       ...shared,

@@ -1,4 +1,4 @@
-import type { Clock } from "../../../core/index.ts";
+import type { Clock, IndexifyObserver } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { ContainerTerminationReason } from "../../../gen/executor_api_pb.js";
 import type { InfoResponse } from "../../../gen/function_executor_pb.js";
@@ -11,6 +11,7 @@ import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import { pause } from "../../../std/index.ts";
 import { workerEncoding } from "../allocations/convert.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
+import { timed } from "../observe/timed.ts";
 import type { CodeCache } from "./code-cache.ts";
 import type { WorkerClient } from "./worker-client.ts";
 
@@ -21,6 +22,7 @@ export interface StartOptions {
   readonly code: Pick<CodeCache, "read">;
   readonly client: WorkerClient;
   readonly clock: Clock;
+  readonly observer: IndexifyObserver;
   readonly times: { readonly readyMs: number };
   readonly signal: AbortSignal;
 }
@@ -42,8 +44,11 @@ class InitializationFailed extends Error {
  */
 export async function startWorker(options: StartOptions): Promise<InfoResponse> {
   const { order, code, client, signal } = options;
-  const [zip] = await Promise.all([code.read(order, signal), connect(options)]);
-  const info = await client.info(signal);
+  const [zip] = await Promise.all([
+    timed(options, "application_download", signal, () => code.read(order, signal)),
+    timed(options, "function_executor_establish_channel", signal, () => connect(options)),
+  ]);
+  const info = await timed(options, "function_executor_get_info_rpc", signal, () => client.info(signal));
   await initialize(options, zip);
   return info;
 }
@@ -62,7 +67,8 @@ async function connect({ client, clock, times, signal }: StartOptions): Promise<
   }
 }
 
-async function initialize({ order, client, signal }: StartOptions, zip: Uint8Array): Promise<void> {
+async function initialize(options: StartOptions, zip: Uint8Array): Promise<void> {
+  const { order, client, signal } = options;
   const { namespace, application, name, version } = order.function;
   const { encoding, encodingVersion, contentType } = order.code.payload;
   const request = {
@@ -87,7 +93,9 @@ async function initialize({ order, client, signal }: StartOptions, zip: Uint8Arr
   const deadlineMs = order.initializeTimeoutMs === 0 ? undefined : order.initializeTimeoutMs;
   let answer: Awaited<ReturnType<WorkerClient["initialize"]>>;
   try {
-    answer = await client.initialize(request, deadlineMs, signal);
+    answer = await timed(options, "function_executor_initialize_rpc", signal, () =>
+      client.initialize(request, deadlineMs, signal),
+    );
   } catch (error) {
     if (!isRpcError(error, RPC_CODES.deadlineExceeded)) throw error;
     throw new InitializationFailed(ContainerTerminationReason.STARTUP_FAILED_FUNCTION_TIMEOUT);

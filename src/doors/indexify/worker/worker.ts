@@ -1,8 +1,9 @@
-import type { Clock, Log, SandboxEnd } from "../../../core/index.ts";
+import type { Clock, IndexifyObserver, Log, SandboxEnd } from "../../../core/index.ts";
 import { ContainerTerminationReason } from "../../../gen/executor_api_pb.js";
 import type { InfoResponse } from "../../../gen/function_executor_pb.js";
 import { orAbort, pause } from "../../../std/index.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
+import { timed, timedNow } from "../observe/timed.ts";
 import type { ContainerCondition } from "../reconcile/plan.ts";
 import type { CodeCache } from "./code-cache.ts";
 import { startFailure, startWorker } from "./start-worker.ts";
@@ -32,6 +33,7 @@ export interface WorkerOptions {
   readonly code: Pick<CodeCache, "read">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observer: IndexifyObserver;
   readonly times: WorkerTimes;
   /** @throws {@link ExecutorError} why there is none. */
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
@@ -95,7 +97,7 @@ export class Worker {
   /** Starts it and, once it runs, looks after its health. Resolves when it has ended; never rejects. */
   async run(): Promise<void> {
     try {
-      await this.#start();
+      await timed(this.#options, "function_executor_create", this.gone, () => this.#start());
     } catch (error) {
       if (!this.#gone.signal.aborted) {
         const reason = startFailure(error);
@@ -103,7 +105,7 @@ export class Worker {
         await this.stop(reason);
       }
     }
-    if (this.#condition.type === "running") await this.#watchHealth();
+    if (this.#condition.type === "running") await this.#lookAfterHealth();
     await this.#over;
   }
 
@@ -140,15 +142,23 @@ export class Worker {
   }
 
   async #start(): Promise<void> {
-    const { launch, log } = this.#options;
+    const { launch, log, observer } = this.#options;
     const { signal } = this.#gone;
-    this.#launching = launch(this.order, signal);
+    this.#launching = timed(this.#options, "function_executor_create_server", signal, () =>
+      launch(this.order, signal),
+    );
     const process = await this.#launching;
     signal.throwIfAborted();
     this.#followEnd(process);
     const client = new WorkerClient(process.address);
     this.#client = client;
     this.info = await startWorker({ ...this.#options, client, signal });
+    observer.workerAnswered({
+      version: this.info.version ?? "",
+      sdkVersion: this.info.sdkVersion ?? "",
+      sdkLanguage: this.info.sdkLanguage ?? "",
+      sdkLanguageVersion: this.info.sdkLanguageVersion ?? "",
+    });
     signal.throwIfAborted();
     const { id } = this.order;
     log.log("info", "indexify.worker-started", { containerId: id, sdkVersion: this.info.sdkVersion });
@@ -179,26 +189,49 @@ export class Worker {
   async #stop(reason: ContainerTerminationReason): Promise<void> {
     this.#become({ type: "stopping" });
     this.#gone.abort(new WorkerGone(reason));
+    await timed(this.#options, "function_executor_destroy", undefined, () => this.#destroy());
+    this.#become({ type: "terminated", reason });
+  }
+
+  async #destroy(): Promise<void> {
     // A start that obeys the signal ends soon; one that came up all the same is ended like any other.
     const process = await this.#launching?.catch(() => undefined);
-    await process?.kill();
-    this.#client?.[Symbol.dispose]();
-    this.#become({ type: "terminated", reason });
+    if (process !== undefined) {
+      await timed(this.#options, "function_executor_destroy_server", undefined, () => process.kill());
+    }
+    const client = this.#client;
+    if (client === undefined) return;
+    timedNow(this.#options, "function_executor_destroy_channel", () => client[Symbol.dispose]());
+  }
+
+  /** Beginning and ending are a matter of timers here: they take no time, and cannot fail. */
+  async #lookAfterHealth(): Promise<void> {
+    const { observer } = this.#options;
+    observer.done("function_executor_create_health_checker", 0, false);
+    await this.#watchHealth();
+    observer.done("function_executor_destroy_health_checker", 0, false);
   }
 
   /** A check that fails is only believed together with the end of the process, or when the worker says it itself. */
   async #watchHealth(): Promise<void> {
-    const { clock, times, log } = this.#options;
+    const { clock, times, log, observer } = this.#options;
     const { signal } = this.#gone;
     for (;;) {
       await pause(clock, times.healthMs, signal);
       if (this.#gone.signal.aborted) return;
       try {
-        const { healthy, statusMessage } = await this.client.health(signal);
+        const { healthy, statusMessage } = await timed(
+          this.#options,
+          "function_executor_health_check",
+          signal,
+          () => this.client.health(signal),
+        );
         if (healthy !== false) continue;
+        observer.happened("function_executor_failed_health_checks");
         log.log("warn", "indexify.worker-unhealthy", { containerId: this.order.id, reason: statusMessage });
         await this.stop(ContainerTerminationReason.UNHEALTHY);
       } catch (error) {
+        if (!isOver(signal)) observer.happened("function_executor_failed_health_checks");
         log.log("debug", "indexify.worker-unhealthy", { containerId: this.order.id, error });
       }
     }
@@ -212,4 +245,9 @@ export class Worker {
   #wakeNext(): void {
     this.#waiters.shift()?.();
   }
+}
+
+/** A function, because the compiler believes that a signal which was not aborted once never is. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
