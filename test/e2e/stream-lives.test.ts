@@ -46,7 +46,10 @@ describe("SIGTERM", () => {
       const done = (await world.events()).filter(({ type }) => type === "TaskCompleted").length;
       return jobs.length + done >= 10 || `${jobs.length} held, ${done} done`;
     });
-    console.log(`the second host had the ten after ${Math.round(performance.now() - askedAtMs)} ms`);
+    const tookMs = Math.round(performance.now() - askedAtMs);
+    console.log(`the second host had the ten after ${tookMs} ms`);
+    // The row says a second, which a quiet machine holds many times over; this holds on one that does much else.
+    expect(tookMs).toBeLessThan(5_000);
     expect(await ended).toBe(0);
     for (const id of [long, ...others]) {
       expect(await world.ending(id)).toMatchObject({ type: "TaskCompleted", json: { status: "success" } });
