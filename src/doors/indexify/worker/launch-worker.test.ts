@@ -1,0 +1,130 @@
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { VirtualClock } from "../../../../test/support/virtual-clock.ts";
+import { ExecutorError } from "../../../core/index.ts";
+import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
+import {
+  ContainerDescriptionSchema,
+  ContainerResourcesSchema,
+  DataPayloadSchema,
+} from "../../../gen/executor_api_pb.js";
+import type { ContainerOrder } from "../commands/orders.ts";
+import type { LaunchOptions } from "./launch-worker.ts";
+import { launchWorker } from "./launch-worker.ts";
+
+const SIGNAL = new AbortController().signal;
+
+const order = (more: Partial<ContainerOrder> = {}): ContainerOrder => ({
+  id: "c1",
+  description: create(ContainerDescriptionSchema),
+  function: { namespace: "n", application: "a", name: "f", version: "v1" },
+  code: { uri: "", offset: 0n, size: 0n, sha256: "", payload: create(DataPayloadSchema) },
+  initializeTimeoutMs: 0,
+  allocationTimeoutMs: 0,
+  maxConcurrency: 1,
+  secretNames: [],
+  resources: undefined,
+  ...more,
+});
+
+/** Takes every worker, once it has refused as often as it is told to. */
+function fakeWorkers(needImage: boolean, refusals = 0) {
+  const asked: WorkerRequest[] = [];
+  let left = refusals;
+  const workers: Workers = {
+    needImage,
+    check: () => undefined,
+    start: (request) => {
+      if (left > 0) {
+        left -= 1;
+        return Promise.reject(new ExecutorError("PAUSED"));
+      }
+      asked.push(request);
+      const endpoint = { host: "::1", port: 9600 };
+      return Promise.resolve({ endpoint, ended: new Promise(() => undefined) } as unknown as RunningWorker);
+    },
+  };
+  return { workers, asked };
+}
+
+const options = (workers: Workers, more: Partial<LaunchOptions> = {}): LaunchOptions => ({
+  workers,
+  executorId: "e1",
+  program: "/bin/sh",
+  image: "",
+  binds: [],
+  network: "default",
+  secretNames: ["KEY"],
+  environment: { PATH: "/bin", KEY: "secret", HEARTH_X: "x" },
+  clock: new VirtualClock(),
+  ...more,
+});
+
+test("a program of this host gets its flags, its size and a secret only if its function names it", async () => {
+  const { workers, asked } = fakeWorkers(false);
+  const resources = create(ContainerResourcesSchema, {
+    cpuMsPerSec: 1500,
+    memoryBytes: 1n << 30n,
+    gpu: { count: 2 },
+  });
+  const process = await launchWorker(options(workers), order({ resources }), SIGNAL);
+  expect(process.address).toBe("[::1]:9600");
+  const [request] = asked;
+  expect(request?.command("127.0.0.1:7")).toEqual([
+    "/bin/sh",
+    "--executor-id=e1",
+    "--function-executor-id=c1",
+    "--address",
+    "127.0.0.1:7",
+  ]);
+  expect(request?.task).toMatchObject({
+    image: "/bin/sh",
+    resources: { cpuMillis: 1500, memoryBytes: 1 << 30, gpuCount: 2 },
+  });
+  expect(request?.door).toBe("indexify");
+  expect(request?.environment).toMatchObject({ PATH: "/bin", INDEXIFY_FE_ID: "c1" });
+  expect(request?.environment).not.toHaveProperty("HEARTH_X");
+  expect((await launchAgain(workers, asked, ["KEY"]))["KEY"]).toBe("secret");
+});
+
+async function launchAgain(
+  workers: Workers,
+  asked: readonly WorkerRequest[],
+  secretNames: readonly string[],
+): Promise<Readonly<Record<string, string>>> {
+  await launchWorker(options(workers), order({ secretNames }), SIGNAL);
+  return asked.at(-1)?.environment ?? {};
+}
+
+test("a container inherits nothing, and without an image there is none", async () => {
+  const { workers, asked } = fakeWorkers(true);
+  await expect(launchWorker(options(workers), order(), SIGNAL)).rejects.toMatchObject({
+    code: "IMAGE_NOT_FOUND",
+  });
+  await launchWorker(options(workers, { image: "functions:1", program: "fe" }), order(), SIGNAL);
+  expect(asked[0]?.task.image).toBe("functions:1");
+  expect(asked[0]?.command("0.0.0.0:9600")[0]).toBe("fe");
+  expect(asked[0]?.environment).not.toHaveProperty("PATH");
+});
+
+test("X13: a program that is not there is named with what brings it", async () => {
+  const { workers, asked } = fakeWorkers(false);
+  const missing = launchWorker(options(workers, { program: "no-such-program" }), order(), SIGNAL);
+  await expect(missing).rejects.toThrow(/no-such-program .* pip install tensorlake==0\.4\.0/);
+  expect(asked).toEqual([]);
+});
+
+test("a paused executor is waited for, until nobody wants the worker any more", async () => {
+  const clock = new VirtualClock();
+  const { workers, asked } = fakeWorkers(true, 2);
+  const patient = launchWorker(options(workers, { image: "i", clock }), order(), SIGNAL);
+  await clock.advance(2_500);
+  await patient;
+  expect(asked).toHaveLength(1);
+
+  const gone = new AbortController();
+  const never = fakeWorkers(true, Number.POSITIVE_INFINITY);
+  const given = launchWorker(options(never.workers, { image: "i", clock }), order(), gone.signal);
+  gone.abort(new Error("removed"));
+  await expect(given).rejects.toThrow("removed");
+});
