@@ -9,6 +9,9 @@ import { isPlainFolder } from "./work-folders.ts";
 
 const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
 
+/** Of earlier attempts, at most. */
+const LOSERS_SWEPT = 16;
+
 /** What clients look for in every result (section 5.5), whether the script has written it or not. */
 const ALWAYS: Readonly<Record<string, Uint8Array>> = {
   "artifacts/": new Uint8Array(),
@@ -56,15 +59,29 @@ export async function publishOutput(
 ): Promise<WrittenArtifact | undefined> {
   const { store, taskDir, attempt, patienceMs, isHeld, signal } = publishing;
   const own = `${taskDir}/${OUTPUT_FILE}.${attempt}`;
-  const tries = Math.max(1, Math.ceil(patienceMs / RETRY.maxMs));
-  const again = { ...RETRY, tries, signal, isWorthRetrying: mayPass };
+  const untilMs = performance.now() + patienceMs;
+  const isWorthRetrying = (error: unknown): boolean => mayPass(error) && performance.now() < untilMs;
+  const again = { ...RETRY, tries: Number.POSITIVE_INFINITY, signal, isWorthRetrying };
   const written = await retry(again, async () => await store.upload(own, path, signal));
   if (!(await isHeld())) {
     await store.remove(own, signal).catch(() => undefined);
     return undefined;
   }
   await retry(again, async () => await store.move(own, `${taskDir}/${OUTPUT_FILE}`, signal));
+  await sweepLosers(publishing);
   return written;
+}
+
+/** What earlier attempts left on their way: their hosts died, or lost the job, before they could take it away themselves. */
+async function sweepLosers({ store, taskDir, attempt, signal }: Publishing): Promise<void> {
+  const earlier = Array.from(
+    { length: Math.min(attempt - 1, LOSERS_SWEPT) },
+    (_, back) => attempt - 1 - back,
+  );
+  // A store that will not remove one is left with a file too many, which is no reason to fail the job.
+  await Promise.all(
+    earlier.map((at) => store.remove(`${taskDir}/${OUTPUT_FILE}.${at}`, signal).catch(() => undefined)),
+  );
 }
 
 /** A store whose credentials are being renewed denies for a while; a full one may be emptied. */
