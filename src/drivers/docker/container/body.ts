@@ -11,7 +11,7 @@ import { TASK_PORT } from "../options.ts";
 import type { AesmMount, SgxDevice } from "../sgx/sgx-parts.ts";
 import { sgxRequest } from "../sgx/sgx-parts.ts";
 import type { DeviceRequest } from "./gpu-request.ts";
-import { deviceRequests, visibleDevices } from "./gpu-request.ts";
+import { deviceRequests, visibleDevices, workerCards } from "./gpu-request.ts";
 import type { Labels, Owner } from "./labels.ts";
 import { baseLabels, jobLabels, sandboxLabels, workerLabels } from "./labels.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
@@ -231,7 +231,7 @@ export function workerBody(
     // In the place of what the image would start.
     Entrypoint: spec.command(`0.0.0.0:${TASK_PORT}`),
     ...(spec.user === undefined ? {} : { User: spec.user }),
-    Env: [...variables, visibleDevices(spec.gpuIds)],
+    Env: [...variables, ...workerCards(spec.gpuIds)],
     Labels: {
       ...spec.labels,
       ...baseLabels(owner, "worker", options.nowMs),

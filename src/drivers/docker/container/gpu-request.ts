@@ -24,6 +24,16 @@ export function visibleDevices(gpuIds: readonly string[]): string {
   return `NVIDIA_VISIBLE_DEVICES=${gpuIds.length === 0 ? "void" : gpuIds.join(",")}`;
 }
 
+/**
+ * The same of a worker. One without cards must not have the variable at all, whatever its value: its health check takes it for a
+ * sign of GPUs, and asks `nvidia-smi` (`contracts/indexify.md` section 6.4). A name alone takes it out of the image's own.
+ *
+ * @see Docker Engine API, `Config.Env`: a variable without `=` is removed.
+ */
+export function workerCards(gpuIds: readonly string[]): readonly string[] {
+  return gpuIds.length === 0 ? ["NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES="] : [visibleDevices(gpuIds)];
+}
+
 /** @throws {@link ExecutorError} GPU_UNAVAILABLE for a class whose kernel would have to be given the cards first. */
 export function refuseCardsIn(isolation: IsolationClass, gpuCount: number): void {
   if (gpuCount === 0 || isolation === "container") return;
