@@ -20,6 +20,9 @@ const AT_ONCE = 8;
 /** Beyond those, so that a host need not ask for each one alone. */
 const AHEAD = 32;
 const NOOP = ["/bin/sh", "-c", "true"] as const;
+/** Walls such as each job gets, as far as one program makes them: no cgroup, no uid and no network of its own. */
+const WALLS = "--unshare-pid --unshare-ipc --unshare-uts --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp";
+const WALLED = ["bwrap", ...WALLS.split(" "), "--die-with-parent", ...NOOP] as const;
 
 /**
  * The stream door on real Redis against what it stands on. A job that does nothing is a process that ends at once; the bare loop runs
@@ -68,13 +71,20 @@ async function measureProcesses({ isQuick }: BenchOptions): Promise<Row> {
     );
   };
   await door(AT_ONCE);
-  const rates = await interleave(["bare", "door"], isQuick ? 3 : 5, async (way) => {
+  const rates = await interleave(["bare", "walled", "door"], isQuick ? 3 : 5, async (way) => {
     await clear(redis);
     if (way === "door") return await door(count);
     await fill(redis, BARE_STREAM, { count, round: freshRound(), method: "noop" });
-    return await bare.work(BARE_STREAM, AT_ONCE, spawnNoop);
+    return await bare.work(BARE_STREAM, AT_ONCE, async () => await spawned(way === "bare" ? NOOP : WALLED));
   });
-  return { case: "processes of one daemon", figures: { ...figuresOf(rates), goal: "rate_ratio >= 0.60" } };
+  const walled = {
+    walled_per_s: Math.round(median(rates.walled)),
+    of_walled: ratio(rates.door, rates.walled),
+  };
+  return {
+    case: "processes of one daemon",
+    figures: { ...figuresOf(rates), ...walled, goal: "rate_ratio >= 0.60" },
+  };
 }
 
 /** Doors in this process whose engine, archives and store do nothing. */
@@ -145,8 +155,7 @@ async function rateOf(redis: PrivateRedis, count: number, send: () => Promise<vo
   return rate;
 }
 
-async function spawnNoop(): Promise<void> {
-  const [program, ...words] = NOOP;
+async function spawned([program, ...words]: readonly [string, ...string[]]): Promise<void> {
   const [code] = (await once(spawn(program, words, { stdio: "ignore" }), "exit")) as [number | null];
   if (code !== 0) throw new Error(`a process that does nothing ended with ${code ?? "a signal"}`);
 }
