@@ -28,7 +28,7 @@ const SLOW_MS = 120_000;
 const noPython = existsSync("/usr/bin/python3") ? undefined : "this host has no Python";
 
 let tensorlake: Tensorlake;
-let folder: string;
+let folder = "";
 
 beforeAll(async () => {
   if (noPython !== undefined) return;
@@ -39,7 +39,7 @@ beforeAll(async () => {
   await chmod(folder, 0o755);
 }, 400_000);
 afterAll(async () => {
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  if (folder !== "") await rm(folder, { recursive: true, force: true });
 });
 
 interface World extends AsyncDisposable {
