@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -47,11 +47,14 @@ describe.skipIf(!existsSync("/usr/bin/python3"))("X9: blobs in S3, with the real
     });
     scope.defer(() => client.destroy());
     await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-    await put(CODE, await readFile(tensorlake.appZip));
     const folder = await mkdtemp(join(tmpdir(), "hearth-indexify-s3-"));
     scope.defer(() => rm(folder, { recursive: true, force: true }));
+    // A copy: other tests pack the application anew, and each ZIP of it has a digest of its own.
+    const zipPath = join(folder, "app.zip");
+    await copyFile(tensorlake.appZip, zipPath);
+    await put(CODE, await readFile(zipPath));
     scheduler = new DoubleScheduler({
-      ...{ zipPath: tensorlake.appZip, blobFolder: folder },
+      ...{ zipPath, blobFolder: folder },
       ...{ blobPrefix: PREFIX, codeUri: `s3://${BUCKET}/${CODE}` },
     });
     await scheduler.server.start();
