@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   many: async () => (await import("./many.ts")).many,
   queue: async () => (await import("./queue.ts")).queue,
   jobs: async () => (await import("./jobs.ts")).jobs,
+  allocations: async () => (await import("./allocations.ts")).allocations,
   idle: async () => (await import("./many.ts")).idle,
 };
 
