@@ -40,8 +40,11 @@ function coverage({ isComplete, isFromStart, prunedTo, last, newest }: ChainRepo
 }
 
 /** What the chain itself says that it does not hold. */
-function missing({ lost, crashes }: ChainReport): string | undefined {
+function missing({ lost, crashes, isAnew }: ChainReport): string | undefined {
   const parts = [
+    ...(isAnew
+      ? ["whatever was recorded before entry 1: the chain was begun anew, under a key that is older"]
+      : []),
     ...(lost === 0 ? [] : [`${lost} attempts could not be recorded`]),
     ...(crashes === 0
       ? []

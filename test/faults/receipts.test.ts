@@ -54,7 +54,7 @@ test("W: after kill -9 under load, again and again, the chain goes on, is whole,
       answered += (await work).length;
     }
     await using last = await startDaemon({ env: tasks.env, stateDir });
-    await call(last, "a", "hello");
+    // Nobody has called it yet: what was cut off is said all the same.
     const lines = await chainOf(last);
     const report = verify(lines);
     publicKey = report.publicKey;
@@ -63,7 +63,7 @@ test("W: after kill -9 under load, again and again, the chain goes on, is whole,
     for (const hash of given) expect(hashes.has(hash)).toBe(true);
     // What was under way in the last moments of each life is gone, and nothing more than that.
     expect(report.attempts).toBeGreaterThan(LIVES);
-    expect(report.attempts).toBeLessThanOrEqual(answered + LIVES * (CALLERS + 1) + 1);
+    expect(report.attempts).toBeLessThanOrEqual(answered + LIVES * (CALLERS + 1));
     expect(entriesOf(lines).filter(({ type }) => type === "opened")).toHaveLength(LIVES + 1);
     expect(await last.end("SIGTERM")).toBe(0);
     await using after = await startDaemon({ env: tasks.env, stateDir });
@@ -71,7 +71,11 @@ test("W: after kill -9 under load, again and again, the chain goes on, is whole,
     expect(key.publicKey).toBe(publicKey);
     const closed = await chainOf(after);
     expect(verify(closed)).toMatchObject({ isWhole: true, crashes: LIVES });
-    expect(entriesOf(closed).at(-1)?.type).toBe("closed");
+    expect(
+      entriesOf(closed)
+        .slice(-2)
+        .map(({ type }) => type),
+    ).toEqual(["closed", "opened"]);
   } finally {
     await rm(stateDir, { recursive: true, force: true });
   }

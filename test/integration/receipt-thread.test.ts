@@ -7,6 +7,7 @@ const PLACE = {
   keyFile: "unused",
   limits: { records: 1, ageMs: 1, bytes: 1 },
   version: "1",
+  isKeyNew: true,
 };
 
 /** A thread that runs this text. */

@@ -260,6 +260,56 @@ test("a chain goes on in the next life; a life that closed is told from one that
   });
 });
 
+test("a life is in the chain from its start on, and with it whether the one before was cut off", async () => {
+  await withFolder(async (folder) => {
+    const first = await open(folder);
+    first.record(attempt(plainId(1)));
+    await first.flush();
+    // No dispose: a daemon that is killed closes nothing.
+    await using second = await open(folder);
+    await second.flush();
+    const lines = await exported(second);
+    expect(entriesOf(lines).map(({ type }) => type)).toEqual(["opened", "attempt", "gap", "opened"]);
+    expect(report(lines)).toMatchObject({ isWhole: true, isComplete: true, crashes: 1, isAnew: false });
+    expect(second.state()).toMatchObject({ written: 0, pending: 0, fault: undefined });
+    await first[Symbol.asyncDispose]();
+  });
+});
+
+test.each(["deleted", "emptied", "without its blocks"])(
+  "a chain that was %s while its key stayed begins anew: the log says so once, and the chain for ever",
+  async (how) => {
+    await withFolder(async (folder) => {
+      const file = join(folder, "receipts.db");
+      {
+        await using log = await open(folder);
+        log.record(attempt(plainId(1)));
+        await log.flush();
+        expect(report(await exported(log))).toMatchObject({ isAnew: false });
+      }
+      if (how === "deleted") await rm(file);
+      else if (how === "emptied") {
+        await rm(file);
+        await writeFile(file, "");
+      } else {
+        const database = new libsql(file);
+        database.exec("DELETE FROM blocks");
+        database.close();
+      }
+      const told: string[] = [];
+      const log = { ...silentLog, log: (_: unknown, event: string): void => void told.push(event) };
+      for (const id of [2, 3]) {
+        await using receipts = await open(folder, { log });
+        receipts.record(attempt(plainId(id)));
+        await receipts.flush();
+        const found = report(await exported(receipts));
+        expect(found).toMatchObject({ isWhole: true, isFromStart: true, isAnew: true, attempts: id - 1 });
+      }
+      expect(told).toEqual(["receipts.anew"]);
+    });
+  },
+);
+
 test("the key is made once, for its owner's eyes only; a chain whose key is gone is set aside", async () => {
   await withFolder(async (folder) => {
     const keyFile = join(folder, "receipts.key");
@@ -369,11 +419,11 @@ test("W: what somebody changes in the file itself is found when the chain is che
       for (let index = 0; index < 5; index += 1) log.record(attempt(plainId(index)));
     }
     const database = new libsql(join(folder, "receipts.db"));
-    const { entries } = database.prepare("SELECT entries FROM blocks WHERE first = 1").get() as {
+    const { entries } = database.prepare("SELECT entries FROM blocks WHERE first = 2").get() as {
       entries: Buffer;
     };
     const changed = Buffer.from(entries.toString().replace('"cpuUs":1500', '"cpuUs":1501'));
-    database.prepare("UPDATE blocks SET entries = ? WHERE first = ?").run(changed, 1);
+    database.prepare("UPDATE blocks SET entries = ? WHERE first = ?").run(changed, 2);
     database.close();
     await using log = await open(folder);
     const found = report(await exported(log));

@@ -53,6 +53,7 @@ export const LOG_EVENTS = {
   "receipts.regained": "receipts are written again",
   "receipts.lost": "attempts ended that receipts have no room for; the chain will say how many",
   "receipts.renewed": "receipts of another key were set aside, and a new chain begun",
+  "receipts.anew": "a key of receipts was there and no receipt: the chain begins anew, and says so",
   "state.dumped": "what the executor holds and what waits, for whoever asked by signal",
   "state.failed": "the state directory could not be used",
   "isolation.probed": "an isolation class was tested",

@@ -176,6 +176,8 @@ export interface ChainReport {
   readonly lost: number;
   /** Lives of the daemon that ended without closing the chain: attempts of their last moments may be missing. */
   readonly crashes: number;
+  /** The chain was begun by a daemon that found its key, and no entry: what was recorded under that key before is gone. */
+  readonly isAnew: boolean;
   /** Calls that were refused and only counted. */
   readonly refused: number;
   /** The hash of the last signed entry. */

@@ -86,8 +86,14 @@ export type GapReason = (typeof GAP_REASONS)[number];
 
 /** What the chain keeps besides attempts. `atUs` is since the epoch. */
 export type MarkEntry =
-  /** A life of the daemon began to write. */
-  | { readonly type: "opened"; readonly seq: number; readonly atUs: number; readonly version: string }
+  /** A life of the daemon began. `isAnew`: it found a key and no entry; what was recorded under that key before, if anything was, is gone. */
+  | {
+      readonly type: "opened";
+      readonly seq: number;
+      readonly atUs: number;
+      readonly version: string;
+      readonly isAnew?: true;
+    }
   /** It stopped as asked: what follows is a new life. */
   | { readonly type: "closed"; readonly seq: number; readonly atUs: number }
   /** Attempts ended before this point and could not be recorded; how many is left out where nobody can know. */

@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import type {
   AttemptEntry,
   AttemptFilter,
@@ -16,6 +15,7 @@ import { ExecutorError } from "../../core/index.ts";
 import { orAbort, withDeadline } from "../../std/index.ts";
 import { headLine, receiptKey } from "../../std/receipts/index.ts";
 import type { Appended, ChainPlace, ChainWriter } from "./chain/chain-writer.ts";
+import type { LoadedKey } from "./chain/receipt-key-file.ts";
 import { loadReceiptKey } from "./chain/receipt-key-file.ts";
 import { RecordQueue } from "./chain/record-queue.ts";
 import { translate } from "./translate-failure.ts";
@@ -38,8 +38,8 @@ export interface ReceiptLogOptions {
 const CLOSE_DEADLINE_MS = 5000;
 
 /**
- * Opens the log of receipts. The key is read, or made, at once; the chain itself at its first use. A key or chain that cannot
- * be used stops no call: the log says so, and attempts are counted as lost.
+ * Opens the log of receipts. The key is read, or made, at once; the chain is opened behind that, or at its first use if nothing is
+ * to be recorded. A key or chain that cannot be used stops no call: the log says so, and attempts wait, or are counted as lost.
  */
 export async function openReceiptLog(options: ReceiptLogOptions): Promise<ReceiptLog> {
   const { keyFile, log } = options;
@@ -56,17 +56,22 @@ class DiskReceiptLog implements ReceiptLog {
   readonly #key: ReceiptKey | undefined;
   readonly #queue: RecordQueue;
   #writer: Promise<ChainWriter> | undefined;
+  /** Until something is in the chain. */
+  #isKeyNew: boolean;
   #setAside: string | undefined;
+  #isAnew = false;
   #isClosed = false;
 
-  constructor(options: ReceiptLogOptions, key: KeyObject | undefined) {
+  constructor(options: ReceiptLogOptions, loaded: LoadedKey | undefined) {
     this.#options = options;
-    this.#key = key && receiptKey(key);
+    this.#key = loaded && receiptKey(loaded.key);
+    this.#isKeyNew = loaded?.isNew === true;
     this.#queue = new RecordQueue({
       clock: options.clock,
       log: options.log,
       append: async (batch) => this.#noted(await (await this.#writing()).append(batch)),
     });
+    if (loaded !== undefined && options.isEnabled) this.#queue.begin();
   }
 
   record(attempt: AttemptRecord): void {
@@ -132,11 +137,14 @@ class DiskReceiptLog implements ReceiptLog {
   }
 
   #noted(appended: Appended): Appended {
-    const { setAside } = appended;
-    if (setAside !== undefined && setAside !== this.#setAside) {
-      this.#options.log.log("warn", "receipts.renewed", { setAside });
-      this.#setAside = setAside;
-    }
+    const { setAside, isAnew } = appended;
+    const { file, log } = this.#options;
+    if (setAside !== undefined && setAside !== this.#setAside)
+      log.log("warn", "receipts.renewed", { setAside });
+    else if (isAnew && !this.#isAnew) log.log("warn", "receipts.anew", { file });
+    this.#setAside = setAside;
+    this.#isAnew = isAnew;
+    this.#isKeyNew = false;
     return appended;
   }
 
@@ -149,8 +157,9 @@ class DiskReceiptLog implements ReceiptLog {
   #writing(): Promise<ChainWriter> {
     if (this.#key === undefined) return Promise.reject(noKey());
     const { file, keyFile, limits, version } = this.#options;
+    const isKeyNew = this.#isKeyNew;
     this.#writer ??= this.#options
-      .startWriter({ file, keyFile, limits, version }, () => {
+      .startWriter({ file, keyFile, limits, version, isKeyNew }, () => {
         this.#writer = undefined;
       })
       .catch((error: unknown) => {

@@ -1,12 +1,13 @@
 import type { ChainEntry, ChainReport } from "../../core/index.ts";
 
-type Counts = Pick<ChainReport, "attempts" | "lost" | "crashes" | "refused" | "prunedTo">;
+type Counts = Pick<ChainReport, "attempts" | "lost" | "crashes" | "isAnew" | "refused" | "prunedTo">;
 
 /** Adds up what the entries of a chain say. */
 export class EntryTally {
   #attempts = 0;
   #lost = 0;
   #crashes = 0;
+  #isAnew = false;
   #refused = 0;
   #prunedTo = 0;
   /** The hash of the newest entry that was dropped, as the chain says. */
@@ -17,6 +18,7 @@ export class EntryTally {
       attempts: this.#attempts,
       lost: this.#lost,
       crashes: this.#crashes,
+      isAnew: this.#isAnew,
       refused: this.#refused,
       prunedTo: this.#prunedTo,
     };
@@ -32,6 +34,9 @@ export class EntryTally {
       case "gap":
         this.#lost += entry.lost ?? 0;
         if (entry.reason === "crash") this.#crashes += 1;
+        break;
+      case "opened":
+        this.#isAnew ||= entry.isAnew === true;
         break;
       case "refused":
         for (const count of Object.values(entry.counts)) this.#refused += count;

@@ -11,6 +11,8 @@ export interface ChainPlace {
   readonly limits: ReceiptLimits;
   /** Of the daemon; stands in the chain. */
   readonly version: string;
+  /** Nothing can have been recorded under this key yet: an empty chain is no surprise. */
+  readonly isKeyNew: boolean;
 }
 
 /** What came of a batch. */
@@ -21,6 +23,8 @@ export interface Appended {
   readonly bytes: number;
   /** Where a chain of another key was set aside, if there was one when this one was opened. */
   readonly setAside: string | undefined;
+  /** There was no entry when it was opened, although the key is older. */
+  readonly isAnew: boolean;
 }
 
 /**

@@ -30,7 +30,7 @@ export function openChain(Libsql: OpenDatabase, place: ChainPlace): ChainVerbs {
     const { connection, setAside } = openDatabase(Libsql, place.file, key);
     const nowUs = (): number => Date.now() * 1000;
     const store = new ChainStore({ connection, privateKey, key, limits: place.limits, nowUs });
-    return inOurWords(verbsOf(store, place.version, nowUs, setAside));
+    return inOurWords(verbsOf(store, place, nowUs, setAside));
   } catch (error) {
     throw translate(error);
   }
@@ -38,11 +38,12 @@ export function openChain(Libsql: OpenDatabase, place: ChainPlace): ChainVerbs {
 
 function verbsOf(
   store: ChainStore,
-  version: string,
+  { version, isKeyNew }: ChainPlace,
   nowUs: () => number,
   setAside: string | undefined,
 ): ChainVerbs {
   let hasOpened = false;
+  const isAnew = !isKeyNew && store.position.seq === 0;
   /** Before the first entry of a life: who writes now, and whether the life before it was cut off. */
   const opening = (seq: number): NewEntry[] => {
     if (hasOpened) return [];
@@ -50,7 +51,8 @@ function verbsOf(
     const isAfterCrash = newest !== undefined && newest.type !== "closed";
     const atUs = nowUs();
     const gap = isAfterCrash ? [markEntry({ type: "gap", seq, atUs, reason: "crash" })] : [];
-    return [...gap, markEntry({ type: "opened", seq: seq + gap.length, atUs, version })];
+    const anew = isAnew ? { isAnew } : {};
+    return [...gap, markEntry({ type: "opened", seq: seq + gap.length, atUs, version, ...anew })];
   };
   return {
     append: (batch: SentBatch): Appended => {
@@ -60,7 +62,7 @@ function verbsOf(
       });
       hasOpened = true;
       const { records, bytes } = store.position;
-      return { written: batch.count, records, bytes, setAside };
+      return { written: batch.count, records, bytes, setAside, isAnew };
     },
     list: (filter) => store.list(filter),
     get: (id) => store.get(id),

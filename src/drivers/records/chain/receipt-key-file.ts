@@ -4,18 +4,24 @@ import { chmod, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ExecutorError } from "../../../core/index.ts";
 
+export interface LoadedKey {
+  readonly key: KeyObject;
+  /** It was made just now: no chain can have been signed with it. */
+  readonly isNew: boolean;
+}
+
 /** Reads the key that signs receipts, or makes one at the first start: for its owner's eyes only, and whole or not at all. */
-export async function loadReceiptKey(file: string): Promise<KeyObject> {
+export async function loadReceiptKey(file: string): Promise<LoadedKey> {
   try {
     const text = await readFile(file);
     await chmod(file, 0o600);
-    return ed25519(text, file);
+    return { key: ed25519(text, file), isNew: false };
   } catch (error) {
     if ((error as { readonly code?: unknown }).code !== "ENOENT") throw error;
   }
   const { privateKey } = generateKeyPairSync("ed25519");
   await writeDurably(file, privateKey.export({ type: "pkcs8", format: "pem" }));
-  return privateKey;
+  return { key: privateKey, isNew: true };
 }
 
 function ed25519(text: Buffer, file: string): KeyObject {

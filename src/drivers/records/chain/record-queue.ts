@@ -56,6 +56,11 @@ export class RecordQueue {
     return { ...this.#totals, pending: this.#pending, fault: this.#fault };
   }
 
+  /** Has the writer say that a life begins, and whether the one before it was cut off, before anything ends in it. */
+  begin(): void {
+    this.#openAndClose();
+  }
+
   add(attempt: AttemptRecord): void {
     const isRefusal = attempt.place === undefined && attempt.outcome === "failed";
     const isCounted = isRefusal && !this.#refusals.isRecorded(attempt.times.endedAtMs);
