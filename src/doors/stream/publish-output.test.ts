@@ -1,7 +1,11 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { ArtifactStore } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
-import { publishOutput } from "./publish-output.ts";
+import { zipArchiver } from "../../std/archive/index.ts";
+import { packNothing, publishOutput } from "./publish-output.ts";
 
 /** A store that is full for so many uploads. */
 function fullStore(refusals: number) {
@@ -59,4 +63,21 @@ test("what attempts before it left on the way is swept by the one whose result s
   const loser = fullStore(0);
   expect(await publishOutput("/tmp/x.zip", publishing(loser.store, 0, false))).toBeUndefined();
   expect([...loser.objects].sort()).toEqual(["t/input.zip", "t/output.zip.1", "t/output.zip.2"]);
+});
+
+test("the result of a job that never ran is an archive that any client can read", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hearth-nothing-"));
+  try {
+    const { signal } = new AbortController();
+    const limits = { entries: 10, totalBytes: 1e6, ratio: 10, depth: 3, nameBytes: 100, deadlineMs: 10_000 };
+    const path = await packNothing(zipArchiver, folder, limits, signal);
+    const into = join(folder, "unpacked");
+    await mkdir(into);
+    await zipArchiver.unpack(path, into, limits, signal);
+    expect((await readdir(into)).sort()).toEqual(["artifacts", "output.json"]);
+    expect(await readdir(join(into, "artifacts"))).toEqual([]);
+    expect(await readFile(join(into, "output.json"), "utf8")).toBe("[]");
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -35,6 +35,19 @@ export async function packOutput(
   return { path, bytes: (await stat(path)).size };
 }
 
+/** The result of a job whose command never ran: what clients look for in every one, and nothing else. @returns the archive's path. */
+export async function packNothing(
+  archiver: Archiver,
+  scratch: string,
+  limits: ArchiveLimits,
+  signal: AbortSignal,
+): Promise<string> {
+  const path = join(scratch, OUTPUT_FILE);
+  // No such folder: it is empty.
+  await archiver.pack(join(scratch, "nothing"), path, limits, ALWAYS, signal);
+  return path;
+}
+
 export interface Publishing {
   readonly store: ArtifactStore;
   readonly taskDir: string;

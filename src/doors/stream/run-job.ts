@@ -11,7 +11,9 @@ import type { HeldJob } from "./held-job.ts";
 import { JobHalt } from "./held-job.ts";
 import type { JobPlan } from "./plan-job.ts";
 import { planJob } from "./plan-job.ts";
-import { endEvent, failed, reasonOf } from "./verdict.ts";
+import { publishNothing } from "./publish-nothing.ts";
+import type { Verdict } from "./verdict.ts";
+import { endEvent, failed, KILLED, reasonOf } from "./verdict.ts";
 
 /** Carries one claimed job to its end, whichever that is. Never throws: one bad job is one bad job. */
 export async function runJob(desk: JobDesk, job: HeldJob): Promise<void> {
@@ -50,7 +52,7 @@ async function runNamed(
   const planned = planJob(reading.request, desk.options);
   if (planned.type === "fault") {
     await reapLeftover(desk, job);
-    await completeJob(desk, job, failed(planned.reason));
+    await endUnrun(desk, job, failed(planned.reason));
   } else await runPlanned(desk, job, reading.request, planned.plan);
 }
 
@@ -154,17 +156,23 @@ async function putAside(desk: JobDesk, job: HeldJob, reason: string): Promise<vo
 async function failUnlessOver(desk: JobDesk, job: HeldJob, error: unknown): Promise<void> {
   try {
     if (job.isLost) logClaim(desk, job, "warn", "claim.lost", { step: job.step });
-    else if (job.isKilled)
-      await completeJob(desk, job, { ...failed("it was killed on request"), status: "killed" });
+    else if (job.isKilled) await endUnrun(desk, job, KILLED);
     else if (isHandBack(job, error)) await giveBack(desk, job, "its host takes no more jobs");
     else {
       logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
-      await completeJob(desk, job, failed(reasonOf(error)));
+      await endUnrun(desk, job, failed(reasonOf(error)));
     }
   } catch (second) {
     // The queue could not be told: the lease runs out, and the job is tried again.
     logClaim(desk, job, "error", "claim.troubled", { error: second, step: "publishing" });
   }
+}
+
+/** It ends without having run. What it is asked while its empty result is stored still counts. */
+async function endUnrun(desk: JobDesk, job: HeldJob, verdict: Verdict): Promise<void> {
+  const output = await publishNothing(desk, job);
+  if (job.isLost) logClaim(desk, job, "warn", "claim.lost", { step: job.step });
+  else await completeJob(desk, job, job.isKilled ? KILLED : verdict, output && { output });
 }
 
 function isHandBack(job: HeldJob, error: unknown): boolean {

@@ -20,7 +20,7 @@ describe("a kill at each step", () => {
       expect(await world.event("TaskKilled")).toMatchObject({ json: { id, status: "killed" } });
       expect(world.jobs).toHaveLength(0);
       if (name === "download") expect(world.released).toBe(1);
-      expect(world.objects.size).toBe(0);
+      expect([...world.objects]).toEqual([`t/${id}/output.zip`]);
       world.steps[name] = () => Promise.resolve();
       const next = world.submit();
       (await world.started()).exit();
@@ -46,6 +46,20 @@ describe("a kill at each step", () => {
     await world.door.drain();
     expect(world.types()).toEqual(["TaskStarted", "TaskKilled", "ExecuterTerminated"]);
     expect(world.queue.events.at(-1)).toMatchObject({ json: { stopped_tasks: [] } });
+  });
+
+  test("D7: before it starts, with a store that hangs: it is killed all the same, without a result", async () => {
+    await using world = await ScriptedDoor.open();
+    const [start, upload] = [held(), held()];
+    world.steps.start = start.step;
+    world.steps.upload = upload.step;
+    const id = world.submit();
+    await start.reached;
+    world.queue.send(id, "kill");
+    await upload.reached;
+    expect(await world.event("TaskKilled")).toMatchObject({ json: { id, status: "killed" } });
+    expect(world.objects.size).toBe(0);
+    await world.until("it is over", () => world.door.view().jobs.length === 0);
   });
 
   test("a message that nobody knows is passed over", async () => {
@@ -98,6 +112,7 @@ describe("trouble of the host", () => {
     expect(await world.event("TaskCompleted")).toMatchObject({
       json: { id, status: "failed", detail: expect.stringContaining("no python in it") },
     });
+    expect([...world.objects]).toEqual([`t/${id}/output.zip`]);
     world.steps.start = () => Promise.resolve();
     world.submit();
     (await world.started()).exit();
@@ -105,6 +120,19 @@ describe("trouble of the host", () => {
       "both are over",
       () => world.types().filter((type) => type === "TaskCompleted").length === 2,
     );
+  });
+
+  test("D4: a job that asks for what there is not ends with an empty result; one that is killed meanwhile is killed", async () => {
+    await using world = await ScriptedDoor.open();
+    const gate = held();
+    world.steps.upload = gate.step;
+    const id = world.submit({ method: "nobody knows it" });
+    await gate.reached;
+    world.queue.send(id, "kill");
+    await new Promise((resolve) => setImmediate(resolve));
+    gate.goOn();
+    expect(await world.event("TaskKilled")).toMatchObject({ json: { id } });
+    expect([...world.objects]).toEqual([`t/${id}/output.zip`]);
   });
 
   test("an engine that is away for a moment costs a job nothing", async () => {

@@ -20,6 +20,9 @@ export function failed(detail: string): Verdict {
   return { status: "failed", detail, exitCode: undefined, isOutOfMemory: false };
 }
 
+/** The end of a job that was killed before its command ran. */
+export const KILLED: Verdict = { ...failed("it was killed on request"), status: "killed" };
+
 /** What the end of a command means. A job that was killed is that, whatever its command made of it. */
 export function verdictOf(ending: JobEnding, isKilled: boolean): Verdict {
   const own = ownVerdict(ending);

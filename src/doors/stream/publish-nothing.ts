@@ -1,0 +1,46 @@
+import { OUTPUT_FILE } from "../../contract/executer-tracker/index.ts";
+import type { WrittenArtifact } from "../../core/index.ts";
+import { orAbort } from "../../std/index.ts";
+import type { JobDesk } from "./desk.ts";
+import { logClaim } from "./desk.ts";
+import type { HeldJob } from "./held-job.ts";
+import { packNothing, publishOutput } from "./publish-output.ts";
+
+/** Whoever waits for the end of a job that did nothing waits no longer than this for a result with nothing in it. */
+const PATIENCE_MS = 5_000;
+
+/**
+ * Publishes an empty result for a job that ends before its command ran, so that clients who ask for one find it. Tried once: the
+ * end of the job is what they wait for, with or without it.
+ *
+ * @returns what was written; `undefined` when there is none, or nobody said where it belongs. Never throws.
+ */
+export async function publishNothing(
+  desk: JobDesk,
+  job: HeldJob,
+): Promise<(WrittenArtifact & { readonly uri: string }) | undefined> {
+  const { request, claim } = job;
+  if (request === undefined || job.running !== undefined || job.isLost) return undefined;
+  const { archiver, store, settings } = desk.options;
+  const signal = AbortSignal.any([job.holdSignal, AbortSignal.timeout(PATIENCE_MS)]);
+  const publish = async (): Promise<WrittenArtifact | undefined> => {
+    const { scratch } = await desk.folders.ensureScratch(claim.jobId);
+    return await publishOutput(await packNothing(archiver, scratch, settings.outputLimits, signal), {
+      store,
+      taskDir: request.task_dir,
+      attempt: claim.attempt,
+      patienceMs: 0,
+      isHeld: async () => !signal.aborted && (await desk.source.renew([claim])).length === 0,
+      signal,
+    });
+  };
+  try {
+    job.advance("publishing");
+    const written = await orAbort(publish(), signal);
+    if (written === undefined) job.lose();
+    return written && { ...written, uri: store.uriOf(`${request.task_dir}/${OUTPUT_FILE}`) };
+  } catch (error) {
+    if (!job.isLost) logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
+    return undefined;
+  }
+}
