@@ -1,21 +1,25 @@
 import type { ChainReport } from "../core/index.ts";
 
-/** What checking a chain has come to, for a person: the verdict, then what it rests on. */
-export function reportLines(report: ChainReport): readonly string[] {
+/**
+ * What checking a chain has come to, for a person: the verdict, then what it rests on.
+ *
+ * @param wanted the key that it should be signed with, if one was given.
+ */
+export function reportLines(report: ChainReport, wanted?: string): readonly string[] {
   const { isWhole, faults, first, last, chain, head, signedAtUs } = report;
-  const range = last === 0 ? "it has no entries" : `entries ${first} to ${last}`;
+  const whole =
+    last === 0
+      ? "nothing to check: it has no entries"
+      : `whole: entries ${first} to ${last}, ${report.attempts} attempts`;
   const verdict = isWhole
-    ? [`whole: ${range}, ${report.attempts} attempts`]
+    ? [whole]
     : faults.map(
         ({ line, seq, what }) =>
           `broken at line ${line}${seq === undefined ? "" : `, entry ${seq}`}: ${what}`,
       );
   const rows: [string, string | undefined][] = [
     ["chain", chain],
-    [
-      "key",
-      `${report.publicKey}, ${report.isPinned ? "as given" : "taken from the chain itself: compare it with one that you noted"}`,
-    ],
+    ["key", keyRemark(report, wanted)],
     ["covers", coverage(report)],
     ["missing", missing(report)],
     ["refused", report.refused === 0 ? undefined : `${report.refused} calls were only counted`],
@@ -30,7 +34,28 @@ export function reportLines(report: ChainReport): readonly string[] {
   ];
 }
 
-function coverage({ isComplete, isFromStart, prunedTo, last, newest }: ChainReport): string {
+function keyRemark({ publicKey, isPinned }: ChainReport, wanted: string | undefined): string | undefined {
+  if (publicKey === "") return undefined;
+  if (isPinned) return `${publicKey}, as given`;
+  return wanted === undefined
+    ? `${publicKey}, taken from the chain itself: compare it with one that you noted`
+    : `${publicKey}, which is not the one given: ${wanted}`;
+}
+
+function coverage({
+  publicKey,
+  isComplete,
+  isFromStart,
+  prunedTo,
+  last,
+  newest,
+}: ChainReport): string | undefined {
+  if (publicKey === "") return undefined;
+  if (last === 0) {
+    return newest === 0
+      ? "nothing: nothing is recorded yet"
+      : `nothing: the chain went on to entry ${newest}`;
+  }
   if (isComplete && isFromStart) return "everything from the beginning";
   if (isComplete)
     return `everything since entry ${prunedTo}: what came before was dropped to keep within the limits`;

@@ -194,6 +194,49 @@ test("W: a single receipt proves itself, pretty-printed too; a changed one does 
   ]);
 });
 
+test("W: what stands in a receipt and was signed by nobody keeps it from being genuine, and what was checked is said", async () => {
+  for (const id of ["a", "b", "c"]) receipts.add(id);
+  const text = (await hearth(["runs", "show", "b", "--receipt"])).out.trim();
+  const check = async (changed: string, ...more: string[]): Promise<Ran> =>
+    await hearth(["verify", "-", ...more], Buffer.from(changed));
+  expect((await check(text)).out).toMatch(/^checked +its entry, hashes, place and signature$/m);
+  for (const at of [text, '"checkpoint":{', '"key":{']) {
+    const added = at === text ? `{"note":"hi",${text.slice(1)}` : text.replace(at, `${at}"note":"hi",`);
+    const { code, out } = await check(added);
+    expect([code, out]).toEqual([1, expect.stringContaining("forged: `note` is no part of a receipt")]);
+  }
+  const twice = await check(`{"entry":{"id":"other"},${text.slice(1)}`);
+  expect([twice.code, twice.out]).toEqual([
+    1,
+    expect.stringContaining("forged: something stands in it twice"),
+  ]);
+  const { prev } = JSON.parse(text) as { readonly prev: string };
+  expect((await check(text.replace(`"prev":"${prev}"`, `"prev":"${prev}zz"`))).code).toBe(1);
+  const { signature: _, ...part } = JSON.parse(text) as Record<string, unknown>;
+  const cut = await check(JSON.stringify(part));
+  expect([cut.code, cut.out]).toEqual([1, expect.stringMatching(/^no whole receipt: /)]);
+});
+
+test("W: keys and hashes that cannot be what was meant are wrong use; another key is never called the one given", async () => {
+  for (const id of ["a", "b"]) receipts.add(id);
+  const file = await written("chain.ndjson", await exported());
+  const check = async (...more: string[]): Promise<Ran> => await hearth(["verify", file, ...more]);
+  expect((await check("--key", "")).code).toBe(2);
+  const missing = await check("--key", "no-such-file");
+  expect([missing.code, missing.err]).toEqual([2, expect.stringContaining("there is no ")]);
+  const unreadable = await check("--key", ".");
+  expect([unreadable.code, unreadable.err]).toEqual([2, expect.stringContaining("EISDIR")]);
+  expect((await check("--must-hold", "0".repeat(64))).code).toBe(2);
+  const { head } = JSON.parse((await check("--json")).out) as ChainReport;
+  expect((await check("--must-hold", head.toUpperCase())).code).toBe(0);
+  const { publicKey } = await new MemoryReceipts().key();
+  const other = await check("--key", publicKey);
+  expect([other.code, other.out]).toEqual([1, expect.stringContaining(`not the one given: ${publicKey}`)]);
+  expect(other.out).not.toContain("as given");
+  expect((JSON.parse((await check("--key", publicKey, "--json")).out) as ChainReport).isPinned).toBe(false);
+  expect((await hearth(["receipts", "export", "--from", "5", "--to", "2"])).code).toBe(2);
+});
+
 test.each(["", "{}", "nonsense", '{"entry":1}', "[]", "\0"])(
   "what is no chain at all is broken (%j)",
   async (text) => {

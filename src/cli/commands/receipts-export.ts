@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { numberOption } from "../command.ts";
+import { numberOption, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 
 export const receiptsExport: Command = {
@@ -14,6 +14,8 @@ export const receiptsExport: Command = {
   examples: ["hearth receipts export > receipts.ndjson"],
   async run({ io, connect, signal }, invocation) {
     const range = { from: numberOption(invocation, "from"), to: numberOption(invocation, "to") };
+    if (range.from !== undefined && range.to !== undefined && range.from > range.to)
+      throw new UsageError("--from is after --to: there is nothing between them");
     for await (const line of connect().receipts({ ...range, signal })) await io.out(`${line}\n`);
     return EXIT.done.code;
   },

@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ChainReport, Receipt } from "../../core/index.ts";
 import type { VerifyOptions } from "../../std/receipts/index.ts";
@@ -35,10 +35,11 @@ export const verify: Command = {
     const file = textArg(invocation.args[0]);
     const lines =
       file === undefined ? context.connect().receipts({ signal: context.signal }) : read(context, file);
-    const { receipt, rest } = await readReceipt(lines);
-    return receipt === undefined
-      ? await checkChain(context, rest, options)
-      : await checkReceipt(context, receipt, options);
+    const { receipt, faults, rest } = await readReceipt(lines);
+    if (receipt !== undefined) return await checkReceipt(context, receipt, faults, options);
+    return faults.length > 0
+      ? await refuseReceipt(context, faults)
+      : await checkChain(context, rest, options);
   },
 };
 
@@ -51,33 +52,49 @@ async function checkChain(
   for await (const line of lines) verifier.feed(line);
   const report: ChainReport = verifier.end();
   if (context.isJson) await printJson(context.io, report);
-  else await context.io.out(`${reportLines(report).map(visible).join("\n")}\n`);
+  else await context.io.out(`${reportLines(report, options.publicKey).map(visible).join("\n")}\n`);
   return report.isWhole ? EXIT.done.code : EXIT.no.code;
 }
 
 async function checkReceipt(
   { io, isJson }: Context,
   receipt: Receipt,
+  unreadable: readonly string[],
   { publicKey, mustHold }: VerifyOptions,
 ): Promise<number> {
   const isHeld =
     mustHold === undefined || [receipt.hash, receipt.prev, receipt.checkpoint.head].includes(mustHold);
   const faults = [
+    ...unreadable,
     ...verifyReceipt(receipt, publicKey),
     ...(isHeld ? [] : [`the hash ${mustHold} is not in it`]),
   ];
   const { seq, id } = receipt.entry;
   const isWhole = faults.length === 0;
-  if (isJson) await printJson(io, { isWhole, faults, seq, id, isPinned: publicKey !== undefined });
+  if (isJson)
+    await printJson(io, { isWhole, faults, seq, id, isPinned: publicKey === receipt.key.publicKey });
   else {
     const verdict = isWhole
-      ? [`genuine: the receipt of run ${id}, entry ${seq}`]
+      ? [`genuine: the receipt of run ${id}, entry ${seq}`, checkedRow(receipt)]
       : faults.map((fault) => `forged: ${fault}`);
     const remark =
       publicKey === undefined ? [`key       ${receipt.key.publicKey}, taken from the receipt itself`] : [];
     await io.out(`${[...verdict, ...remark].map(visible).join("\n")}\n`);
   }
   return isWhole ? EXIT.done.code : EXIT.no.code;
+}
+
+/** The hash after its own is past what was signed where it is the last of its block. */
+function checkedRow({ following, next }: Receipt): string {
+  const but = next !== undefined && following.length === 0 ? ", but not `next`, which was signed later" : "";
+  return `checked   its entry, hashes, place and signature${but}`;
+}
+
+/** Says that a text is meant to be a receipt and is none. */
+async function refuseReceipt({ io, isJson }: Context, faults: readonly string[]): Promise<number> {
+  if (isJson) await printJson(io, { isWhole: false, faults, isPinned: false });
+  else await io.out(`${faults.map((fault) => `no whole receipt: ${fault}`).join("\n")}\n`);
+  return EXIT.no.code;
 }
 
 function read({ cwd, io, signal }: Context, file: string): AsyncIterable<string> {
@@ -88,17 +105,31 @@ function read({ cwd, io, signal }: Context, file: string): AsyncIterable<string>
 function keyOf({ cwd }: Context, invocation: Invocation): string | undefined {
   const given = textOption(invocation, "key");
   if (given === undefined) return undefined;
-  const path = resolve(cwd, given);
-  const text =
-    publicKeyOf(given) === undefined && existsSync(path) ? readFileSync(path, "utf8").trim() : given;
+  if (publicKeyOf(given) !== undefined) return given;
+  const text = given === "" ? "" : keyText(resolve(cwd, given));
   if (publicKeyOf(text) === undefined)
-    throw new UsageError(`--key needs a public key as \`receipts key\` prints it`);
+    throw new UsageError("--key needs a public key as `receipts key` prints it, or a file that holds one");
   return text;
 }
 
+function keyText(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    throw new UsageError(
+      code === "ENOENT"
+        ? `--key is neither a public key nor a file: there is no ${path}`
+        : `--key: ${path} cannot be read (${String(code)})`,
+    );
+  }
+}
+
 function hashOf(invocation: Invocation): string | undefined {
-  const hash = textOption(invocation, "mustHold");
+  const hash = textOption(invocation, "mustHold")?.toLowerCase();
   if (hash !== undefined && !/^[0-9a-f]{64}$/.test(hash))
     throw new UsageError("--must-hold needs 64 hexadecimal digits");
+  if (hash !== undefined && /^0+$/.test(hash))
+    throw new UsageError("--must-hold: 64 zeros stand before every chain, and show nothing");
   return hash;
 }

@@ -158,7 +158,7 @@ export interface ChainReport {
   readonly faults: readonly ChainFault[];
   readonly chain: string;
   readonly publicKey: string;
-  /** Whether the key was known beforehand; otherwise anybody could have made the whole text. */
+  /** Whether its key is the one that was known beforehand; otherwise anybody could have made the whole text. */
   readonly isPinned: boolean;
   /** Whether it has every entry of its time, besides those that the chain itself says were dropped for their age or number. */
   readonly isComplete: boolean;

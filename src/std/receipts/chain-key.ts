@@ -58,3 +58,9 @@ function signedText(what: string, value: CanonicalValue): Buffer {
 function isOf(text: Buffer, signature: Uint8Array, publicKey: KeyObject): boolean {
   return signature.length === 64 && verify(null, text, publicKey, signature);
 }
+
+/** A signature's bytes; `undefined` if they could be spelt another way. */
+export function exactly(signature: string): Buffer | undefined {
+  const bytes = Buffer.from(signature, "base64url");
+  return bytes.toString("base64url") === signature ? bytes : undefined;
+}

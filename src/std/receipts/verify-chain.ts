@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { ChainFault, ChainReport, Checkpoint, ExportEnd } from "../../core/index.ts";
 import { digestOf, GENESIS, linkHash } from "./chain-hash.ts";
-import { chainId, isEndSigned, isSigned, publicKeyOf } from "./chain-key.ts";
+import { chainId, exactly, isEndSigned, isSigned, publicKeyOf } from "./chain-key.ts";
 import type { ChainLine } from "./chain-lines.ts";
 import { parseChainLine } from "./chain-lines.ts";
 import { EntryTally } from "./entry-tally.ts";
@@ -63,7 +63,7 @@ export class ChainVerifier {
       isWhole: this.#faults.length === 0,
       faults: this.#faults,
       ...this.#head,
-      isPinned: this.#options.publicKey !== undefined,
+      isPinned: this.#head.publicKey !== "" && this.#options.publicKey === this.#head.publicKey,
       isComplete: this.#isComplete(last),
       first: this.#first,
       last,
@@ -173,7 +173,8 @@ export class ChainVerifier {
     const { text, hash } = this.#pending;
     this.#pending = undefined;
     this.#firstPrev = prev;
-    if (prev === this.#options.mustHold) this.#hasMustHold = true;
+    // What stands before every chain shows nothing of this one.
+    if (prev === this.#options.mustHold && prev !== NO_HASH) this.#hasMustHold = true;
     const linked = linkHash(Buffer.from(prev, "hex"), digestOf(text)).toString("hex");
     if (linked !== hash) this.#fault(this.#first, `entry ${this.#first} or its hash was changed`);
     if (this.#first === 1 && prev !== NO_HASH) this.#fault(1, "entry 1 stands after something");
@@ -216,10 +217,4 @@ export class ChainVerifier {
   #fault(seq: number | undefined, what: string): void {
     if (this.#faults.length < MOST_FAULTS) this.#faults.push({ line: this.#line, seq, what });
   }
-}
-
-/** A signature's bytes; `undefined` if they could be spelt another way. */
-function exactly(signature: string): Buffer | undefined {
-  const bytes = Buffer.from(signature, "base64url");
-  return bytes.toString("base64url") === signature ? bytes : undefined;
 }
