@@ -24,7 +24,8 @@ function* wrongForm(receipt: Receipt): Generator<string> {
   yield* strangers(receipt, FIELDS.receipt);
   yield* strangers(checkpoint, FIELDS.checkpoint);
   yield* strangers(key, FIELDS.key);
-  if (key.algorithm !== "Ed25519") yield "its key's algorithm is not Ed25519";
+  const algorithm: string = key.algorithm; // of a text from outside
+  if (algorithm !== "Ed25519") yield "its key's algorithm is not Ed25519";
   const hashes = [
     prev,
     checkpoint.prev,
