@@ -109,8 +109,11 @@ describe("H10: a publisher that is killed", () => {
     await mkdir(root);
     await build({
       entryPoints: [join(import.meta.dirname, "../support/publisher.ts")],
-      outfile: program,
+      outdir: world,
+      outExtension: { ".js": ".mjs" },
       bundle: true,
+      // What is imported on demand stays apart.
+      splitting: true,
       platform: "node",
       format: "esm",
       target: "node20",
