@@ -40,7 +40,7 @@ export async function publishNothing(
     if (written === undefined) job.lose();
     return written && { ...written, uri: store.uriOf(`${request.task_dir}/${OUTPUT_FILE}`) };
   } catch (error) {
-    if (!job.isLost) logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
+    if (!job.holdSignal.aborted) logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
     return undefined;
   }
 }
