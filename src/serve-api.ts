@@ -76,6 +76,7 @@ async function openApi(config: Config, log: Log, scope: Scope): Promise<JobApi> 
       host: api.host,
       port: api.port,
       key,
+      isForThisHost: key.reveal() === DEVELOPMENT_KEY && isLoopback(api.host),
       isRegistrationOpen: api.open_registration,
       limits: { ...DEFAULT_JOB_API_LIMITS, uploadBytes: api.upload_bytes },
       archiveLimits: toStreamSettings(config).outputLimits,
@@ -95,10 +96,13 @@ async function openApi(config: Config, log: Log, scope: Scope): Promise<JobApi> 
 async function readKey({ host, key, key_file: file }: Config["api"]): Promise<Secret> {
   if (key.reveal() !== "") return key;
   if (file !== "") return new Secret(await readKeyFile(file));
-  const isLocal = host === "localhost" || host === "::1" || host.startsWith("127.");
-  if (isLocal) return new Secret(DEVELOPMENT_KEY);
+  if (isLoopback(host)) return new Secret(DEVELOPMENT_KEY);
   const reason = `without a key it may only listen on this host, and not on ${host}`;
   throw new ExecutorError("CONFIG_INVALID", { field: "api.key", reason });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 async function readKeyFile(file: string): Promise<string> {
@@ -144,8 +148,7 @@ async function emptyFolder(path: string): Promise<string> {
 }
 
 function warnIfExposed({ api }: Config, { host, port }: Pick<JobApi, "host" | "port">, log: Log): void {
-  const isLocal = api.host === "localhost" || api.host === "::1" || api.host.startsWith("127.");
-  if (isLocal) return;
+  if (isLoopback(api.host)) return;
   const advice = "the key travels in the clear: put a proxy with TLS in front of it";
   log.log("warn", "api.exposed", { host, port, isRegistrationOpen: api.open_registration, advice });
 }

@@ -349,6 +349,35 @@ describe("I15: what is refused", () => {
       expect((await send(method ?? "", new URL(path ?? "", world.client.baseUrl), {}, "")).status).toBe(403);
   });
 
+  test("a known path says which methods it takes, an unknown one is a 404", async () => {
+    const id = await world.client.submit("test.sleep");
+    for (const [method, path, allow] of [
+      ["PUT", "/tasks?x=1", "GET, HEAD"],
+      ["DELETE", `/tasks/${id}`, "GET, HEAD"],
+      ["GET", `/tasks/${id}/kill`, "POST"],
+      ["OPTIONS", `/tasks/${id}/input`, "POST"],
+    ] as const) {
+      const { status, headers } = await world.client.raw(method, path);
+      expect([status, headers.allow], `${method} ${path}`).toEqual([405, allow]);
+    }
+    expect((await world.client.raw("PUT", "/tasks/a/b/c")).status).toBe(404);
+  });
+
+  test("a name that somebody else may have pointed here is turned away, with the right key too", async () => {
+    const asked = async (host: string): Promise<number> =>
+      (await world.client.raw("GET", "/tasks", { host })).status;
+    expect(await asked("evil.example:8000")).toBe(403);
+    expect(await asked("localhost:8000")).toBe(200);
+  });
+
+  test("the input of a task that was killed is refused for that reason", async () => {
+    const id = await world.client.submit("test.sleep");
+    await world.client.kill(id);
+    const form = 'multipart/form-data; boundary="b"';
+    const answer = await world.client.raw("POST", `/tasks/${id}/input`, { "content-type": form }, "--b--");
+    expect([answer.status, json(answer, 409)]).toEqual([409, { detail: "The task is over" }]);
+  });
+
   test("an unknown method is a 400, an unknown task a 404", async () => {
     await expect(world.client.submit("no.such.method")).rejects.toThrow("400");
     await expect(world.client.submit("__proto__")).rejects.toThrow("400");
@@ -431,6 +460,12 @@ describe("I15: hostile uploads leave nothing, and the task still takes a good on
 
   test.each<[string, Buffer, number, string?]>([
     ["no form at all", Buffer.from("PK"), 422, "application/zip"],
+    ["two files", Buffer.concat([part("file", "x"), part("file", "y"), end]), 422],
+    [
+      "two files, the second one long after the first",
+      Buffer.concat([part("file", "x"), part("other", "x".repeat(900_000)), part("file", "y"), end]),
+      422,
+    ],
     ["a form without a boundary", Buffer.concat([part("file", "x"), end]), 422, "multipart/form-data"],
     ["another boundary", Buffer.concat([part("file", "x"), end]), 422, "multipart/form-data; boundary=other"],
     ["no part named file", Buffer.concat([part("archive", "x"), end]), 422],
@@ -458,7 +493,7 @@ describe("I15: hostile uploads leave nothing, and the task still takes a good on
     const id = await world.client.submit("test.sleep");
     const { hostname, port } = new URL(world.client.baseUrl);
     const socket = connect(Number(port), hostname);
-    const head = `POST /tasks/${id}/input HTTP/1.1\r\nHost: x\r\nX-API-Key: 1234\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: 100000\r\n\r\n`;
+    const head = `POST /tasks/${id}/input HTTP/1.1\r\nHost: localhost\r\nX-API-Key: 1234\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: 100000\r\n\r\n`;
     socket.write(Buffer.concat([Buffer.from(head), part("file", randomBytes(20_000))]));
     await poll("the file has begun", () => temporaryFilesOf(id).length > 0 || "nothing there");
     socket.destroy();
@@ -471,7 +506,7 @@ describe("I15: hostile uploads leave nothing, and the task still takes a good on
     const id = await world.client.submit("test.sleep");
     const { hostname, port } = new URL(world.client.baseUrl);
     const socket = connect(Number(port), hostname);
-    const head = `POST /tasks/${id}/input HTTP/1.1\r\nHost: x\r\nX-API-Key: 1234\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: 100000\r\n\r\n`;
+    const head = `POST /tasks/${id}/input HTTP/1.1\r\nHost: localhost\r\nX-API-Key: 1234\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: 100000\r\n\r\n`;
     socket.write(Buffer.concat([Buffer.from(head), part("file", randomBytes(20_000))]));
     await poll("the file has begun", () => temporaryFilesOf(id).length > 0 || "nothing there");
     await expect(world.client.upload(id, INPUT)).rejects.toThrow("409");

@@ -143,6 +143,7 @@ async function openLife(
       host: "127.0.0.1",
       port: 0,
       key: new Secret("1234"),
+      isForThisHost: true,
       isRegistrationOpen: true,
       limits: { ...DEFAULT_JOB_API_LIMITS, ...limits },
       archiveLimits: ARCHIVE_LIMITS,

@@ -36,6 +36,8 @@ export interface JobApiOptions {
   readonly host: string;
   readonly port: number;
   readonly key: Secret;
+  /** Whether only who calls it by an address or as `localhost` is answered: needed where anybody knows the key. */
+  readonly isForThisHost: boolean;
   /** Whether hosts may register without the key. */
   readonly isRegistrationOpen: boolean;
   readonly limits: JobApiLimits;

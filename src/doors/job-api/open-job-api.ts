@@ -13,7 +13,9 @@ import { sendJson } from "./answer.ts";
 import type { ApiParts, JobApiOptions } from "./api-options.ts";
 import { ApiRefusal, invalid } from "./api-refusal.ts";
 import { followEvents } from "./follow-events.ts";
+import { checkHost } from "./host-check.ts";
 import { KeyCheck } from "./key-check.ts";
+import { knownPaths } from "./known-paths.ts";
 import { createPool } from "./routes/create-pool.ts";
 import { getOutput } from "./routes/get-output.ts";
 import { killTask } from "./routes/kill-task.ts";
@@ -81,8 +83,14 @@ function buildApp(parts: ApiParts): FastifyInstance {
   });
   app.server.maxConnections = limits.connections;
   readBodies(app);
+  if (parts.isForThisHost) app.addHook("onRequest", checkHost);
   checkKeys(app, parts);
-  app.setNotFoundHandler((_request, reply) => sendJson(reply, 404, { detail: "Not Found" }));
+  const known = knownPaths(app);
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = known.methodsOf(request.url);
+    if (allowed.length === 0) return sendJson(reply, 404, { detail: "Not Found" });
+    return sendJson(reply.header("allow", allowed.join(", ")), 405, { detail: "Method Not Allowed" });
+  });
   app.setErrorHandler((thrown, request, reply) => {
     const refusal = refusalOf(thrown);
     if (refusal.status >= 500)

@@ -20,7 +20,7 @@ export type TakeFile = (contents: AsyncIterable<Uint8Array>) => Promise<WrittenA
  * or is no form rejects on the reading side too, so that nothing cut short is kept.
  *
  * @param take called at most once.
- * @throws {@link ApiRefusal} 422 where there is no such file or the body is no form, 413 for one that is too long, 400 for one
+ * @throws {@link ApiRefusal} 422 where there is no such file, or more than one, or the body is no form, 413 for one that is too long, 400 for one
  * that breaks off; whatever `take` throws.
  */
 export async function readUpload(
@@ -33,11 +33,16 @@ export async function readUpload(
   try {
     return await new Promise<WrittenArtifact>((resolve, reject) => {
       const state: { part?: Readable; taking?: Promise<WrittenArtifact>; failure?: Error } = {};
+      let endForm: () => void = () => undefined;
+      const formEnd = new Promise<void>((resolveEnd) => {
+        endForm = resolveEnd;
+      });
       const fail = (thrown: unknown): void => {
         if (state.failure !== undefined) return;
         const error = thrown instanceof Error ? thrown : ExecutorError.from(thrown);
         state.failure = error;
         state.part?.destroy(error);
+        endForm();
         // Only once whoever took the file has let go of it.
         const letGo = (): void => reject(error);
         (state.taking ?? Promise.resolve()).then(letGo, letGo);
@@ -51,16 +56,18 @@ export async function readUpload(
         });
         if (name !== FIELD || state.part !== undefined) {
           part.resume();
+          if (name === FIELD) fail(invalid(["body", FIELD], "the form has more than one file"));
           return;
         }
         state.part = part;
-        state.taking = take(bounded(part, maxBytes, state));
+        state.taking = take(bounded(part, maxBytes, state, formEnd));
         state.taking.catch(fail);
       });
       for (const limit of ["partsLimit", "filesLimit", "fieldsLimit"] as const)
         parser.on(limit, () => fail(malformed("the form has too many parts")));
       parser.on("error", (cause) => fail(malformed("the form is malformed", cause)));
       parser.on("finish", () => {
+        endForm();
         if (state.taking === undefined)
           fail(invalid(["body", FIELD], "field required", "value_error.missing"));
         else state.taking.then(resolve, fail);
@@ -101,6 +108,7 @@ async function* bounded(
   part: AsyncIterable<Uint8Array>,
   maxBytes: number,
   state: { readonly failure?: Error },
+  formEnd: Promise<void>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
   for await (const chunk of part) {
@@ -108,6 +116,8 @@ async function* bounded(
     if (bytes > maxBytes) throw new ApiRefusal(413, `the input is longer than ${maxBytes} bytes`);
     yield chunk;
   }
+  // What comes behind the file may still be a fault, and then the file is not kept.
+  await formEnd;
   if (state.failure !== undefined) throw state.failure;
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { eventOf, INPUT_FILE, writeRequestEntry } from "../../../contract/executer-tracker/index.ts";
 import type { BookedTask } from "../../../core/index.ts";
+import { isBookedEnd } from "../../../core/index.ts";
 import { sendJson } from "../answer.ts";
 import type { ApiParts } from "../api-options.ts";
 import { ApiRefusal } from "../api-refusal.ts";
@@ -13,6 +14,7 @@ export function uploadInput(app: FastifyInstance, parts: ApiParts): void {
   const { arriving } = parts;
   app.post("/tasks/:task_id/input", async (request, reply) => {
     const task = await findTask(parts, request);
+    if (isBookedEnd(task.status)) throw new ApiRefusal(409, "The task is over");
     if (task.status !== "pending-input" || arriving.has(task.id))
       throw new ApiRefusal(409, "The input of this task has been uploaded, or is being uploaded");
     arriving.add(task.id);
