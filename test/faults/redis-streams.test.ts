@@ -148,6 +148,20 @@ test("a list of commands that is no list is left alone, and other jobs hear thei
   stop.abort();
 });
 
+test("D20: messages of others that a job did not live to hear go one day", async () => {
+  const redis = kept(await openPrivateRedis());
+  const host = kept(redisHost("h1", { settings: redis.settings }));
+  await host.untilUp(signal());
+  const job = new AbortController();
+  host.watchCommands("short", () => job.abort(), job.signal);
+  await redis.ask("LPUSH", "task:short:commands", "first", "second");
+  await poll("what is left has an end", async () => {
+    const left = Number(await redis.ask("TTL", "task:short:commands"));
+    return left > 0 || `${left}`;
+  });
+  expect(await redis.ask("LRANGE", "task:short:commands", "0", "-1")).toEqual(["second"]);
+});
+
 test("F6: poison of every kind comes out of the queue, and the good jobs behind it are done", async () => {
   const redis = kept(await openPrivateRedis());
   const host = kept(redisHost("h1", { settings: redis.settings, limits: { leaseMs: 60_000 } }));

@@ -12,6 +12,8 @@ const POLL_MS = 500;
 const RETRY_MS = 250;
 /** Changes of the watched jobs within this time end one pop together: where jobs are short there are many. */
 const GATHER_MS = 25;
+/** How long a message that nobody takes is kept: others push theirs without an end. */
+const KEEP_S = 7 * 24 * 3600;
 
 export interface CommandsOptions {
   /** For what does not block. */
@@ -46,7 +48,8 @@ export class Commands implements AsyncDisposable {
       () => {
         for (const key of commandKeys(jobId)) {
           if (this.#watched.get(key) === onCommand) this.#watched.delete(key);
-          this.#unusable.delete(key);
+          // What is no list is not ours to end.
+          if (!this.#unusable.delete(key)) this.#limit(key);
         }
         this.#changed();
       },
@@ -117,7 +120,18 @@ export class Commands implements AsyncDisposable {
     const onCommand = this.#watched.get(textOf(key));
     if (onCommand !== undefined) onCommand(textOf(message));
     // Its job has left this host while the pop waited, and may be another's now.
-    else await this.#options.connection.send(["RPUSH", textOf(key), textOf(message)], { key: textOf(key) });
+    else await this.#putBack(textOf(key), textOf(message));
+  }
+
+  async #putBack(key: string, message: string): Promise<void> {
+    await this.#options.connection.send(["RPUSH", key, message], { key });
+    this.#limit(key);
+  }
+
+  /** What is left in the list when this host has no more to do with it goes one day, whoever put it there. */
+  #limit(key: string): void {
+    if (this.#scope.signal.aborted) return;
+    this.#options.connection.send(["EXPIRE", key, String(KEEP_S)], { key }).catch(() => undefined); // one list too many, then
   }
 
   async #poll(keys: readonly string[], stop: AbortSignal): Promise<void> {
