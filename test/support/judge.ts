@@ -82,7 +82,7 @@ export async function baselineOf({ child }: Daemon): Promise<Baseline> {
 }
 
 /** Growth that a garbage collector and lazily loaded code explain; leaks of the rows here are far above. */
-const RSS_SLACK_BYTES = 60 * 1_048_576;
+const RSS_SLACK_BYTES = 100 * 1_048_576;
 
 /** I7. */
 async function judgeProcess({ child }: Daemon, before: Baseline): Promise<void> {
