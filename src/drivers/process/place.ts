@@ -30,6 +30,8 @@ export interface PlaceWish {
   readonly task: TaskSpec;
   /** Processes and threads that it may have. */
   readonly processes: number;
+  /** Its share of CPU is not set yet: who asks for that sets it before the task's own program runs. */
+  readonly limitsCpuLater?: boolean;
 }
 
 export interface Held {
@@ -73,9 +75,10 @@ function makeHome(
 /** Its own group, where there are such. @throws {@link ExecutorError} ENGINE_FAILED. */
 export function makeCgroup(
   world: ProcessWorld,
-  { sandboxId, task, processes }: PlaceWish,
+  { sandboxId, task, processes, limitsCpuLater }: PlaceWish,
 ): Cgroup | undefined {
-  const { cpuMillis, memoryBytes } = task.resources;
+  const { memoryBytes } = task.resources;
+  const cpuMillis = limitsCpuLater === true ? undefined : task.resources.cpuMillis;
   try {
     return world.cgroups?.create(sandboxId, { cpuMillis, memoryBytes, processes });
   } catch (error) {
