@@ -140,8 +140,17 @@ async function checkImages(
       const reason = `${name}: ${error.message}`;
       throw new ExecutorError("CONFIG_INVALID", { field: "stream.images_file", reason }, { cause });
     });
-    await driver.checkSharedDir(sharedDir, resolved, signal);
+    await driver.checkSharedDir(sharedDir, resolved, signal).catch((thrown: unknown) => {
+      throw namingTheSetting(thrown);
+    });
   }
+}
+
+/** The driver knows folders and no settings; whoever started the daemon knows the setting. */
+function namingTheSetting(thrown: unknown): unknown {
+  if (!(thrown instanceof ExecutorError) || thrown.code !== "CONFIG_INVALID") return thrown;
+  const reason = `${String(thrown.facts["reason"])} (SHARED_DIR_HOST)`;
+  return new ExecutorError("CONFIG_INVALID", { field: "stream.shared_dir_host", reason }, { cause: thrown });
 }
 
 function queueLink({ stream }: Config, settings: RedisSettings, log: Log): QueueLink {

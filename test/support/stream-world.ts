@@ -35,6 +35,8 @@ export type Method = keyof typeof SCRIPTS;
 
 export interface StreamWorldOptions {
   readonly hasAof?: boolean;
+  /** Further arguments of the server, such as addresses besides the loopback. */
+  readonly redisArgs?: readonly string[];
   /** Images or task folders by type, instead of one `shell` type. */
   readonly types?: Readonly<Record<string, unknown>>;
 }
@@ -66,7 +68,10 @@ export class StreamWorld implements AsyncDisposable {
 
   static async open(options: StreamWorldOptions = {}): Promise<StreamWorld> {
     const folder = await mkdtemp(join(tmpdir(), "hearth-stream-"));
-    const redis = await openPrivateRedis({ hasAof: options.hasAof === true });
+    const redis = await openPrivateRedis({
+      hasAof: options.hasAof === true,
+      args: options.redisArgs ?? [],
+    });
     const world = new StreamWorld(redis, folder);
     await mkdir(world.store);
     await mkdir(join(folder, "tasks/shell/scripts"), { recursive: true });
