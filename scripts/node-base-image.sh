@@ -31,10 +31,19 @@ done
 ln -s /bin/busybox "$root/usr/bin/env"
 [ ! -x /usr/bin/tini-static ] || cp /usr/bin/tini-static "$root/usr/bin/tini"
 
+copy_library() {
+  mkdir -p "$root$(dirname "$1")"
+  cp -L "$1" "$root$1"
+}
+
 # The loader and the libraries, at the paths where the program looks for them.
 ldd "$node" | sed -n 's/^.*=> \(\/[^ ]*\) .*$/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*$/\1/p' | while read -r library; do
-  mkdir -p "$root$(dirname "$library")"
-  cp -L "$library" "$root$library"
+  copy_library "$library"
+done
+# The rest of glibc's own: packages with machine code of their own, such as libsql, are linked to more of it than node is.
+libraries=$(dirname "$(ldd "$node" | sed -n 's/^.*libc\.so\.6 => \(\/[^ ]*\) .*$/\1/p')")
+for name in librt.so.1 libdl.so.2 libpthread.so.0 libm.so.6 libresolv.so.2 libgcc_s.so.1; do
+  [ ! -e "$libraries/$name" ] || copy_library "$libraries/$name"
 done
 
 echo 'root:x:0:0:root:/root:/bin/sh
