@@ -21,8 +21,6 @@ export interface LaunchedTask {
   readonly ring: LogRing;
   /** Resolves once its program has said so at {@link BEGUN_FD}, which it does not unless it was made to; never rejects. */
   readonly begun: Promise<void>;
-  /** Lets a program go on that waits for it there after having said so. */
-  letGo(): void;
   /** Resolves with how it ended; never rejects. */
   readonly exited: Promise<TaskExit>;
   /** Resolves when all output has been read, which may be after the end; never rejects. */
@@ -66,7 +64,7 @@ export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
     child.once("exit", (code, signal) => resolve(exitOf(code, signal, usesBubblewrap)));
   });
   const ring = readOutput(child);
-  const { begun, letGo } = options.tellsBegin === true ? beginOf(child) : NO_BEGIN;
+  const begun = options.tellsBegin === true ? firstByte(child) : new Promise<void>(() => undefined);
   const drained = new Promise<void>((resolve) => {
     child.once("close", () => {
       ring.end();
@@ -97,7 +95,6 @@ export async function launch(options: LaunchOptions): Promise<LaunchedTask> {
     },
     ring,
     begun,
-    letGo,
     exited,
     drained,
     closeOutput: () => {
@@ -129,19 +126,14 @@ function readOutput(child: ChildProcess): LogRing {
   return ring;
 }
 
-type Begin = Pick<LaunchedTask, "begun" | "letGo">;
-
-const NO_BEGIN: Begin = { begun: new Promise(() => undefined), letGo: () => undefined };
-
-function beginOf(child: ChildProcess): Begin {
+function firstByte(child: ChildProcess): Promise<void> {
   // Its types know the first five only.
   const pipe = (child.stdio as readonly unknown[])[BEGUN_FD] as Duplex;
   pipe.on("error", () => undefined);
-  const begun = new Promise<void>((resolve) => {
+  return new Promise((resolve) => {
     // Also unread its end must be seen, or the child's `close` never comes.
     pipe.on("data", () => resolve());
   });
-  return { begun, letGo: () => void pipe.write("\n") };
 }
 
 /** The first line names the process that leads the task's own group. @see bwrap(1), `--json-status-fd`. */

@@ -30,8 +30,6 @@ export interface PlaceWish {
   readonly task: TaskSpec;
   /** Processes and threads that it may have. */
   readonly processes: number;
-  /** Its share of CPU is not set yet: who asks for that sets it before the task's own program runs. */
-  readonly limitsCpuLater?: boolean;
 }
 
 export interface Held {
@@ -75,10 +73,9 @@ function makeHome(
 /** Its own group, where there are such. @throws {@link ExecutorError} ENGINE_FAILED. */
 export function makeCgroup(
   world: ProcessWorld,
-  { sandboxId, task, processes, limitsCpuLater }: PlaceWish,
+  { sandboxId, task, processes }: PlaceWish,
 ): Cgroup | undefined {
-  const { memoryBytes } = task.resources;
-  const cpuMillis = limitsCpuLater === true ? undefined : task.resources.cpuMillis;
+  const { cpuMillis, memoryBytes } = task.resources;
   try {
     return world.cgroups?.create(sandboxId, { cpuMillis, memoryBytes, processes });
   } catch (error) {

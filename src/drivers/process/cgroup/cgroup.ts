@@ -1,7 +1,6 @@
 /** What one sandbox may use at most. */
 export interface CgroupLimits {
-  /** `undefined`: none until `limitCpu` sets it. */
-  readonly cpuMillis: number | undefined;
+  readonly cpuMillis: number;
   readonly memoryBytes: number;
   readonly processes: number;
 }
@@ -19,8 +18,6 @@ export interface Cgroup {
   readonly name: string;
   /** Files into which a process writes its id to join, before it becomes the task. */
   readonly joinFiles: readonly string[];
-  /** Holds from here on, for all that is in it. Nothing where there is no such controller. Throws what the kernel says. */
-  limitCpu(cpuMillis: number): void;
   processes(): readonly number[];
   /** Whether no code of it runs. */
   isFrozen(): boolean;

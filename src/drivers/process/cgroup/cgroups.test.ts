@@ -30,17 +30,6 @@ describe("cgroup v2", () => {
     expect(root?.names()).toEqual([]);
   });
 
-  test("a share of CPU that is to come later is not written before", () => {
-    const files = new FakeCgroup2(ROOT);
-    const root = open(files, "/");
-    files.writes.length = 0;
-    const cgroup = root?.create("box", { ...LIMITS, cpuMillis: undefined });
-    expect(files.writes.filter((write) => write.includes("cpu.max"))).toEqual([]);
-    expect(files.writes).toContain("/hearth/me/box/memory.max = 134217728");
-    cgroup?.limitCpu(1500);
-    expect(files.writes.at(-1)).toBe("/hearth/me/box/cpu.max = 150000 100000");
-  });
-
   test("in a delegated service, the daemon moves into a leaf and tasks become its neighbours", () => {
     const files = new FakeCgroup2(ROOT);
     const service = "/system.slice/hearth.service";
@@ -68,7 +57,7 @@ describe("cgroup v2", () => {
   test("a controller that is not there is told, and the others are used", () => {
     const root = open(new FakeCgroup2(ROOT, "memory pids"), "/");
     expect(root?.missing).toEqual(["cpu"]);
-    expect(() => root?.create("box", LIMITS).limitCpu(500)).not.toThrow();
+    expect(() => root?.create("box", LIMITS)).not.toThrow();
   });
 
   test("a hierarchy without any of the controllers is of no use", () => {

@@ -66,7 +66,8 @@ class Version1Cgroup implements Cgroup {
 
   limit({ cpuMillis, memoryBytes, processes }: CgroupLimits): void {
     for (const directory of unique(this.#at)) this.#files.makeDirectory(directory);
-    if (cpuMillis !== undefined) this.limitCpu(cpuMillis);
+    this.#set("cpu", "cpu.cfs_period_us", CPU_PERIOD_US);
+    this.#set("cpu", "cpu.cfs_quota_us", cpuQuotaUs(cpuMillis));
     this.#set("memory", "memory.limit_in_bytes", memoryBytes);
     try {
       this.#set("memory", "memory.memsw.limit_in_bytes", memoryBytes);
@@ -75,11 +76,6 @@ class Version1Cgroup implements Cgroup {
       this.#set("memory", "memory.swappiness", 0);
     }
     this.#set("pids", "pids.max", processes);
-  }
-
-  limitCpu(cpuMillis: number): void {
-    this.#set("cpu", "cpu.cfs_period_us", CPU_PERIOD_US);
-    this.#set("cpu", "cpu.cfs_quota_us", cpuQuotaUs(cpuMillis));
   }
 
   processes(): readonly number[] {

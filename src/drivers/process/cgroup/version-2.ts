@@ -63,7 +63,6 @@ class Version2Cgroup implements Cgroup {
   readonly joinFiles: readonly string[];
   readonly #files: ControlFiles;
   readonly #at: string;
-  #limitsCpu = false;
 
   constructor(files: ControlFiles, at: string, name: string) {
     this.name = name;
@@ -74,8 +73,7 @@ class Version2Cgroup implements Cgroup {
 
   limit({ cpuMillis, memoryBytes, processes }: CgroupLimits, present: readonly string[]): void {
     this.#files.makeDirectory(this.#at);
-    this.#limitsCpu = present.includes("cpu");
-    if (cpuMillis !== undefined) this.limitCpu(cpuMillis);
+    if (present.includes("cpu")) this.#write("cpu.max", `${cpuQuotaUs(cpuMillis)} ${CPU_PERIOD_US}`);
     if (present.includes("memory")) {
       this.#write("memory.max", String(memoryBytes));
       // One process killed for want of memory leaves a task that half works: all of it goes.
@@ -83,10 +81,6 @@ class Version2Cgroup implements Cgroup {
       this.#tryWrite("memory.swap.max", "0");
     }
     if (present.includes("pids")) this.#write("pids.max", String(processes));
-  }
-
-  limitCpu(cpuMillis: number): void {
-    if (this.#limitsCpu) this.#write("cpu.max", `${cpuQuotaUs(cpuMillis)} ${CPU_PERIOD_US}`);
   }
 
   processes(): readonly number[] {

@@ -15,10 +15,10 @@ export interface JobCommand {
 }
 
 /**
- * Goes to the work folder, which may be open to the job's uid alone; says that all before it is done; waits until its share of CPU
- * is set, which would be used up by all that before it was; becomes the job's program. What ends earlier was no end of the job.
+ * Goes to the work folder, which may be open to the job's uid alone; says that all before it is done; becomes the job's program.
+ * What ends earlier was no end of the job.
  */
-const BEGIN_SCRIPT = `cd "$1" || exit 126; shift; printf . >&${BEGUN_FD}; read -r _ <&${BEGUN_FD} || exit 126; exec ${BEGUN_FD}>&-; exec "$@"`;
+const BEGIN_SCRIPT = `cd "$1" || exit 126; shift; printf . >&${BEGUN_FD}; exec ${BEGUN_FD}>&-; exec "$@"`;
 
 /**
  * A job's command as it is run here. Its folder's `bin` comes first in `PATH`, and `python` is `python3` on hosts that only have

@@ -1,7 +1,6 @@
 import type { JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
 import { ExecutorError, jobRefusal } from "../../../core/index.ts";
 import { makeUsable, orAbort, systemClock, withDeadline } from "../../../std/index.ts";
-import type { Cgroup } from "../cgroup/cgroup.ts";
 import { commandLine } from "../command-line.ts";
 import { findPinned } from "../find-pinned.ts";
 import type { LaunchedTask } from "../launch.ts";
@@ -37,12 +36,10 @@ export async function startJob(
   await refuseMissing(spec.workDir.localPath);
   signal.throwIfAborted();
   const place = new Place();
-  const { launched, running, cgroup, isGiven } = await spawnIn(place, world, spec, found);
+  const { launched, running, isGiven } = await spawnIn(place, world, spec, found);
   const startedAtMs = systemClock.wallMs();
   try {
     await hasBegun(launched, spec, signal);
-    limitCpu(cgroup, spec);
-    launched.letGo();
   } catch (error) {
     await running.stop(0);
     throw error;
@@ -65,7 +62,6 @@ function refuseJob(world: ProcessWorld, spec: JobSandboxSpec): void {
 interface Spawned {
   readonly launched: LaunchedTask;
   readonly running: RunningTask;
-  readonly cgroup: Cgroup | undefined;
   /** Whether the work folder is the job's own while it runs. */
   readonly isGiven: boolean;
 }
@@ -77,18 +73,13 @@ async function spawnIn(
   spec: JobSandboxSpec,
   found: FoundTask,
 ): Promise<Spawned> {
-  const wish = {
-    ...spec,
-    processes: spec.pidsLimit ?? MOST_PROCESSES,
-    mode: "job",
-    limitsCpuLater: true,
-  } as const;
+  const wish = { ...spec, processes: spec.pidsLimit ?? MOST_PROCESSES, mode: "job" } as const;
   try {
     const held = await makePlace(place, world, wish);
     await giveWorkFolder(place, world, spec, held);
     const launched = await launchIn(held, world, spec, found);
     const { running } = await settleIn(world, wish, settlingAt(world, held), place, launched);
-    return { launched, running, cgroup: held.cgroup, isGiven: held.uid !== undefined };
+    return { launched, running, isGiven: held.uid !== undefined };
   } catch (error) {
     await place.release();
     throw error;
@@ -133,16 +124,6 @@ function launchIn(
     uid: uid ?? process.getuid?.() ?? 0,
     tellsBegin: true,
   });
-}
-
-/** The sandbox is made at the host's pace, the job's own program runs at its share. @throws {@link ExecutorError} ENGINE_FAILED. */
-function limitCpu(cgroup: Cgroup | undefined, { task }: Pick<JobSandboxSpec, "task">): void {
-  try {
-    cgroup?.limitCpu(task.resources.cpuMillis);
-  } catch (error) {
-    const reason = "its share of CPU could not be set";
-    throw new ExecutorError("ENGINE_FAILED", { reason }, { cause: error });
-  }
 }
 
 /** @throws {@link ExecutorError} SANDBOX_START_FAILED with what the steps before the job's own program said. */
