@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BASE_IMAGE, buildOwnImage } from "../support/own-image.ts";
 import { poll } from "../support/poll.ts";
 import type { PrivateEngine } from "../support/private-engine.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
@@ -36,23 +37,8 @@ describe.skipIf(reason !== undefined)(
       // With rules of its own: another engine of this machine may have set the host to drop what containers send each other.
       engine = await openPrivateEngine({ iptables: true });
       folder = await mkdtemp(join(tmpdir(), "hearth-image-"));
-      const env = { DOCKER_HOST: `unix://${engine.socketPath}` };
-      await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], { env });
-      await outputOf(process.execPath, [join(root, "scripts/build.mjs"), "--no-types"], { cwd: root });
-      await outputOf(process.execPath, [join(root, "scripts/stage-image.mjs"), "dist/image"], { cwd: root });
-      const base = ["--build-arg", "BASE=hearth-node-base"];
-      const staged = ["--build-arg", "PREBUILT=dist/image"];
-      await docker(
-        "build",
-        "-q",
-        "-t",
-        "mecanywhere-executor",
-        "-f",
-        join(root, "docker/Dockerfile"),
-        ...base,
-        ...staged,
-        root,
-      );
+      await buildOwnImage(`unix://${engine.socketPath}`, "mecanywhere-executor");
+      const base = ["--build-arg", `BASE=${BASE_IMAGE}`];
       await docker("build", "-q", "-t", "echo", ...base, join(root, "examples/echo"));
       await docker("network", "create", `--subnet=${SUBNET}`, "mecanywhere");
     }, 240_000);
@@ -60,7 +46,6 @@ describe.skipIf(reason !== undefined)(
     afterAll(async () => {
       await engine[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
-      await rm(join(root, "dist/image"), { recursive: true, force: true });
     }, 60_000);
 
     test("M25: on a user network with a fixed address it answers, runs tasks beside itself, and stops cleanly", async () => {

@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { outputOf } from "./run-program.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const BASE = "hearth-node-base";
+/** What it is built on, which is there afterwards: node and a shell. */
+export const BASE_IMAGE = "hearth-node-base";
 
 /**
  * Builds the daemon's own image from this tree on an engine, without a registry. The context is a folder of its own, so that two
@@ -17,11 +18,11 @@ export async function buildOwnImage(dockerHost: string, name: string): Promise<v
   const env = { DOCKER_HOST: dockerHost, DOCKER_BUILDKIT: "0" };
   const context = await mkdtemp(join(tmpdir(), "hearth-context-"));
   try {
-    await outputOf("sh", [join(root, "scripts/node-base-image.sh"), BASE], { env });
+    await outputOf("sh", [join(root, "scripts/node-base-image.sh"), BASE_IMAGE], { env });
     await outputOf(process.execPath, [join(root, "scripts/build.mjs"), "--no-types"], { cwd: root });
     await outputOf(process.execPath, [join(root, "scripts/stage-image.mjs"), join(context, "stage")]);
     await cp(join(root, "docker"), join(context, "docker"), { recursive: true });
-    const facts = ["--build-arg", `BASE=${BASE}`, "--build-arg", "PREBUILT=stage"];
+    const facts = ["--build-arg", `BASE=${BASE_IMAGE}`, "--build-arg", "PREBUILT=stage"];
     const file = join(context, "docker/Dockerfile");
     await outputOf("docker", ["build", "-q", "-t", name, "-f", file, ...facts, context], {
       env,
