@@ -103,6 +103,19 @@ export type {
 export type { GpuHealth, GpuMonitor, GpuReading } from "./ports/gpus.ts";
 export { NO_GPUS } from "./ports/gpus.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type {
+  AllocationEnd,
+  IndexifyEvent,
+  IndexifyObserver,
+  IndexifyOperation,
+  WorkerVersions,
+} from "./ports/indexify-observer.ts";
+export {
+  ALLOCATION_ENDS,
+  INDEXIFY_EVENTS,
+  INDEXIFY_OPERATIONS,
+  NO_INDEXIFY_OBSERVER,
+} from "./ports/indexify-observer.ts";
 export type { FollowedEvent, JobProducer, NewRequest } from "./ports/job-producer.ts";
 export type {
   JobDriver,
@@ -124,19 +137,6 @@ export type {
   SourceFigures,
   SourceState,
 } from "./ports/job-source.ts";
-export type {
-  AllocationEnd,
-  IndexifyEvent,
-  IndexifyObserver,
-  IndexifyOperation,
-  WorkerVersions,
-} from "./ports/indexify-observer.ts";
-export {
-  ALLOCATION_ENDS,
-  INDEXIFY_EVENTS,
-  INDEXIFY_OPERATIONS,
-  NO_INDEXIFY_OBSERVER,
-} from "./ports/indexify-observer.ts";
 export type { JobStory } from "./ports/job-story.ts";
 export type { Journal, JournalEntry } from "./ports/journal.ts";
 export type { Log, LogEvent, LogFields, LogLevel } from "./ports/log.ts";
