@@ -30,9 +30,9 @@ export const STEPS = [
   }),
   suite("unit", ["src/", "test/docs/", "test/checks/"], { isParallel: true, minutes: 10 }),
   suite("conformance", ["conformance.test.ts"], { minutes: 15 }),
-  suite("integration", ["test/integration/"], { minutes: 20, exclude: "**/*-conformance.test.ts" }),
-  suite("faults", ["test/faults/"], { minutes: 20 }),
-  suite("e2e", ["test/e2e/"], { minutes: 25 }),
+  suite("integration", ["test/integration/"], { minutes: 30, exclude: "**/*-conformance.test.ts" }),
+  suite("faults", ["test/faults/"], { minutes: 30 }),
+  suite("e2e", ["test/e2e/"], { minutes: 35 }),
   command("package", [node, "scripts/check/package.mjs"]),
 ];
 
