@@ -1,5 +1,5 @@
-/** Written by build.sh from probe.c; see there. */
-export const PROBE_SOURCE_SHA256 = "e63b246275898041db721428e783aea227abdfbdfbc56e4e832455c280817232";
+/** Written by scripts/build-program.sh from probe.c; see there. */
+export const PROBE_SOURCE_SHA256 = "8c66d737668916b06cadcd65556f048f479740ccfc8427834bc1095127e28dac";
 
 /** The program for each machine, as engines call them, in base64. */
 export const PROBE_BYTES = {

@@ -35,7 +35,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("the committed bytes were built from the committed source", () => {
   const source = readFileSync(new URL("probe.c", import.meta.url));
-  expect(PROBE_SOURCE_SHA256, "run src/std/probe-program/build.sh").toBe(
+  expect(PROBE_SOURCE_SHA256, "run scripts/build-program.sh").toBe(
     createHash("sha256").update(source).digest("hex"),
   );
 });

@@ -9,7 +9,7 @@
  *   memory=BYTES            memory TOUCHED HOW                0: all of it; else the signal, or 128 and an errno
  *
  * Before a question that may end the sandbox it writes "at NAME", and after the last one "end". It needs no library, no file and
- * no right, and leaves nothing: what it starts dies with it. Built for two machines by build.sh into bytes.ts.
+ * no right, and leaves nothing: what it starts dies with it. Built for two machines by scripts/build-program.sh into bytes.ts.
  */
 
 #define STATIC static __attribute__((always_inline)) inline

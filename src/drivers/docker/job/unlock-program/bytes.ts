@@ -1,5 +1,5 @@
-/** Written by build.sh from unlock.c; see there. */
-export const UNLOCK_SOURCE_SHA256 = "37ccc08485ba8515014f09bce7b9ae4ba5b5b0c9be93b59508c8e1855fbd9c1c";
+/** Written by scripts/build-program.sh from unlock.c; see there. */
+export const UNLOCK_SOURCE_SHA256 = "9405696279bda3c34415b5f1b4eb3d96bd73209d3ac873377a7a0cd013f3ae92";
 
 /** The program for each machine, as engines call them, in base64. */
 export const UNLOCK_BYTES = {

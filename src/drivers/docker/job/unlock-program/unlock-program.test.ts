@@ -42,7 +42,7 @@ function run({ architecture, before }: (typeof RUNS)[number], ...words: readonly
 
 test("the committed bytes were built from the committed source", () => {
   const source = readFileSync(new URL("unlock.c", import.meta.url));
-  expect(UNLOCK_SOURCE_SHA256, "run src/drivers/docker/job/unlock-program/build.sh").toBe(
+  expect(UNLOCK_SOURCE_SHA256, "run scripts/build-program.sh").toBe(
     createHash("sha256").update(source).digest("hex"),
   );
 });

@@ -4,7 +4,7 @@
  * needs is the right to change the modes of what others own (CAP_FOWNER).
  *
  * Exit code 0: all of it. 1: something could not be done, and the rest was. Needs no library and no file; built for two machines
- * by build.sh into bytes.ts.
+ * by scripts/build-program.sh into bytes.ts.
  */
 
 typedef unsigned long word;
