@@ -36,7 +36,7 @@ const HOMES = {
   "@aws-sdk": ["drivers"],
   "@google-cloud": ["drivers"],
   "@grpc/grpc-js": ["std/grpc"],
-  "@bufbuild/protobuf": ["gen", "std/grpc", "doors/indexify", "drivers/function-executor"],
+  "@bufbuild/protobuf": ["gen", "std/grpc", "doors/indexify"],
 };
 
 const TESTS = "\\.test\\.ts$";

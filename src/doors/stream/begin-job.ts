@@ -1,11 +1,10 @@
 import type { RequestEntry } from "../../contract/executer-tracker/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import type { JobOrder, RunningJob } from "../../engine/jobs/jobs.ts";
-import { backoffMs } from "../../std/index.ts";
+import { backoffMs, pause } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim, speakerOf } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
-import { pause } from "./pause.ts";
 import type { JobPlan } from "./plan-job.ts";
 import { stageInput } from "./stage-input.ts";
 import { startedEvent } from "./verdict.ts";

@@ -1,6 +1,6 @@
 import type { Clock, FleetBoard, FleetHost } from "../../core/index.ts";
+import { pause } from "../../std/index.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
-import { pause } from "./pause.ts";
 
 /** No host says more of itself. */
 const WARM_LIMIT = 64;

@@ -1,7 +1,7 @@
 import type { Claim } from "../../core/index.ts";
+import { pause } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import { HeldJob } from "./held-job.ts";
-import { pause } from "./pause.ts";
 import { taskOf } from "./plan-job.ts";
 import { runJob } from "./run-job.ts";
 

@@ -1,6 +1,6 @@
+import { pause } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
-import { pause } from "./pause.ts";
 
 /** A lease lives for three of these. */
 const RENEWALS = 3;

@@ -2,8 +2,7 @@ import type { Registration, RegistrationRequest } from "../../../contract/execut
 import { formatTimestamp, registrationResponse } from "../../../contract/executer-tracker/index.ts";
 import type { Clock, HostCapacity, Log, Secret } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
-import { backoffMs } from "../../../std/index.ts";
-import { pause } from "../pause.ts";
+import { backoffMs, pause } from "../../../std/index.ts";
 import { ask } from "./bounded-get.ts";
 import type { CloudMetadata } from "./cloud-metadata.ts";
 import { readHostFacts } from "./host-facts.ts";
