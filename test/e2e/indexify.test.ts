@@ -3,14 +3,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  AllocationFailureReason,
-  ContainerTerminationReason,
-  ContainerType,
-  ExecutorStatus,
-} from "../../src/gen/executor_api_pb.js";
+import { ContainerTerminationReason, ContainerType, ExecutorStatus } from "../../src/gen/executor_api_pb.js";
 import type { RequestEnd } from "../support/indexify/double-scheduler.ts";
 import { DoubleScheduler, storedJson } from "../support/indexify/double-scheduler.ts";
+import { reasonOf, valueOf } from "../support/indexify/request-end.ts";
 import { openTensorlake, type Tensorlake } from "../support/indexify/tensorlake.ts";
 import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
@@ -92,18 +88,6 @@ async function openWorld({ env = {} }: WorldOptions = {}): Promise<World> {
   await world.ready();
   return world;
 }
-
-async function valueOf(end: RequestEnd): Promise<unknown> {
-  if (end.type !== "value") throw new Error(`failed: ${AllocationFailureReason[end.failed.reason]}`);
-  const uri = end.payload?.uri ?? "";
-  const whole = await readFile(uri.slice("file://".length));
-  const start = Number(end.payload?.offset ?? 0n);
-  const skipped = start + Number(end.payload?.metadataSize ?? 0n);
-  return JSON.parse(whole.subarray(skipped, start + Number(end.payload?.size ?? 0n)).toString());
-}
-
-const reasonOf = (end: RequestEnd): string =>
-  end.type === "failed" ? AllocationFailureReason[end.failed.reason] : "no failure";
 
 /** The workers of an executor that run now, by what was written on their command lines. */
 async function workersOf(executorId: string): Promise<number[]> {

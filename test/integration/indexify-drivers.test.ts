@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import Docker from "dockerode";
@@ -16,6 +16,7 @@ import { buildJobImage } from "../support/images.ts";
 import type { RequestEnd } from "../support/indexify/double-scheduler.ts";
 import { DoubleScheduler, storedJson } from "../support/indexify/double-scheduler.ts";
 import { startDriverExecutor } from "../support/indexify/driver-executor.ts";
+import { valueOf } from "../support/indexify/request-end.ts";
 import type { Tensorlake } from "../support/indexify/tensorlake.ts";
 import { openTensorlake } from "../support/indexify/tensorlake.ts";
 import { startTestExecutor } from "../support/indexify/test-executor.ts";
@@ -104,13 +105,6 @@ function bindsOfHost(blobs: string): readonly WorkerBind[] {
     ...seen.map((path) => ({ source: path, target: path, isReadOnly: true })),
     { source: blobs, target: blobs, isReadOnly: false },
   ];
-}
-
-async function valueOf(end: RequestEnd): Promise<unknown> {
-  if (end.type !== "value") throw new Error(`failed: ${AllocationFailureReason[end.failed.reason]}`);
-  const { uri = "", offset = 0n, size = 0n, metadataSize = 0n } = end.payload ?? {};
-  const whole = await readFile(uri.slice("file://".length));
-  return JSON.parse(whole.subarray(Number(offset + metadataSize), Number(offset + size)).toString());
 }
 
 /** What the real worker, held in the books by a driver, has to show on each. */

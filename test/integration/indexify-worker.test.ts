@@ -1,19 +1,16 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  AllocationFailureReason,
-  ContainerTerminationReason,
-  type DataPayload,
-} from "../../src/gen/executor_api_pb.js";
+import { ContainerTerminationReason } from "../../src/gen/executor_api_pb.js";
 import {
   type Application,
   DoubleScheduler,
   type RequestEnd,
   storedJson,
 } from "../support/indexify/double-scheduler.ts";
+import { bytesOf, reasonOf, valueOf } from "../support/indexify/request-end.ts";
 import { openTensorlake, type Tensorlake } from "../support/indexify/tensorlake.ts";
 import { startTestExecutor, type TestExecutor } from "../support/indexify/test-executor.ts";
 import { poll } from "../support/poll.ts";
@@ -67,21 +64,6 @@ async function openWorld(over: Partial<Application> = {}): Promise<World> {
     },
   };
 }
-
-async function bytesOf(payload: DataPayload | undefined): Promise<Buffer> {
-  if (payload?.uri === undefined) throw new Error("no payload");
-  const whole = await readFile(payload.uri.slice("file://".length));
-  const start = Number(payload.offset ?? 0n) + Number(payload.metadataSize ?? 0n);
-  return whole.subarray(start, Number(payload.offset ?? 0n) + Number(payload.size ?? 0n));
-}
-
-async function valueOf(end: RequestEnd): Promise<unknown> {
-  if (end.type !== "value") throw new Error(`failed: ${AllocationFailureReason[end.failed.reason]}`);
-  return JSON.parse((await bytesOf(end.payload)).toString());
-}
-
-const reasonOf = (end: RequestEnd): string =>
-  end.type === "failed" ? AllocationFailureReason[end.failed.reason] : "no failure";
 
 describe.skipIf(!existsSync("/usr/bin/python3"))("X0: with the real worker", () => {
   test(
