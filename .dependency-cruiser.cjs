@@ -97,6 +97,23 @@ module.exports = {
       to: { path: "^src/telemetry/metrics/(open-metrics|registry)\\.ts$" },
     },
     {
+      name: "one-channel",
+      comment: "deadlines, limits, keepalive and TLS of gRPC are decided in one module",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/std/grpc/open-channel\\.ts$" },
+      to: { path: "node_modules/@grpc/grpc-js(/|$)", dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "one-channel-for-each-peer",
+      comment: "the server's is opened where the door is, a worker's by its client: nobody else dials",
+      severity: "error",
+      from: {
+        path: "^src/",
+        pathNot: ["^src/open-indexify\\.ts$", "^src/doors/indexify/[^/]+/[^/]+-client\\.ts$"],
+      },
+      to: { path: "^src/std/grpc/open-channel\\.ts$", dependencyTypesNot: ["type-only"] },
+    },
+    {
       name: "the-page-uses-only-the-client",
       comment: "the dashboard reaches the daemon as any other program does",
       severity: "error",

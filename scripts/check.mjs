@@ -32,7 +32,7 @@ if (unknown.length > 0) {
 const total = { passed: 0, failed: 0, skipped: [] };
 const failures = [];
 for (const step of STEPS) {
-  if (names.length > 0 ? !names.includes(step.name) : flags.includes("--static") && step.report !== undefined)
+  if (names.length > 0 ? !names.includes(step.name) : flags.includes("--static") && step.lanes !== undefined)
     continue;
   const absent = whatIsAbsent(step);
   if (absent !== undefined) {
@@ -46,37 +46,52 @@ finish();
 
 async function runStep(step) {
   const startedAt = Date.now();
-  const logFile = join(root, "out/reports", `${step.name}.log`);
-  const isLoud = flags.includes("--loud");
-  // An old report must not be counted when the run ends without a new one.
-  if (step.report !== undefined) rmSync(step.report, { force: true });
-  const { code, tail, timedOut } = await runCommand(step.argv, {
-    cwd: root,
-    logFile,
-    timeoutMs: step.timeoutMs,
-    env: step.env,
-    isLoud,
-  });
+  const counts = step.lanes === undefined ? await runCommandStep(step) : await runSuite(step);
   const seconds = `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
-  if (step.report === undefined) {
-    total[code === 0 ? "passed" : "failed"] += 1;
-    report(code === 0 ? "ok" : "FAIL", step.name, seconds);
-    if (code !== 0) failures.push(`${step.name} (exit ${code}${timedOut ? ", out of time" : ""})\n${tail}`);
-    return;
-  }
-  const counts = readVitestReport(step.report);
-  // A run may fail although each test passed: an unhandled rejection, or a hang that the time limit ended.
-  if (code !== 0 && counts.failed === 0) {
-    counts.failed = 1;
-    counts.failures.push(`${step.name} (exit ${code}${timedOut ? ", out of time" : ""})\n${tail}`);
-  }
   total.passed += counts.passed;
   total.failed += counts.failed;
   total.skipped.push(...counts.skipped);
   failures.push(...counts.failures);
-  const parts = [`${counts.passed} passed`, `${counts.failed} failed`];
+  const parts = [seconds];
+  if (step.lanes !== undefined) parts.push(`${counts.passed} passed`, `${counts.failed} failed`);
   if (counts.skipped.length > 0) parts.push(`${counts.skipped.length} skipped`);
-  report(counts.failed === 0 ? "ok" : "FAIL", step.name, `${seconds}, ${parts.join(", ")}`);
+  report(counts.failed === 0 ? "ok" : "FAIL", step.name, parts.join(", "));
+}
+
+async function runCommandStep(step) {
+  const ended = await run(step, step);
+  if (ended.code === 0) return { passed: 1, failed: 0, skipped: [], failures: [] };
+  return { passed: 0, failed: 1, skipped: [], failures: [howItEnded(step, ended)] };
+}
+
+/** All runs of a suite at once; they are counted as one. */
+async function runSuite(step) {
+  const all = await Promise.all(
+    step.lanes.map(async (lane) => {
+      // An old report must not be counted when the run ends without a new one.
+      rmSync(lane.report, { force: true });
+      const ended = await run(step, lane);
+      const counts = readVitestReport(lane.report);
+      // A run may fail although each test passed: an unhandled rejection, or a hang that the time limit ended.
+      if (ended.code === 0 || counts.failed > 0) return counts;
+      return { ...counts, failed: 1, failures: [...counts.failures, howItEnded(lane, ended)] };
+    }),
+  );
+  return {
+    passed: all.reduce((sum, { passed }) => sum + passed, 0),
+    failed: all.reduce((sum, { failed }) => sum + failed, 0),
+    skipped: all.flatMap(({ skipped }) => skipped),
+    failures: all.flatMap((counts) => counts.failures),
+  };
+}
+
+async function run({ timeoutMs }, { name, argv, env }) {
+  const logFile = join(root, "out/reports", `${name}.log`);
+  return await runCommand(argv, { cwd: root, logFile, timeoutMs, env, isLoud: flags.includes("--loud") });
+}
+
+function howItEnded({ name }, { code, tail, timedOut }) {
+  return `${name} (exit ${code}${timedOut ? ", out of time" : ""})\n${tail}`;
 }
 
 /** What keeps a step from running, in words; `undefined` when nothing does. */

@@ -11,9 +11,9 @@ import { fileURLToPath } from "node:url";
 
 const hearth = fileURLToPath(new URL("../dist/hearth.mjs", import.meta.url));
 const WARM_CALLS = 200;
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 const CALL_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 60_000;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 const folder = mkdtempSync(join(tmpdir(), "hearth-demo-"));

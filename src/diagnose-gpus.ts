@@ -1,6 +1,6 @@
 import type { Finding } from "./cli/index.ts";
 import type { Config } from "./config/index.ts";
-import type { GpuReading } from "./core/index.ts";
+import type { CardHandover, GpuReading } from "./core/index.ts";
 import { MEBIBYTE } from "./core/index.ts";
 import type { OpenGpuMonitor } from "./drivers/gpu/index.ts";
 import { openGpus } from "./open-gpus.ts";
@@ -9,17 +9,43 @@ import { orAbort, sleep } from "./std/index.ts";
 /** To wake a driver without persistence takes seconds for each card; one that hangs takes for ever. */
 const LOOK_MS = 10_000;
 
+export interface CardFindings {
+  readonly findings: readonly Finding[];
+  /** Healthy cards that tasks may have. */
+  readonly usable: readonly string[];
+}
+
 /** Which cards this host has, whether or not they are switched on: looked for in the way of a daemon. */
-export async function gpuFindings(config: Config, signal: AbortSignal): Promise<readonly Finding[]> {
+export async function gpuFindings(config: Config, signal: AbortSignal): Promise<CardFindings> {
   await using monitor = openGpus({ ...config, has_gpu: true });
   await looked(monitor, signal);
   const readings = monitor.readings();
-  if (readings.length === 0) return config.has_gpu ? [noCards(monitor)] : [];
-  return [
+  if (readings.length === 0) return { findings: config.has_gpu ? [noCards(monitor)] : [], usable: [] };
+  const findings = [
     summary(readings, monitor, config.has_gpu),
     ...readings.map((reading) => cardFinding(reading, config.gpus.busy_percent)),
     ...(monitor.trouble === undefined ? [] : [trouble(monitor.trouble)]),
   ];
+  const healthy = readings.filter(({ health }) => health.isHealthy).map(({ id }) => id);
+  return { findings, usable: config.has_gpu ? healthy : [] };
+}
+
+/** Whether the engine gives these cards to its containers: tried with one of them, as a daemon does. */
+export async function handoverFindings(
+  handover: CardHandover | undefined,
+  gpuIds: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  if (handover === undefined || gpuIds.length === 0) return [];
+  handover.offer(gpuIds);
+  const answer = await orAbort(handover.tried(), signal);
+  if (answer.type !== "refused") {
+    return [{ area: "isolate", state: "ok", text: "container: tasks can be given GPUs" }];
+  }
+  const advice =
+    "Install the NVIDIA Container Toolkit for this engine and restart it; docs/gpus.md says how. Or set has_gpu to false.";
+  const text = `container: tasks cannot be given GPUs: ${answer.reason}`;
+  return [{ area: "isolate", state: "limited", text, advice }];
 }
 
 async function looked(monitor: OpenGpuMonitor, signal: AbortSignal): Promise<void> {

@@ -9,7 +9,7 @@ import { toSettings } from "./config/index.ts";
 import type { HostCapacity } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE } from "./core/index.ts";
 import { classFindings } from "./diagnose-classes.ts";
-import { gpuFindings } from "./diagnose-gpus.ts";
+import { gpuFindings, handoverFindings } from "./diagnose-gpus.ts";
 import { networkFindings } from "./diagnose-networks.ts";
 import { openEngine } from "./drivers/docker/engine/engine.ts";
 import { openHostMonitor } from "./drivers/host/index.ts";
@@ -34,10 +34,10 @@ export async function diagnose(
   const broken = faults.map((text): Finding => ({ area: "reach", state: "broken", text }));
   if (loaded === undefined) return broken;
   const { driver } = loaded.config;
-  const docker = driver === "process" ? [] : await engineFindings(loaded, signal);
+  const { findings: gpus, usable: gpuIds } = await gpuFindings(loaded.config, signal);
+  const docker = driver === "process" ? [] : await engineFindings(loaded, gpuIds, signal);
   const processes = driver === "docker" ? [] : await processFindings(loaded, driver === "auto", signal);
   const { findings: measure, capacity } = measureFindings();
-  const gpus = await gpuFindings(loaded.config, signal);
   return [
     ...docker,
     ...processes,
@@ -45,10 +45,23 @@ export async function diagnose(
     ...gpus,
     ...bookFindings(loaded, capacity),
     ...reachFindings(loaded),
+    ...(await doorFindings(loaded.config, docker)),
   ];
 }
 
-async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<Finding[]> {
+/** The door's libraries are large: they are loaded only where it would open. */
+async function doorFindings(config: Config, docker: readonly Finding[]): Promise<readonly Finding[]> {
+  if (config.indexify.server_addr === "") return [];
+  const { indexifyFindings } = await import("./diagnose-indexify.ts");
+  const hasContainers = config.driver === "docker" || docker[0]?.state === "ok";
+  return await indexifyFindings(config, { hasContainers, env: process.env });
+}
+
+async function engineFindings(
+  { config }: Loaded,
+  gpuIds: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
   const { host, cert_path: certPath } = config.docker;
   try {
     const engine = await withDeadline(
@@ -61,7 +74,7 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
       found.push({ area: "isolate", state: "broken", text: "the engine runs containers without seccomp" });
       return found;
     }
-    return [...found, ...(await dockerClasses(config, signal))];
+    return [...found, ...(await dockerClasses(config, gpuIds, signal))];
   } catch (error) {
     signal.throwIfAborted();
     const state = config.driver === "docker" ? "broken" : "missing";
@@ -73,12 +86,17 @@ async function engineFindings({ config }: Loaded, signal: AbortSignal): Promise<
 }
 
 /** Tests every class, as a daemon does at its start. No daemon has this owner's name, so nothing of a running one is touched. */
-async function dockerClasses(config: Config, signal: AbortSignal): Promise<Finding[]> {
+async function dockerClasses(
+  config: Config,
+  gpuIds: readonly string[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
   const identity = { ownerId: `doctor-${process.pid}`, instanceId: "doctor" };
   const alone = { ...config, driver: "docker", docker: { ...config.docker, networks_ahead: 0 } } as const;
   await using driver = await openDriver(alone, identity, silentLog, signal, doorsOf(config));
   const classes = classFindings(await driver.probe(signal));
-  return [...classes, ...networkFindings(driver.networks())];
+  const cards = await handoverFindings(driver.cards, gpuIds, signal);
+  return [...classes, ...cards, ...networkFindings(driver.networks())];
 }
 
 /** Where a daemon with this configuration listens, or would. */

@@ -77,12 +77,13 @@ function refuse(faults: readonly string[]): number {
   return 2;
 }
 
-function loadOptions({ configFile, flags }: SettingsInput): LoadOptions {
+function loadOptions({ configFile, dialect, flags }: SettingsInput): LoadOptions {
   return {
     env: process.env,
     cwd: process.cwd(),
     isRoot: process.getuid?.() === 0,
     configFile,
+    dialect,
     flags,
     // Our image says so itself; guessing from the outside would also hit other people's containers.
     controlAddress: process.env["HEARTH_IN_CONTAINER"] === "1" ? controlAddress() : undefined,

@@ -19,12 +19,13 @@ import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
 import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
 import { openFilesLimit, openHostMonitor } from "./drivers/host/index.ts";
-import { listTaskFolders } from "./drivers/process/task-folders.ts";
+import { listTaskFolders } from "./drivers/process/folders/task-folders.ts";
 import { openRunStore } from "./drivers/records/open-run-store.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
+import { recordCalls } from "./engine/calls/record-calls.ts";
 import type { Executor } from "./engine/executor.ts";
+import { cardsThrough } from "./engine/gpus/cards-through.ts";
 import { recordJobs } from "./engine/jobs/record-jobs.ts";
-import { recordCalls } from "./engine/record-calls.ts";
 import { startExecutor } from "./engine/start-executor.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
@@ -35,8 +36,8 @@ import { openQueueDesk } from "./open-queue-desk.ts";
 import { openReceipts } from "./open-receipts.ts";
 import type { StreamParts } from "./open-stream.ts";
 import { hasStreamDoor, openStream } from "./open-stream.ts";
-import type { Scope } from "./std/index.ts";
-import { checkAddresses, systemClock, TimerWheel } from "./std/index.ts";
+import type { ListenAddress, Scope } from "./std/index.ts";
+import { checkAddresses, orAbort, systemClock, TimerWheel } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { EngineCounters } from "./telemetry/metrics/index.ts";
 import type { Traces } from "./telemetry/traces/index.ts";
@@ -44,12 +45,16 @@ import { openTraces } from "./telemetry/traces/index.ts";
 
 /** 192 bits: whoever has a session's id may use it. */
 const SESSION_ID_BYTES = 24;
+/** How long jobs that were begun may take to be handed back when the start fails. */
+const LEAVE_MS = 5_000;
 
 export interface DaemonOptions {
   readonly version: string;
   readonly log: OpenLog;
   /** Somebody asked over the API that the daemon ends. */
   onStop(): void;
+  /** A part has failed without which the daemon is not to go on; closing that part throws what failed. */
+  onFailure(): void;
 }
 
 /** The parts of a daemon that takes calls. */
@@ -72,12 +77,9 @@ export interface Daemon {
  */
 export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: Scope): Promise<Daemon> {
   const { config } = loaded;
-  const { log, version } = options;
+  const { log, version, onFailure } = options;
   const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
-  await checkAddresses([
-    { ...config.http, section: "http" },
-    { ...config.monitor, section: "monitor" },
-  ]);
+  await checkAddresses(addressesOf(config));
   // Before everything that takes its time: whoever waits for the start is told that it goes on.
   const monitor = scope.use(await openMonitorDoor({ ...config.monitor, log }));
   const host = scope.use(openHostMonitor());
@@ -92,21 +94,21 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const gpus = scope.use(openGpus(config, log));
   const links = { doors: () => doors, cardNodes: (ids: readonly string[]) => gpus.nodesOf(ids) };
   const driver = scope.use(await openDriver(config, identity, log, scope.signal, links));
+  const cards = scope.use(cardsThrough(gpus, driver.cards));
   // Which of them are usable, their probes tell.
-  const classes = driver.classes().map(({ isolation }) => isolation);
-  log.log("info", "driver.opened", { driver: driver.name, classes });
+  log.log("info", "driver.opened", { driver: driver.name, classes: namesOf(driver.classes()) });
   const access = accessOf(loaded, driver);
   monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
   const wheel = new TimerWheel();
-  const receipts = scope.use(await openReceipts(config, options.version, log));
-  const watchers = await openWatchers(options.version, identity.instanceId, receipts, log, scope);
-  const { feed } = watchers;
+  const receipts = scope.use(await openReceipts(config, version, log));
+  const watchers = await openWatchers(version, identity.instanceId, receipts, log, scope);
+  const { feed, counters, traceExports } = watchers;
   const parts = {
     driver,
     openChannel: openCallChannel({ wheel }),
     host,
-    gpus,
+    gpus: cards,
     clock: systemClock,
     log,
     settings,
@@ -119,19 +121,32 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const executor = scope.use(await startExecutor(parts, scope.signal));
   const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
   feed.settings(live.describe());
-  const { ownerId } = identity;
-  const queue = hasStreamDoor(config) ? openQueueDesk(ownerId) : undefined;
+  const queue = hasStreamDoor(config) ? openQueueDesk(identity.ownerId) : undefined;
   const door = await openHttpDoor(
     { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, receipts, wheel, queue },
     executor,
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
-  const work = await openWorkDoors(loaded, { executor, driver, state, version, log, queue }, scope);
-  const { counters, traceExports } = watchers;
-  const shown = { executor, gpus, counters, traceExports, door, receipts, ownerId, version, ...work };
+  const workParts = { executor, driver, gpus: cards, state, version, log, queue, receipts, onFailure };
+  const work = await openWorkDoors(loaded, { ...workParts, newId: nextRunId }, scope);
+  const { ownerId } = identity;
+  const shown = { executor, gpus: cards, counters, traceExports, door, receipts, ownerId, version, ...work };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name, ...work };
+}
+
+function namesOf(classes: ReturnType<SandboxDriver["classes"]>): readonly string[] {
+  return classes.map(({ isolation }) => isolation);
+}
+
+/** All that this daemon is to listen on. */
+function addressesOf({ http, monitor, indexify }: Config): readonly ListenAddress[] {
+  const doors = [
+    { ...http, section: "http" },
+    { ...monitor, section: "monitor" },
+  ];
+  return indexify.server_addr === "" ? doors : [...doors, { ...indexify.proxy, section: "indexify.proxy" }];
 }
 
 /** Those through which work comes that this host asks for itself. */
@@ -142,9 +157,24 @@ async function openWorkDoors(
 ): Promise<Pick<Daemon, "stream" | "indexify">> {
   const stream = await openStream(config, parts, scope);
   if (config.indexify.server_addr === "") return { stream, indexify: undefined };
-  // Its libraries are large: who has no such door does not hold them.
-  const { openIndexify } = await import("./open-indexify.ts");
-  return { stream, indexify: await openIndexify(config, { ...parts, configFile }, scope) };
+  try {
+    // Its libraries are large: who has no such door does not hold them.
+    const { openIndexify } = await import("./open-indexify.ts");
+    return { stream, indexify: await openIndexify(config, { ...parts, configFile }, scope) };
+  } catch (error) {
+    // It takes jobs already.
+    if (stream !== undefined)
+      await leaveQueue(stream, parts.executor, scope.signal.aborted ? undefined : error);
+    throw error;
+  }
+}
+
+/** Hands jobs back and says why the daemon ends, where its start fails after its first door to the queue has opened. */
+async function leaveQueue(stream: StreamDoor, executor: Executor, failure: unknown): Promise<void> {
+  const jobsOver = stream.drain(failure);
+  await executor.drain({ deadlineMs: 0, keepWarm: false });
+  // What is not told by then, its leases tell.
+  await orAbort(jobsOver, AbortSignal.timeout(LEAVE_MS)).catch(() => undefined);
 }
 
 interface Watchers {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Config } from "./config/index.ts";
 import { loadConfig } from "./config/index.ts";
+import type { Log } from "./core/index.ts";
 import { bindsOf, executorIdOf, labelsOf, overridesOf, readServerChannel } from "./open-indexify-inputs.ts";
+import { silentLog } from "./telemetry/silent-log.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -25,26 +27,26 @@ function indexify(env: Readonly<Record<string, string>>): Config["indexify"] {
 
 test("an executor's id is made once and kept; the operator's own is stronger", async () => {
   const file = join(folder, "id");
-  const made = await executorIdOf(indexify({}), file);
+  const said: unknown[] = [];
+  const log: Log = { ...silentLog, log: (...line) => said.push(line) };
+  const made = await executorIdOf(indexify({}), file, log);
   expect(made).toMatch(/^[0-9a-f-]{36}$/);
-  expect(await executorIdOf(indexify({}), file)).toBe(made);
-  expect(await executorIdOf(indexify({ EXECUTOR_ID: "mine" }), file)).toBe("mine");
+  expect(await executorIdOf(indexify({}), file, log)).toBe(made);
+  expect(await executorIdOf(indexify({ EXECUTOR_ID: "mine" }), file, log)).toBe("mine");
+  expect(said).toEqual([]);
   await writeFile(file, "half a na");
-  const anew = await executorIdOf(indexify({}), file);
+  const anew = await executorIdOf(indexify({}), file, log);
+  expect(said).toEqual([["warn", "indexify.id-replaced", { file, executorId: anew }]]);
   expect(anew).not.toBe(made);
   expect((await readFile(file, "utf8")).trim()).toBe(anew);
 });
 
-test("the scheme turns TLS on, and its files are read", async () => {
-  const plain = await readServerChannel(indexify({ SERVER_ADDR: "http://localhost:8901/", TLS_CA: "/none" }));
-  expect([plain.address, plain.tls]).toEqual(["localhost:8901", undefined]);
-  const ca = join(folder, "ca.pem");
-  await writeFile(ca, "PEM");
-  const safe = await readServerChannel(
-    indexify({ SERVER_ADDR: "https://[::1]:443", TLS_CA: ca, TLS_NAME: "x" }),
-  );
+test("the scheme turns TLS on; a name and trust of the system's need no file", async () => {
+  const plain = await readServerChannel(indexify({ SERVER_ADDR: "http://localhost:8901/" }));
+  expect([plain.address, plain.tls, plain.renewTls]).toEqual(["localhost:8901", undefined, undefined]);
+  const safe = await readServerChannel(indexify({ SERVER_ADDR: "https://[::1]:443", TLS_NAME: "x" }));
   expect(safe.address).toBe("[::1]:443");
-  expect(safe.tls).toEqual({ ca: Buffer.from("PEM"), cert: undefined, key: undefined, serverName: "x" });
+  expect(safe.tls).toEqual({ ca: undefined, cert: undefined, key: undefined, serverName: "x" });
 });
 
 test("a file of TLS that cannot be read, or a certificate without its key, ends the start", async () => {

@@ -101,6 +101,11 @@ export function toStreamSettings({ stream }: Config): StreamSettings {
     outputLimits: limits(output.mb, output.entries, ANY_RATIO, output.seconds),
     logBytes: output.log_mb * MEBIBYTE,
     uploadPatienceMs: output.upload_s * 1000,
+    disk: {
+      reserveBytes: stream.disk_reserve === 0 ? undefined : stream.disk_reserve * MEBIBYTE,
+      jobBytes: stream.disk === 0 ? undefined : stream.disk * MEBIBYTE,
+      parts: stream.concurrency,
+    },
     workingDir: stream.working_dir,
     hostName: stream.host_name === "" ? hostname() : stream.host_name,
     labels: Object.fromEntries(stream.labels.map(splitLabel)),

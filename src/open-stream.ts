@@ -25,7 +25,8 @@ import {
   readSharedDir,
   toStreamSettings,
 } from "./open-stream-inputs.ts";
-import { zipArchiver } from "./std/archive/index.ts";
+import { zipArchiverBy } from "./std/archive/index.ts";
+import { looksBelow } from "./std/files/index.ts";
 import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
 
@@ -40,6 +41,8 @@ export interface StreamParts {
   readonly state: { readonly path: string; readonly ownerId: string };
   readonly version: string;
   readonly log: Log;
+  /** The door has failed: the daemon is to end. */
+  onFailure(): void;
   /** Where the queue is shown. */
   readonly queue: OpeningDesk | undefined;
 }
@@ -61,7 +64,7 @@ export async function openStream(
   parts: StreamParts,
   scope: Scope,
 ): Promise<StreamDoor | undefined> {
-  const { executor, driver, state, version, log, queue } = parts;
+  const { executor, driver, state, version, log, queue, onFailure } = parts;
   if (!hasStreamDoor(config)) {
     // An engine that will not remove one is asked until it does; nobody waits for that.
     for (const job of executor.jobs.leftovers()) {
@@ -88,12 +91,13 @@ export async function openStream(
       settings,
       sharedDir,
       store,
-      archiver: zipArchiver,
+      archiver: zipArchiverBy(await looksBelow(sharedDir.localPath)),
       queue: queueLink(config, redis, log),
       board: scope.use(openRedisFleet({ settings: redis, lifeMs })),
       register: (signal) => identify({ config, parts, types, metadata, identity }, signal),
       forgetRegistration: () => identity.forget(),
       isPreempted: async (signal) => isTrue(await metadata.value("preempted", signal)),
+      onFailure,
       ownerId: state.ownerId,
       version,
       clock: systemClock,

@@ -17,13 +17,12 @@ import { openRedisProducer } from "./drivers/queue/redis/producer.ts";
 import { DEFAULT_BOOK_LIMITS, openTaskBook } from "./drivers/records/open-task-book.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
 import { readRedisSettings, toStreamSettings } from "./open-stream-inputs.ts";
+import { tellWarnings } from "./runtime-warnings.ts";
+import { tellFailure } from "./serve-failure.ts";
 import { listenToSignals } from "./signals.ts";
 import { zipArchiver } from "./std/archive/index.ts";
-import { checkAddresses, Scope, systemClock } from "./std/index.ts";
+import { checkAddresses, isLoopback, Scope, systemClock } from "./std/index.ts";
 import { openLog } from "./telemetry/index.ts";
-
-/** As `hearth serve` ends: as asked, or because it could not start or go on. */
-const EXIT = { done: 0, failed: 1 } as const;
 
 /** For laptops: what the clients of 2023 were shown in their examples. Only where nobody else can reach it. */
 const DEVELOPMENT_KEY = "1234";
@@ -32,6 +31,7 @@ const STORE_CHECK_MS = 30_000;
 /** Runs the web API until it is asked to end. @returns the exit code. */
 export async function serveApi(loaded: Loaded): Promise<number> {
   const log = openLog({ level: loaded.config.log.level });
+  using _warnings = tellWarnings(log);
   const wishes = listenToSignals();
   try {
     await using scope = new Scope(wishes.ended);
@@ -39,13 +39,11 @@ export async function serveApi(loaded: Loaded): Promise<number> {
     const { host, port } = await openApi(loaded.config, log, scope);
     warnIfExposed(loaded.config, { host, port }, log);
     for await (const wish of wishes.wishes()) if (wish.type === "stop") break;
-    return EXIT.done;
+    return 0;
   } catch (error) {
     // Asked to end before it had begun.
-    if (wishes.ended.aborted && error === wishes.ended.reason) return EXIT.done;
-    log.log("error", "api.failed", { error });
-    process.stderr.write(`hearth: ${ExecutorError.from(error).message}\n`);
-    return EXIT.failed;
+    if (wishes.ended.aborted && error === wishes.ended.reason) return 0;
+    return tellFailure(log, "api.failed", error);
   } finally {
     wishes[Symbol.dispose]();
     await log[Symbol.asyncDispose]();
@@ -99,10 +97,6 @@ async function readKey({ host, key, key_file: file }: Config["api"]): Promise<Se
   if (isLoopback(host)) return new Secret(DEVELOPMENT_KEY);
   const reason = `without a key it may only listen on this host, and not on ${host}`;
   throw new ExecutorError("CONFIG_INVALID", { field: "api.key", reason });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 async function readKeyFile(file: string): Promise<string> {

@@ -4,19 +4,20 @@
  * life left is found on the way up.
  */
 import type { Loaded } from "./config/index.ts";
-import { ExecutorError } from "./core/index.ts";
 import { openServiceManager } from "./drivers/systemd/service-manager.ts";
 import type { Executor } from "./engine/executor.ts";
 import type { Daemon } from "./open-daemon.ts";
 import { openDaemon } from "./open-daemon.ts";
+import { tellWarnings } from "./runtime-warnings.ts";
+import { tellFailure } from "./serve-failure.ts";
 import type { Wish, Wishes } from "./signals.ts";
 import { listenToSignals } from "./signals.ts";
-import { Scope, sleep } from "./std/index.ts";
+import { isLoopback, Scope, sleep } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { openLog } from "./telemetry/index.ts";
 
-/** What a supervisor reads: it ended as asked; it could not start or go on; calls or sandboxes were cut off. */
-const EXIT = { done: 0, failed: 1, forced: 3 } as const;
+/** What a supervisor reads: it ended as asked; calls or sandboxes were cut off. A failure says its own (`tellFailure`). */
+const EXIT = { done: 0, forced: 3 } as const;
 
 /** How long the results of jobs that were ended may take to be published, once nobody wants to wait any more. */
 const FORCED_MS = 5_000;
@@ -34,6 +35,7 @@ export interface ServeOptions {
  */
 export async function serve(loaded: Loaded, options: ServeOptions): Promise<number> {
   const log = openLog({ level: loaded.config.log.level });
+  using _warnings = tellWarnings(log);
   const wishes = listenToSignals();
   try {
     const isForced = await runDaemon(loaded, options, wishes, log);
@@ -42,9 +44,7 @@ export async function serve(loaded: Loaded, options: ServeOptions): Promise<numb
   } catch (error) {
     // Asked to end before it had begun: everything opened so far is closed again.
     if (wishes.ended.aborted && error === wishes.ended.reason) return EXIT.done;
-    log.log("error", "executor.failed", { error });
-    process.stderr.write(`hearth: ${ExecutorError.from(error).message}\n`);
-    return EXIT.failed;
+    return tellFailure(log, "executor.failed", error);
   } finally {
     wishes[Symbol.dispose]();
     await log[Symbol.asyncDispose]();
@@ -62,14 +62,16 @@ async function runDaemon(
   for (const warning of loaded.warnings) log.log("warn", "config.loaded", { warning });
   const manager = scope.use(await openServiceManager(process.env));
   const onStop = (): void => wishes.wish({ type: "stop" });
-  const daemon = await openDaemon(loaded, { version: options.version, log, onStop }, scope);
+  const onFailure = (): void => wishes.wish({ type: "fail" });
+  const daemon = await openDaemon(loaded, { version: options.version, log, onStop, onFailure }, scope);
   warnIfExposed(loaded, daemon, log);
   const { url } = daemon.door;
   log.log("info", "executor.started", { driver: daemon.driverName, url, version: options.version });
   manager.ready(`${daemon.driverName} driver, ${url}`);
   scope.spawn((signal) => manager.keepAlive(signal));
   for await (const wish of wishes.wishes()) {
-    if (wish.type === "stop") break;
+    // What failed is thrown when its part is closed.
+    if (wish.type === "stop" || wish.type === "fail") break;
     if (wish.type === "reload") {
       reloadConfig(options, daemon, log);
       // What stands behind a runtime's name may have changed as well: nothing that was proven before is taken for granted.
@@ -148,8 +150,7 @@ function warnIfExposed({ config, tokens }: Loaded, { door, monitor }: Daemon, lo
     { wanted: config.monitor.host, open: monitor },
   ];
   for (const { wanted, open } of doors) {
-    const isLocal = wanted === "localhost" || wanted === "::1" || wanted.startsWith("127.");
-    if (isLocal) continue;
+    if (isLoopback(wanted)) continue;
     log.log("warn", "door.exposed", { host: open.host, port: open.port, advice: "set http.token_file" });
   }
 }

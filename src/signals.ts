@@ -1,11 +1,12 @@
-/** What somebody outside wants of the daemon. */
+/** What somebody outside wants of the daemon, or a part of it that cannot go on. */
 export type Wish =
   | { readonly type: "stop" } // SIGTERM, SIGINT, POST /stop
+  | { readonly type: "fail" } // a part has failed without which it is not to go on
   | { readonly type: "reload" } // SIGHUP
   | { readonly type: "dump" }; // SIGUSR1
 
 export interface Wishes extends Disposable {
-  /** Every wish in its order; ends after the first `stop`. */
+  /** Every wish in its order; ends after the first `stop` or `fail`. */
   wishes(): AsyncIterable<Wish>;
   wish(wish: Wish): void;
   /** Resolves at the second wish to stop: end by force. */
@@ -60,7 +61,7 @@ export function listenToSignals(): Wishes {
           continue;
         }
         yield next;
-        if (next.type === "stop") return;
+        if (next.type === "stop" || next.type === "fail") return;
       }
     },
     wish,

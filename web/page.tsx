@@ -6,6 +6,7 @@ import { Errors } from "./parts/errors.tsx";
 import { FleetTable } from "./parts/fleet.tsx";
 import { Happened } from "./parts/happened.tsx";
 import { Head } from "./parts/head.tsx";
+import { Jobs } from "./parts/jobs.tsx";
 import { Offer } from "./parts/offer.tsx";
 import { Queue } from "./parts/queue.tsx";
 import { Runs } from "./parts/runs.tsx";
@@ -27,6 +28,7 @@ export function Page(): JSX.Element {
           <Queue />
         </div>
         <Tasks />
+        <Jobs />
         <div class="two">
           <Starts />
           <Errors />

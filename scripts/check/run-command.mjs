@@ -3,6 +3,7 @@ import { createWriteStream, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
 const TAIL_BYTES = 16_384;
+const LAST_WORDS_MS = 5_000;
 
 /**
  * Runs one command to its end, its output into a log file (and on to the terminal when `isLoud`). Past the time limit its whole
@@ -39,6 +40,7 @@ export async function runCommand(argv, { cwd, logFile, timeoutMs, env = {}, isLo
     }, timeoutMs),
     setTimeout(() => passOn("SIGKILL"), timeoutMs + 20_000),
   ];
+  const closed = new Promise((resolve) => child.once("close", resolve));
   const code = await new Promise((resolve) => {
     child.once("error", (error) => {
       take(Buffer.from(`${file}: ${error.message}\n`));
@@ -50,6 +52,13 @@ export async function runCommand(argv, { cwd, logFile, timeoutMs, env = {}, isLo
   process.off("SIGINT", onEnd).off("SIGTERM", onEnd);
   // A test that leaves a child behind must not hold the terminal: nothing of the group outlives its step.
   passOn("SIGKILL");
+  // What was printed last may still be on its way; who has left the group and keeps the pipes open is heard no longer.
+  const hearing = setTimeout(() => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, LAST_WORDS_MS);
+  await closed;
+  clearTimeout(hearing);
   await new Promise((resolve) => log.end(resolve));
   return { code, tail, timedOut };
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { filesUnder } from "./files-under.mjs";
+import { needsEngine } from "./needs-engine.mjs";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -13,8 +14,8 @@ const MINUTE_MS = 60_000;
 export const STEPS = [
   command("generate", [node, "scripts/generate.mjs"]),
   command("format", [...bin("@biomejs/biome/bin/biome"), "check", "--linter-enabled=false", "."]),
-  command("types", [...bin("typescript/lib/tsc.js"), "-b"]),
-  command("lint", [...bin("eslint/bin/eslint.js"), "--max-warnings=0", "."]),
+  command("types", [...bin("typescript/lib/tsc.js"), "-b"], { minutes: 10 }),
+  command("lint", [...bin("eslint/bin/eslint.js"), "--max-warnings=0", "."], { minutes: 10 }),
   command("direction", [
     ...bin("dependency-cruiser/bin/dependency-cruise.mjs"),
     "--config",
@@ -28,11 +29,19 @@ export const STEPS = [
   command("docs", [node, "--import", "tsx", "scripts/write-docs.ts", "--check"], {
     onlyWith: "scripts/write-docs.ts",
   }),
-  suite("unit", ["src/", "test/docs/", "test/checks/"], { isParallel: true, minutes: 10 }),
-  suite("conformance", ["conformance.test.ts"], { minutes: 15 }),
-  suite("integration", ["test/integration/"], { minutes: 30, exclude: "**/*-conformance.test.ts" }),
-  suite("faults", ["test/faults/"], { minutes: 30 }),
-  suite("e2e", ["test/e2e/"], { minutes: 35 }),
+  suite("unit", ["src/", "test/docs/", "test/checks/"].flatMap(testsUnder), {
+    isParallel: true,
+    minutes: 10,
+  }),
+  suite("conformance", testsUnder("test").filter(isConformance), { minutes: 15 }),
+  suite(
+    "integration",
+    testsUnder("test/integration").filter((file) => !isConformance(file)),
+    { minutes: 30 },
+  ),
+  // They overload the machine on purpose: nothing runs beside them.
+  suite("faults", testsUnder("test/faults"), { isAlone: true, minutes: 35 }),
+  suite("e2e", testsUnder("test/e2e"), { minutes: 35 }),
   command("package", [node, "scripts/check/package.mjs"]),
 ];
 
@@ -41,22 +50,47 @@ function command(name, argv, { needs, onlyWith, minutes = 5 } = {}) {
 }
 
 /**
- * One vitest run. Suites that start an engine run one file at a time: two engines on two cores make each other late. Its
- * report is what the closing line is counted from.
+ * Tests that start an engine run one file at a time: two engines on two cores make each other late. Those that start none go on
+ * beside them, also one at a time. Each run's report is what the closing line is counted from.
  */
-function suite(name, filters, { isParallel = false, minutes, exclude }) {
+function suite(name, files, { isParallel = false, isAlone = false, minutes }) {
+  const lanes =
+    isParallel || isAlone
+      ? [vitest(name, files, isAlone ? ["--no-file-parallelism"] : [])]
+      : [
+          vitest(
+            `${name}-engine`,
+            files.filter((file) => needsEngine(file)),
+            ["--no-file-parallelism"],
+          ),
+          vitest(
+            name,
+            files.filter((file) => !needsEngine(file)),
+            ["--no-file-parallelism"],
+          ),
+        ].filter((lane) => lane.files.length > 0);
+  return { name, lanes, timeoutMs: minutes * MINUTE_MS };
+}
+
+function vitest(name, files, flags) {
   const report = join(root, "out/reports", `${name}.json`);
   const argv = [
     ...bin("vitest/vitest.mjs"),
     "run",
-    ...filters,
-    ...(exclude === undefined ? [] : [`--exclude=${exclude}`]),
-    "--passWithNoTests",
+    ...files,
     "--reporter=default",
     `--reporter=${join(root, "scripts/check/count-reporter.mjs")}`,
-    ...(isParallel ? [] : ["--no-file-parallelism"]),
+    ...flags,
   ];
-  return { name, argv, report, env: { HEARTH_TEST_REPORT: report }, timeoutMs: minutes * MINUTE_MS };
+  return { name, files, argv, report, env: { HEARTH_TEST_REPORT: report } };
+}
+
+function testsUnder(folder) {
+  return filesUnder(join(root, folder), /\.test\.ts$/);
+}
+
+function isConformance(file) {
+  return file.endsWith("conformance.test.ts");
 }
 
 function shellScripts() {

@@ -12,6 +12,7 @@ import { events } from "./commands/events.ts";
 import { evict } from "./commands/evict.ts";
 import { explain } from "./commands/explain.ts";
 import { fleet } from "./commands/fleet.ts";
+import { indexifyCommand } from "./commands/indexify.ts";
 import { logs } from "./commands/logs.ts";
 import { openapi } from "./commands/openapi.ts";
 import { pause } from "./commands/pause.ts";
@@ -76,6 +77,7 @@ export function commandTable(settings: readonly SettingFlag[]): readonly (Comman
       commands: [sessionList, sessionEnd],
     },
     apiCommand(settings),
+    indexifyCommand(settings),
     submit,
     {
       name: "queue",

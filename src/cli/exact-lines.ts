@@ -1,12 +1,12 @@
 const NEWLINE = 0x0a;
-/** Longer than any line of a chain. */
-const MOST_BYTES = 4 * 1024 * 1024;
+/** Longer than any line of a chain: a block of attempts that have nothing in common is the longest. */
+const MOST_BYTES = 64 * 1024 * 1024;
 /** Stands for a line that is no text: nothing that is checked looks like it. */
 const NO_TEXT = "\uFFFD";
 
 /**
  * Cuts bytes into lines at `\n` and nowhere else, and takes nothing for something else: of two texts that differ in one byte, a line
- * differs.
+ * differs. Only the line end of the last line may be missing: shells and mail drop it, and it says nothing.
  */
 export async function* exactLines(chunks: AsyncIterable<unknown>): AsyncGenerator<string, void, undefined> {
   let rest = Buffer.alloc(0);

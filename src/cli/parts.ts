@@ -14,6 +14,8 @@ export interface Parts {
 
 export interface SettingsInput {
   readonly configFile?: string | undefined;
+  /** Whose words the file is in. Default: ours. */
+  readonly dialect?: "indexify" | undefined;
   /** Text by setting key. */
   readonly flags: Readonly<Record<string, string>>;
 }

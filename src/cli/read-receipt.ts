@@ -1,6 +1,6 @@
 import type { Receipt } from "../core/index.ts";
 
-/** A receipt has at most some 80 KB, however it is laid out. */
+/** A receipt has a few KB, however it is laid out. */
 const MOST_CHARS = 1_000_000;
 
 /** `faults`: what keeps a text that is meant to be a receipt from being read as one. */
@@ -41,7 +41,7 @@ async function* again(read: readonly string[], source: AsyncIterator<string>): A
 
 const NO_RECEIPT = { receipt: undefined, faults: [] } as const;
 /** No line of a chain has one of these at its top. */
-const MARKS = ["canonical", "prev", "following", "key"];
+const MARKS = ["canonical", "key"];
 
 function parse(text: string): Pick<ReadText, "receipt" | "faults"> {
   let value: unknown;
@@ -67,13 +67,12 @@ function isPlain(text: string, value: unknown): boolean {
 /** Has everything that is read of it while it is checked; whether it is true is another matter. */
 function isReceipt(value: unknown): value is Receipt {
   if (!isObject(value)) return false;
-  const { entry, canonical, prev, hash, following, checkpoint, signature, key } = value;
+  const { entry, canonical, checkpoint, atUs, signature, key } = value;
   return (
-    [canonical, prev, hash, signature].every((field) => typeof field === "string") &&
+    [canonical, signature].every((field) => typeof field === "string") &&
+    Number.isSafeInteger(atUs) &&
     isObject(entry) &&
     typeof entry["seq"] === "number" &&
-    Array.isArray(following) &&
-    following.every((digest) => typeof digest === "string") &&
     isObject(checkpoint) &&
     ["first", "last", "atUs"].every((name) => Number.isSafeInteger(checkpoint[name])) &&
     ["chain", "prev", "head"].every((name) => typeof checkpoint[name] === "string") &&

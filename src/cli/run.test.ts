@@ -1,140 +1,19 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { toProblem } from "../contract/problem.ts";
-import type { ErrorCode } from "../core/index.ts";
-import { ExecutorError } from "../core/index.ts";
-import type { Io } from "./io.ts";
-import type { Parts, SettingsInput } from "./parts.ts";
-import { runCli } from "./run.ts";
+import type { Ran, Route } from "../../test/support/cli-world.ts";
+import { answer, CliWorld, json, problem } from "../../test/support/cli-world.ts";
 
-type Route = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
-
-let folder: string;
-let daemon: Server | undefined;
+let world: CliWorld;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "hearth-cli-"));
+  world = new CliWorld();
 });
 afterEach(async () => {
-  rmSync(folder, { recursive: true });
-  daemon?.closeAllConnections();
-  await new Promise((resolve) => (daemon === undefined ? resolve(0) : daemon.close(resolve)));
-  daemon = undefined;
+  await world[Symbol.asyncDispose]();
 });
 
-/** A daemon that knows these routes by method and path. */
-async function startDaemon(routes: Record<string, Route>): Promise<string> {
-  daemon = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
-      const route = routes[`${request.method} ${request.url?.split("?")[0]}`];
-      if (route === undefined) problem("ROUTE_NOT_FOUND")(request, response, Buffer.concat(chunks));
-      else route(request, response, Buffer.concat(chunks));
-    });
-  });
-  await new Promise<void>((resolve) => daemon?.listen(0, "127.0.0.1", resolve));
-  return `127.0.0.1:${(daemon.address() as AddressInfo).port}`;
-}
-
-const json =
-  (value: unknown): Route =>
-  (_, response) =>
-    void response.setHeader("content-type", "application/json").end(JSON.stringify(value));
-
-const problem =
-  (code: ErrorCode, facts: Record<string, string | readonly string[]> = {}): Route =>
-  (_, response) => {
-    const body = toProblem(new ExecutorError(code, facts), "r1");
-    response.writeHead(body.status, { "content-type": "application/problem+json" }).end(JSON.stringify(body));
-  };
-
-const answer =
-  (status: number, text: string | Buffer): Route =>
-  (_, response) =>
-    void response
-      .writeHead(status, { "hearth-outcome": "x", "hearth-start": "warm", "content-type": "text/plain" })
-      .end(text);
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-  readonly served: SettingsInput | undefined;
-}
-
-async function hearth(
-  argv: string[],
-  more: { env?: Record<string, string>; stdin?: string } = {},
-): Promise<Ran> {
-  const out: Buffer[] = [];
-  let err = "";
-  let served: SettingsInput | undefined;
-  const io: Io = {
-    out: async (text) => void out.push(Buffer.from(text)),
-    err: (text) => {
-      err += text.endsWith("\n") ? text : `${text}\n`;
-    },
-    status: () => undefined,
-    isOutTty: false,
-    isErrTty: false,
-    stdin: Readable.from([Buffer.from(more.stdin ?? "")]),
-    style: (_, text) => text,
-    endWithReader: () => undefined,
-    terminal: () => undefined,
-  };
-  const parts: Parts = {
-    version: "1.2.3",
-    serve: async (input) => {
-      served = input;
-      return 0;
-    },
-    api: async () => 0,
-    settings: async () => ({
-      flags: [
-        {
-          key: "http.port",
-          flag: "--http-port",
-          about: "a port",
-          isSwitch: false,
-          value: "number",
-          section: "http",
-        },
-        {
-          key: "has_gpu",
-          flag: "--has-gpu",
-          about: "gpus",
-          isSwitch: true,
-          value: "text",
-          section: "top level",
-        },
-      ],
-      candidates: ["/etc/hearth/config.yaml"],
-      read: ({ configFile }) =>
-        configFile === "bad.yaml"
-          ? { faults: ["bad.yaml:1:1: cpu: expected a number"] }
-          : {
-              file: configFile,
-              warnings: [],
-              entries: [
-                { key: "cpu", value: 4, origin: "default", unit: "cores", description: "x", isLive: true },
-              ],
-            },
-    }),
-    diagnose: async () => [
-      { area: "isolate", state: "ok", text: "plain processes" },
-      { area: "isolate", state: "missing", text: "no engine answers", advice: "start Docker" },
-    ],
-    openapi: async () => ({ openapi: "3.1.0" }),
-  };
-  const code = await runCli({ argv, io, env: more.env ?? {}, cwd: folder, parts });
-  return { code, out: Buffer.concat(out).toString("utf8"), err, served };
-}
+const startDaemon = (routes: Readonly<Record<string, Route>>): Promise<string> => world.startDaemon(routes);
+const hearth = (...asked: Parameters<CliWorld["run"]>): Promise<Ran> => world.run(...asked);
 
 const SANDBOX = {
   id: "aaaabbbbccccddddeeeeffffgg",
@@ -238,8 +117,8 @@ describe("call", () => {
     });
     const typed = await hearth(["call", "a/b:1", "<é>", "--cpu", "0.5", "--mem", "64", "-H", at]);
     expect(typed).toMatchObject({ code: 0, out: "/v1/calls?image=a%2Fb%3A1&cpu=0.5&mem=64 <é>", err: "" });
-    writeFileSync(join(folder, "in"), "from a file");
-    const read = await hearth(["call", "a", "-i", join(folder, "in"), "-H", at]);
+    writeFileSync(join(world.folder, "in"), "from a file");
+    const read = await hearth(["call", "a", "-i", join(world.folder, "in"), "-H", at]);
     expect(read.out).toMatch(/ from a file$/);
     const piped = await hearth(["call", "a", "-i", "-", "-H", at], { stdin: "piped" });
     expect(piped.out).toMatch(/ piped$/);
@@ -254,9 +133,9 @@ describe("call", () => {
         answer(200, "")(request, response, body);
       },
     });
-    writeFileSync(join(folder, "token"), "two\n");
+    writeFileSync(join(world.folder, "token"), "two\n");
     await hearth(["call", "a", "-H", at], { env: { HEARTH_TOKEN: "one" } });
-    await hearth(["call", "a", "-H", at], { env: { HEARTH_TOKEN_FILE: join(folder, "token") } });
+    await hearth(["call", "a", "-H", at], { env: { HEARTH_TOKEN_FILE: join(world.folder, "token") } });
     expect(tokens).toEqual(["Bearer one", "Bearer two"]);
   });
 
@@ -296,7 +175,7 @@ describe("call", () => {
       start: "warm",
       bodyBase64: "/wA=",
     });
-    daemon?.close();
+    await world.stopDaemon();
     const failing = await startDaemon({ "POST /v1/calls": problem("PAUSED") });
     const failed = await hearth(["--json", "call", "a", "-H", failing]);
     expect(JSON.parse(failed.out)).toMatchObject({ error: { code: "PAUSED", retry: "later" } });
@@ -368,6 +247,22 @@ describe("lists", () => {
       err: expect.stringContaining(OTHER.id),
     });
     expect(await hearth(["evict", "zzz", "-H", at])).toMatchObject({ code: 2 });
+  });
+
+  test("a worker is evicted by the sandbox id that ps shows, its beginning, or its door's name for it", async () => {
+    const evicted: (string | undefined)[] = [];
+    const at = await startDaemon({
+      ...routes,
+      "GET /v1/jobs": json({ jobs: [{ ...JOB, jobId: "c-17", sandboxId: "01m7zz" }] }),
+      "DELETE /v1/sandboxes/01m7zz": (request, response) => {
+        evicted.push(request.url);
+        response.writeHead(204).end();
+      },
+    });
+    for (const name of ["01m7zz", "01m7", "c-17"])
+      expect(await hearth(["evict", name, "--force", "-H", at])).toMatchObject({ code: 0, out: "01m7zz\n" });
+    expect(evicted).toEqual(Array.from({ length: 3 }, () => "/v1/sandboxes/01m7zz?force=true"));
+    expect(await hearth(["evict", "c-1", "-H", at])).toMatchObject({ code: 2 });
   });
 
   test("events are printed as lines, and followed over a broken connection from the last one on", async () => {
@@ -445,7 +340,7 @@ describe("config", () => {
     const ran = await hearth(["config", "set", "cpu=9", "log.level=debug", 'images.allow=["a"]', "-H", at]);
     expect(sent).toEqual({ cpu: 9, "log.level": "debug", "images.allow": ["a"] });
     expect(ran).toMatchObject({ code: 0, err: "hearth: cpu is 2 instead of 9\n" });
-    daemon?.close();
+    await world.stopDaemon();
     const refusing = await startDaemon({
       "PATCH /v1/config": problem("CONFIG_INVALID", { faults: ["cpu: wrong", "mem: wrong"] }),
     });
@@ -589,9 +484,9 @@ describe("the rest", () => {
   test("task new writes a whole folder, and none over one that is there", async () => {
     const ran = await hearth(["task", "new", "hello"]);
     expect(ran).toMatchObject({ code: 0, out: expect.stringContaining("hearth call hello world") });
-    const task: unknown = JSON.parse(readFileSync(join(folder, "tasks/hello/task.json"), "utf8"));
+    const task: unknown = JSON.parse(readFileSync(join(world.folder, "tasks/hello/task.json"), "utf8"));
     expect(task).toMatchObject({ id: "hello", command: ["node", "main.mjs"] });
-    expect(readFileSync(join(folder, "tasks/hello/Dockerfile"), "utf8")).toContain("COPY main.mjs");
+    expect(readFileSync(join(world.folder, "tasks/hello/Dockerfile"), "utf8")).toContain("COPY main.mjs");
     expect(await hearth(["task", "new", "hello"])).toMatchObject({ code: 2 });
     expect(await hearth(["task", "new", "../x"])).toMatchObject({ code: 2 });
     expect(await hearth(["task", "new", "x", "--template", "cobol"])).toMatchObject({ code: 2 });

@@ -1,9 +1,9 @@
 import { Secret } from "../core/index.ts";
 import type { Origin } from "./fault.ts";
 import { printPlace } from "./fault.ts";
-import { valueAt } from "./layers.ts";
 import type { Loaded } from "./load.ts";
 import { TABLE } from "./table.ts";
+import { valueAt } from "./values.ts";
 
 type Scalar = string | number | boolean | null;
 

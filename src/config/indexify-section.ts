@@ -1,6 +1,6 @@
 import { isAbsolute, normalize } from "node:path";
-import { NETWORK_POLICIES } from "../core/index.ts";
-import { choice, list, number, section, text, whole } from "./leaf.ts";
+import { NETWORK_POLICIES, RUNTIME_CLASSES } from "../core/index.ts";
+import { choice, list, number, section, text, toggle, whole } from "./leaf.ts";
 
 const MEBIBYTE_MB = 1024 * 1024;
 
@@ -15,32 +15,72 @@ const tls = section("TLS to the Indexify server; `https://` in `server_addr` tur
   name: text("", { about: "The name in the server's certificate, where it is not the address's." }),
 });
 
-const resources = section("What the server is told of this host's size, instead of what is true.", {
-  cpu: whole({
-    default: 0,
-    min: 0,
-    max: 4096,
-    unit: "cores",
-    defaultText: "`cpu` without the other doors' shares",
-    about: "Cores for workers.",
-  }),
-  mem: whole({
-    default: 0,
-    min: 0,
-    max: 64 * MEBIBYTE_MB,
-    unit: "MB",
-    defaultText: "`mem` without the other doors' shares",
-    about: "Memory for workers.",
-  }),
-  disk: whole({
-    default: 0,
-    min: 0,
-    max: 4096 * MEBIBYTE_MB,
-    unit: "MB",
-    defaultText: "the size of the file system that holds `state_dir`",
-    about: "Disk for workers.",
-  }),
-});
+const resources = section(
+  "What the server is told of this host's size, instead of what is found; more than the daemon may use is not told.",
+  {
+    cpu: whole({
+      default: 0,
+      min: 0,
+      max: 4096,
+      unit: "cores",
+      defaultText: "`cpu` without the other doors' shares",
+      about: "Cores for workers.",
+    }),
+    mem: whole({
+      default: 0,
+      min: 0,
+      max: 64 * MEBIBYTE_MB,
+      unit: "MB",
+      defaultText: "`mem` without the other doors' shares",
+      about: "Memory for workers.",
+    }),
+    disk: whole({
+      default: 0,
+      min: 0,
+      max: 4096 * MEBIBYTE_MB,
+      unit: "MB",
+      defaultText: "the size of the file system that holds `state_dir`",
+      about: "Disk for workers.",
+    }),
+  },
+);
+
+const proxy = section(
+  "What brings requests to the sandboxes of this host; it listens while the door is open.",
+  {
+    host: text("", {
+      defaultText: "`127.0.0.1`; in our container image the container's own address",
+      about: "The address to listen on.",
+    }),
+    port: whole({ default: 8095, min: 0, max: 65_535, about: "The port to listen on; 0 takes a free one." }),
+    advertise: text(
+      "",
+      {
+        defaultText: "`host`, or this host's name where that is every address, and the port",
+        about: "Where the server reaches it, as `host:port`.",
+      },
+      { pattern: /^(|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5})$/, expects: "host:port" },
+    ),
+    connect_s: number({
+      default: 10,
+      max: 3600,
+      unit: "seconds",
+      about: "How long a sandbox may take to accept a connection.",
+    }),
+    read_s: number({
+      default: 60,
+      max: 86_400,
+      unit: "seconds",
+      about: "How long a sandbox may send nothing while it is waited for. WebSockets may be quiet for ever.",
+    }),
+    write_s: number({
+      default: 60,
+      max: 86_400,
+      unit: "seconds",
+      about: "How long a sandbox may take nothing of what is sent to it.",
+    }),
+  },
+);
 
 /** `host:container[:ro]`, both absolute. */
 const BINDS = {
@@ -102,6 +142,10 @@ export const indexify = section(
       about:
         "What workers in containers may reach; `default` is `network.default`. Plain processes have the host's network.",
     }),
+    isolation: choice(["default", ...RUNTIME_CLASSES], "default", {
+      about:
+        "The class of isolation that workers in containers and sandboxes run in; `default` is the engine's own.",
+    }),
     secrets: list(
       [],
       {
@@ -135,6 +179,11 @@ export const indexify = section(
       unit: "seconds",
       about: "How long a worker may take until it answers.",
     }),
+    skip_health_checks: toggle(false, {
+      otherEnv: ["INDEXIFY_DISABLE_FUNCTION_EXECUTOR_HEALTH_CHECKS"],
+      about: "Ask no worker how it is; one that ends is noticed all the same.",
+    }),
+    proxy,
   },
 );
 

@@ -5,12 +5,13 @@ import type { Locate } from "./judge.ts";
 import type { Env } from "./locations.ts";
 import type { FileChoice } from "./open-file.ts";
 import { openFile } from "./open-file.ts";
+import { fromReference } from "./reference-file.ts";
 import type { Row } from "./table.ts";
 import { TABLE } from "./table.ts";
+import type { Values } from "./values.ts";
+import { putAt, valueAt } from "./values.ts";
 import type { FileLayer } from "./yaml-file.ts";
 import { readYaml } from "./yaml-file.ts";
-
-export type Values = Record<string, unknown>;
 
 export interface Layered {
   readonly file: string | undefined;
@@ -19,6 +20,8 @@ export interface Layered {
   readonly origins: Map<string, Origin>;
   readonly locate: Locate;
   readonly faults: readonly Fault[];
+  /** What the file says and nobody goes by. */
+  readonly warnings: readonly string[];
 }
 
 export interface LayerOptions extends FileChoice {
@@ -38,16 +41,19 @@ export function readLayers(options: LayerOptions): Layered {
       origins: new Map(),
       locate: NO_FILE.locate,
       faults: [opened.fault],
+      warnings: [],
     };
   }
-  const file = opened.path === undefined ? NO_FILE : readYaml(opened.path, opened.source);
+  const plain = opened.path === undefined ? NO_FILE : readYaml(opened.path, opened.source);
+  const file =
+    options.dialect === "indexify" ? fromReference(plain, options.env) : { ...plain, warnings: [] };
   const values: Values = structuredClone(file.values);
   const origins = new Map<string, Origin>();
   for (const row of TABLE.rows) {
     const inFile = valueAt(values, row.path);
-    if (inFile !== undefined && opened.path !== undefined) {
-      origins.set(row.key, file.locate(row.path, "value"));
-      putAt(values, row.path, anchored(row, inFile, dirname(opened.path)));
+    if (inFile !== undefined) {
+      if (opened.path !== undefined) origins.set(row.key, file.locate(row.path, "value"));
+      putAt(values, row.path, anchored(row, inFile, folderOf(options, opened.path)));
     }
     const given = overrideOf(row, options);
     if (given === undefined) continue;
@@ -58,7 +64,12 @@ export function readLayers(options: LayerOptions): Layered {
     const origin = originOf(origins, path);
     return origin === undefined || origin.type === "file" ? file.locate(path, wanted) : origin;
   };
-  return { file: opened.path, values, origins, locate, faults: file.faults };
+  return { file: opened.path, values, origins, locate, faults: file.faults, warnings: file.warnings };
+}
+
+/** Where relative paths of a file begin: at the file; the reference takes its own from where it was started. */
+function folderOf({ dialect, cwd }: LayerOptions, file: string | undefined): string {
+  return dialect === "indexify" || file === undefined ? cwd : dirname(file);
 }
 
 /** The strongest text for a setting outside the file. An empty variable counts as none, unless another program gave it a meaning. */
@@ -95,29 +106,6 @@ function originOf(origins: ReadonlyMap<string, Origin>, path: readonly PropertyK
     if (origin !== undefined) return origin;
   }
   return undefined;
-}
-
-export function valueAt(values: unknown, path: readonly string[]): unknown {
-  let value = values;
-  for (const name of path) {
-    if (value === null || typeof value !== "object" || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Values)[name];
-  }
-  return value;
-}
-
-/** Puts a value in its place. A section that the file fills with something else is left for the schema to name. */
-export function putAt(values: Values, path: readonly string[], value: unknown): void {
-  const [name, ...rest] = path;
-  if (name === undefined) return;
-  if (rest.length === 0) {
-    values[name] = value;
-    return;
-  }
-  const inner = Object.hasOwn(values, name) ? values[name] : {};
-  if (inner === null || typeof inner !== "object" || Array.isArray(inner)) return;
-  values[name] = inner;
-  putAt(inner as Values, rest, value);
 }
 
 /** Variables that look like ours and are none, for the operator who mistyped one. */

@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import type { Fault, Origin } from "./fault.ts";
 import { nearest, printFault } from "./fault.ts";
 import { judge } from "./judge.ts";
-import type { LayerOptions, Values } from "./layers.ts";
+import type { LayerOptions } from "./layers.ts";
 import { readLayers, strayNames } from "./layers.ts";
 import type { Env } from "./locations.ts";
 import { defaultRegistryConfig, defaultStateDir } from "./locations.ts";
@@ -10,6 +10,7 @@ import type { Config } from "./schema.ts";
 import { TABLE } from "./table.ts";
 import type { AccessToken } from "./tokens.ts";
 import { readTokens } from "./tokens.ts";
+import type { Values } from "./values.ts";
 
 export interface LoadOptions extends LayerOptions {
   readonly isRoot: boolean;
@@ -41,7 +42,7 @@ export type LoadResult =
 
 /** Reads file, environment and flags, later ones stronger. Every fault in any of them is named at once. */
 export function loadConfig(options: LoadOptions): LoadResult {
-  const { file, values, origins, locate, faults } = readLayers(options);
+  const { file, values, origins, locate, faults, warnings: unused } = readLayers(options);
   if (file === undefined && faults.length > 0) return refuse(faults);
   const judged = judge(values, locate);
   if (judged.config === undefined) return refuse([...faults, ...judged.faults]);
@@ -49,7 +50,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
   const tokens = readTokens(judged.config.http, folder, locate);
   if (faults.length + tokens.faults.length > 0) return refuse([...faults, ...tokens.faults]);
   const config = withHostDefaults(judged.config, origins, options);
-  const warnings = warningsAbout(options.env);
+  const warnings = [...unused, ...warningsAbout(options.env)];
   return { loaded: { config, origins, file, warnings, tokens: tokens.tokens, values }, faults: [] };
 }
 
@@ -88,6 +89,10 @@ function withAddresses(config: Config, address: string): Config {
     http: { ...config.http, host: config.http.host || address },
     monitor: { ...config.monitor, host: config.monitor.host || address },
     api: { ...config.api, host: config.api.host || address },
+    indexify: {
+      ...config.indexify,
+      proxy: { ...config.indexify.proxy, host: config.indexify.proxy.host || address },
+    },
   };
 }
 

@@ -11,6 +11,8 @@ export interface FileChoice {
   readonly cwd: string;
   /** What `--config` names. */
   readonly configFile?: string | undefined;
+  /** Whose words the file is in; theirs is only read where it is named. Default: ours. */
+  readonly dialect?: "hearth" | "indexify" | undefined;
 }
 
 export type OpenedFile =
@@ -19,9 +21,10 @@ export type OpenedFile =
   | { readonly fault: Fault };
 
 /** The one file that counts: the one asked for by flag, then by `HEARTH_CONFIG`, then the first that exists. */
-export function openFile({ env, cwd, configFile }: FileChoice): OpenedFile {
+export function openFile({ env, cwd, configFile, dialect }: FileChoice): OpenedFile {
   const fromEnv = env["HEARTH_CONFIG"];
   if (configFile !== undefined) return read(resolve(cwd, configFile));
+  if (dialect === "indexify") return { path: undefined };
   if (fromEnv !== undefined && fromEnv !== "") return read(resolve(cwd, fromEnv));
   const path = fileCandidates(env, cwd).find((candidate) => statSync(candidate, { throwIfNoEntry: false }));
   return path === undefined ? { path: undefined } : read(path);

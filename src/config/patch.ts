@@ -2,12 +2,12 @@ import { Secret } from "../core/index.ts";
 import type { Fault, Origin } from "./fault.ts";
 import { nearest } from "./fault.ts";
 import { judge } from "./judge.ts";
-import type { Values } from "./layers.ts";
-import { putAt, valueAt } from "./layers.ts";
 import type { Loaded } from "./load.ts";
 import type { Config } from "./schema.ts";
 import type { Row } from "./table.ts";
 import { findRow, isSection, TABLE } from "./table.ts";
+import type { Values } from "./values.ts";
+import { putAt, valueAt } from "./values.ts";
 
 export type PatchResult =
   | { readonly loaded: Loaded; readonly changed: readonly string[]; readonly faults: readonly [] }

@@ -6,7 +6,7 @@ function load(env: Readonly<Record<string, string>>) {
   return loadConfig({ env: { HOME: "/nobody", ...env }, cwd: "/nobody", isRoot: false });
 }
 
-test("the variables of the original are names of ours, and weaker", () => {
+test("I11: the variables of the original are names of ours, and weaker", () => {
   const env = {
     API_URL: "http://api.example",
     REDIS_HOSTNAME: "r",
@@ -31,6 +31,19 @@ test("the variables of the original are names of ours, and weaker", () => {
   expect(both.loaded?.config.stream).toMatchObject({ images_file: "/new.json", api_url: "http://ours" });
 });
 
+test("I11: without a word the queue is on Redis's own port, the store and the API are where the original had them", () => {
+  expect(load({}).loaded?.config.stream).toMatchObject({
+    redis: { host: "redis", port: 6379 },
+    artifact_store: "/mnt/artifacts",
+    api_url: "http://web",
+  });
+});
+
+test("I17: a host runs one job at a time unless it is told to run more", () => {
+  expect(load({}).loaded?.config.stream.concurrency).toBe(1);
+  expect(load({ HEARTH_STREAM_CONCURRENCY: "4" }).loaded?.config.stream.concurrency).toBe(4);
+});
+
 test("a pool that is set to nothing is none, and one that is no UUID is refused", () => {
   expect(load({ RESOURCE_POOL: "" }).loaded?.config.stream.resource_pool).toBe("none");
   expect(load({}).loaded?.config.stream.resource_pool).toBe("auto");
@@ -41,4 +54,12 @@ test("a pool that is set to nothing is none, and one that is no UUID is refused"
 test("nodes are a host and a port, IPv6 in brackets", () => {
   expect(parseNode("a.example:26379")).toEqual({ host: "a.example", port: 26379 });
   expect(parseNode("[::1]:6379")).toEqual({ host: "::1", port: 6379 });
+});
+
+test("a job's folder is seen at a path of its own, and nowhere else", () => {
+  const faultsOf = (place: string): number => load({ HEARTH_STREAM_WORKING_DIR: place }).faults.length;
+  for (const place of ["/working_dir", "/home/runner/work", "/a..b/.c", "/w/"])
+    expect([place, faultsOf(place)]).toEqual([place, 0]);
+  for (const place of ["/", "//", "/.", "/a/..", "/./a", "/a//b", "work", "/a b", `/${"x".repeat(256)}`])
+    expect([place, faultsOf(place)]).toEqual([place, 1]);
 });

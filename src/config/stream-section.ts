@@ -83,7 +83,10 @@ export const stream = section(
     working_dir: text(
       "/working_dir",
       { about: "Where a job sees its folder; also its current directory." },
-      { pattern: /^\/[A-Za-z0-9._/-]{1,255}$/, expects: "an absolute path" },
+      {
+        pattern: /^(?=.{2,256}$)(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+\/?$/,
+        expects: "an absolute path other than /, without . or .. in it",
+      },
     ),
     registration: choice(["api", "none"], "api", {
       about:
@@ -152,6 +155,22 @@ export const stream = section(
       unit: "MB",
       defaultText: "`mem` without the other doors' shares, divided by `concurrency`",
       about: "Memory of a job whose type says nothing.",
+    }),
+    disk: whole({
+      default: 0,
+      min: 0,
+      max: 64 * MEBIBYTE_MB,
+      unit: "MB",
+      defaultText: "what is free beyond `disk_reserve`, divided by `concurrency`",
+      about: "What the work folder of a job may take whose type says nothing.",
+    }),
+    disk_reserve: whole({
+      default: 0,
+      min: 0,
+      max: 64 * MEBIBYTE_MB,
+      unit: "MB",
+      defaultText: "a twentieth of the file system, at most 1024",
+      about: "What jobs leave free of the file system that work folders are on.",
     }),
     pids: whole({
       default: 0,

@@ -247,11 +247,29 @@ export const ERRORS = {
     text: "the task's server could not be reached; nothing was sent to it",
   },
   TASK_EXITED: { kind: "exit", retry: "later", fault: "task", text: "the task ended before it had answered" },
+  TASK_BROKE_OFF: {
+    kind: "protocol",
+    retry: "later",
+    fault: "task",
+    text: "the task broke its answer off; it runs on",
+  },
+  FUNCTION_FAILED: {
+    kind: "exit",
+    retry: "never",
+    fault: "task",
+    text: "the function ended with an error of its own",
+  },
   TASK_OUT_OF_MEMORY: {
     kind: "memory",
     retry: "never",
     fault: "task",
     text: "the task used more memory than it was given",
+  },
+  TASK_OUT_OF_DISK: {
+    kind: "exit",
+    retry: "never",
+    fault: "task",
+    text: "the task wrote more to disk than it was given",
   },
   TASK_PROTOCOL: { kind: "protocol", retry: "never", fault: "task", text: "the task's answer is not HTTP" },
   ANSWER_TOO_LARGE: {
@@ -356,6 +374,7 @@ export const ERRORS = {
     fault: "host",
     text: "the queue of jobs does not answer",
   },
+  QUEUE_OFF: { kind: "refused", retry: "never", fault: "host", text: "this host takes no jobs from a queue" },
   JOB_NOT_FOUND: { kind: "not_found", retry: "never", fault: "caller", text: "there is no such job" },
   JOB_INVALID: {
     kind: "invalid",

@@ -21,10 +21,20 @@ export class ExecutorError extends Error {
     return ERRORS[this.code];
   }
 
-  /** Turns anything thrown into one of ours; what is not ours is `INTERNAL` and keeps its text in `cause` only. */
+  /**
+   * Turns anything thrown into one of ours: a disk without room, wherever that was noticed, is `DISK_FULL`; what else is not ours
+   * is `INTERNAL`. Its text is kept in `cause` only.
+   */
   static from(thrown: unknown): ExecutorError {
-    return thrown instanceof ExecutorError ? thrown : new ExecutorError("INTERNAL", {}, { cause: thrown });
+    if (thrown instanceof ExecutorError) return thrown;
+    return new ExecutorError(isDiskFull(thrown) ? "DISK_FULL" : "INTERNAL", {}, { cause: thrown });
   }
+}
+
+/** @see open(2), write(2): ENOSPC is the disk's end, EDQUOT a quota's. */
+function isDiskFull(thrown: unknown): boolean {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return false;
+  return thrown.code === "ENOSPC" || thrown.code === "EDQUOT";
 }
 
 /** `text` of the code, then the facts a caller can act on. */

@@ -32,6 +32,8 @@ export type { ProbeFindings } from "./isolation/probe-findings.ts";
 export { readFindings } from "./isolation/probe-findings.ts";
 export type { BookedEnd, BookedStatus, BookedTask, TaskNews } from "./jobs/booked-task.ts";
 export { advanceTask, isBookedEnd, shownStatus } from "./jobs/booked-task.ts";
+export type { DiskAnswer, DiskFacts, DiskLimits } from "./jobs/disk-room.ts";
+export { diskAnswer, diskReserve } from "./jobs/disk-room.ts";
 export { isSafeKey, isSafeSegment } from "./jobs/job-id.ts";
 export type { JobEnd, JobState } from "./jobs/job-life.ts";
 export { advanceJob, JOB_ENDS, JOB_STATES } from "./jobs/job-life.ts";
@@ -59,10 +61,12 @@ export type {
   ArtifactInfo,
   ArtifactKey,
   ArtifactStore,
+  BorrowedArtifact,
   ByteRange,
+  ByteSink,
   OpenArtifact,
   PackReport,
-  PresigningStore,
+  StagedArtifact,
   WriteOptions,
   WrittenArtifact,
 } from "./ports/artifacts.ts";
@@ -100,7 +104,7 @@ export type {
   SandboxUsage,
   StartPhases,
 } from "./ports/driver.ts";
-export type { GpuHealth, GpuMonitor, GpuReading } from "./ports/gpus.ts";
+export type { CardHandover, GpuHealth, GpuMonitor, GpuReading, HandoverAnswer } from "./ports/gpus.ts";
 export { NO_GPUS } from "./ports/gpus.ts";
 export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
 export type {
@@ -168,7 +172,6 @@ export type {
   ReceiptLogState,
   ReceiptSink,
 } from "./ports/receipts.ts";
-export { BLOCK_ENTRIES } from "./ports/receipts.ts";
 export type {
   NewRun,
   RunEnd,
@@ -181,13 +184,29 @@ export type {
 } from "./ports/records.ts";
 export type { SandboxUse, UseSink } from "./ports/sandbox-use.ts";
 export type { BookChange, BookedExecuter, TaskBook, TaskQuery } from "./ports/task-book.ts";
-export type { WorkerBind, WorkerDriver, WorkerSandbox, WorkerSpec } from "./ports/worker-sandbox.ts";
+export type {
+  WorkerBind,
+  WorkerDriver,
+  WorkerPurpose,
+  WorkerSandbox,
+  WorkerSpec,
+} from "./ports/worker-sandbox.ts";
+export type { AttemptFacts } from "./receipts/attempt-facts.ts";
+export { attemptFacts } from "./receipts/attempt-facts.ts";
 export type { AttemptTimes, StartTimes } from "./receipts/attempt-times.ts";
 export { attemptPhases, toUs } from "./receipts/attempt-times.ts";
+export type {
+  AlikeIds,
+  AttemptForm,
+  BlockAttempts,
+  BlockBody,
+  BlockColumn,
+  ColumnValues,
+  Mark,
+} from "./receipts/block.ts";
+export { BLOCK_ATTEMPTS, BLOCK_COLUMNS } from "./receipts/block.ts";
 export type { CanonicalValue } from "./receipts/canonical.ts";
 export { canonical } from "./receipts/canonical.ts";
-export type { AttemptFacts, AttemptValues, FactsText } from "./receipts/encode-attempt.ts";
-export { attemptFacts, encodeAttempt, factsText } from "./receipts/encode-attempt.ts";
 export type {
   AttemptDoor,
   AttemptEntry,
@@ -203,6 +222,8 @@ export type {
   Used,
 } from "./receipts/entry.ts";
 export { ATTEMPT_DOORS, ATTEMPT_PHASES, GAP_REASONS, READINGS } from "./receipts/entry.ts";
+export { keptFacts, readFacts } from "./receipts/kept-facts.ts";
+export { placeOf, ReadBlock } from "./receipts/read-block.ts";
 export type { StartFailures } from "./retry/start-backoff.ts";
 export { afterFailure, backoffLeftMs } from "./retry/start-backoff.ts";
 export type { LifeEvent, LifeState, StopCause } from "./sandbox/life.ts";

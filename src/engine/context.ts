@@ -10,10 +10,10 @@ import type {
   Settings,
 } from "../core/index.ts";
 import type { AdmissionDesk } from "./admission-desk.ts";
-import type { GpuOffer } from "./gpu-cards.ts";
-import type { LastWords } from "./last-words.ts";
-import type { SandboxOwner } from "./sandbox-owner.ts";
-import type { MeterHost } from "./use-meter.ts";
+import type { MeterHost } from "./calls/use-meter.ts";
+import type { GpuOffer } from "./gpus/gpu-cards.ts";
+import type { LastWords } from "./sandboxes/last-words.ts";
+import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
 
 /** What every part of the engine shares. One executor has one of these. */
 export interface EngineContext {

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { record, task, testExecutor } from "../../test/support/test-executor.ts";
 import { settle } from "../../test/support/virtual-clock.ts";
-import type { ExecutorError } from "../core/errors.ts";
-import { amountsOf, asId, NO_RESOURCES } from "../core/index.ts";
+import { ExecutorError, NO_RESOURCES } from "../core/index.ts";
 
 describe("a call", () => {
   test("M5: two calls of one task meet one sandbox, the second one warm", async () => {
@@ -159,12 +158,52 @@ describe("a call", () => {
     const { executor, driver, channels, clock } = await testExecutor();
     const call = record(executor, task("a"));
     await clock.advance(1);
-    const { ExecutorError } = await import("../core/index.ts");
     channels.calls[0]?.fail(new ExecutorError("TASK_EXITED"));
     [...driver.live][0]?.die({ type: "memory", limitBytes: 99 });
     await clock.advance(1);
     expect(call.error).toMatchObject({ code: "TASK_OUT_OF_MEMORY", facts: { limitBytes: 99 } });
     expect(executor.view().sandboxes).toBe(0);
+  });
+
+  test("a call whose connection broke is told so soon where the task lives on, and once nothing else is known where that is not known", async () => {
+    const { executor, driver, channels, clock } = await testExecutor();
+    const first = record(executor, task("a"));
+    await clock.advance(1);
+    const { sandboxId } = channels.calls[0] ?? { sandboxId: "" };
+    channels.serving.add(sandboxId);
+    channels.calls[0]?.fail(new ExecutorError("TASK_EXITED", { reason: "ECONNRESET" }));
+    await settle();
+    // It may be dying: one look is not enough.
+    expect(first.error).toBeUndefined();
+    await clock.advance(100);
+    expect(first.error).toMatchObject({ code: "TASK_BROKE_OFF", facts: { reason: "ECONNRESET" } });
+    expect(driver.live.size).toBe(1);
+
+    channels.serving.delete(sandboxId);
+    const second = record(executor, task("a"));
+    await clock.advance(1);
+    channels.calls[0]?.fail(new ExecutorError("TASK_EXITED"));
+    await settle();
+    expect(second.error).toBeUndefined();
+    await clock.advance(2_500);
+    expect(second.error).toMatchObject({ code: "TASK_BROKE_OFF" });
+    expect(driver.live.size).toBe(1);
+  });
+
+  test("a sandbox that takes one more connection while it dies is told by its end all the same", async () => {
+    const { executor, driver, channels, clock } = await testExecutor();
+    const call = record(executor, task("a"));
+    await clock.advance(1);
+    const { sandboxId } = channels.calls[0] ?? { sandboxId: "" };
+    channels.serving.add(sandboxId);
+    channels.calls[0]?.fail(new ExecutorError("TASK_EXITED", { reason: "ECONNRESET" }));
+    await clock.advance(50);
+    expect(call.error).toBeUndefined();
+    channels.serving.delete(sandboxId);
+    await clock.advance(1_000);
+    [...driver.live][0]?.die({ type: "signalled", signal: "SIGKILL" });
+    await clock.advance(1);
+    expect(call.error).toMatchObject({ code: "TASK_EXITED", facts: { signal: "SIGKILL" } });
   });
 
   test("a call past its deadline ends, and its sandbox is given up", async () => {
@@ -173,6 +212,18 @@ describe("a call", () => {
     await clock.advance(5_500);
     expect(call.error).toMatchObject({ code: "RUN_TIMEOUT" });
     expect(driver.live.size).toBe(0);
+  });
+
+  test("those that run in a sandbox that is given up end first, however many more of its calls run out of time", async () => {
+    const { executor, driver, channels, clock } = await testExecutor();
+    const late = [1_000, 2_000].map((runTimeoutMs) => record(executor, task("a"), { runTimeoutMs }));
+    const good = record(executor, task("a"));
+    await clock.advance(3_000);
+    expect(late.map((call) => call.error)).toMatchObject([{ code: "RUN_TIMEOUT" }, { code: "RUN_TIMEOUT" }]);
+    expect([good.ends, driver.live.size, executor.view().running]).toEqual([0, 1, 1]);
+    channels.calls[0]?.answer("whole");
+    await clock.advance(10);
+    expect([good.text, good.error, driver.live.size]).toEqual(["whole", undefined, 0]);
   });
 });
 
@@ -208,6 +259,19 @@ describe("a caller who goes away", () => {
     expect(driver.live.size).toBe(0);
   });
 
+  test("while others run in the sandbox that goes with it leaves them to end, and so does the next one who goes", async () => {
+    const { executor, driver, channels, clock } = await testExecutor({ onDisconnect: "cancel" });
+    const [first, second, good] = ["1", "2", "3"].map(() => record(executor, task("a")));
+    await clock.advance(1);
+    first?.cancel();
+    second?.cancel();
+    await clock.advance(1);
+    expect([channels.calls.length, driver.live.size]).toEqual([1, 1]);
+    channels.calls[0]?.answer("whole");
+    await clock.advance(1);
+    expect([good?.text, good?.error, driver.live.size]).toEqual(["whole", undefined, 0]);
+  });
+
   test("of a stream closes the connection and keeps the sandbox", async () => {
     const { executor, driver, channels, clock } = await testExecutor({ onDisconnect: "cancel" });
     const call = record(executor, task("a"), { onCancel: "close" });
@@ -219,346 +283,3 @@ describe("a caller who goes away", () => {
     expect(executor.view().running).toBe(0);
   });
 });
-
-describe("idle time", () => {
-  test("M11: a sandbox goes after the timeout, counted from the end of its last call", async () => {
-    const { executor, driver, channels, clock } = await testExecutor({ idleTimeoutMs: 60_000 });
-    record(executor, task("a"));
-    await clock.advance(120_000);
-    expect(driver.live.size).toBe(1);
-    channels.calls[0]?.answer();
-    await clock.advance(59_900);
-    expect(driver.live.size).toBe(1);
-    await clock.advance(400);
-    expect(driver.live.size).toBe(0);
-    expect(executor.view().reserved).toEqual(NO_RESOURCES);
-  });
-
-  test("nothing ticks in an idle executor", async () => {
-    const { executor, channels, clock } = await testExecutor();
-    record(executor, task("a"));
-    await clock.advance(1);
-    channels.calls[0]?.answer();
-    await clock.advance(1_000);
-    expect(clock.pendingTimers).toBe(1);
-    expect(executor.view().running).toBe(0);
-  });
-});
-
-/** Fills the executor with idle sandboxes, in this order. */
-async function fill(
-  parts: Awaited<ReturnType<typeof testExecutor>>,
-  ...tasks: ReturnType<typeof task>[]
-): Promise<void> {
-  for (const one of tasks) {
-    record(parts.executor, one);
-    await parts.clock.advance(10);
-    parts.channels.calls[0]?.answer();
-    await settle();
-  }
-}
-
-describe("shortage", () => {
-  test("M12: of memory evicts exactly enough idle sandboxes, the longest unused first", async () => {
-    const parts = await testExecutor({ memoryBytes: 400 * 1_048_576 });
-    await fill(parts, task("a", 1, 100), task("b", 1, 100), task("c", 1, 100));
-    const call = record(parts.executor, task("d", 1, 200));
-    await parts.clock.advance(10);
-    parts.channels.calls[0]?.answer("d");
-    expect(call.text).toBe("d");
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["b", "c", "d"]);
-  });
-
-  test("M12: of CPU only freezes idle sandboxes, and a frozen one answers its next call", async () => {
-    const parts = await testExecutor({ cpuMillis: 2000 });
-    await fill(parts, task("a"), task("b"));
-    record(parts.executor, task("c"));
-    await parts.clock.advance(10);
-    parts.channels.calls[0]?.answer();
-    const tiers = () => parts.executor.sandboxes().map((view) => [view.task.image, view.tier]);
-    expect(tiers()).toEqual([
-      ["a", "frozen"],
-      ["b", "hot"],
-      ["c", "hot"],
-    ]);
-    const again = record(parts.executor, task("a"));
-    await parts.clock.advance(10);
-    expect(again.placement?.start).toBe("thawed");
-    parts.channels.calls[0]?.answer("awake");
-    expect(again.text).toBe("awake");
-    expect(tiers()).toEqual([
-      ["a", "hot"],
-      ["b", "frozen"],
-      ["c", "hot"],
-    ]);
-    expect(parts.driver.started).toHaveLength(3);
-  });
-
-  test("M12: leaves the busy one alone", async () => {
-    const parts = await testExecutor({ memoryBytes: 300 * 1_048_576 });
-    await fill(parts, task("a", 1, 100));
-    const busy = record(parts.executor, task("b", 1, 100));
-    await parts.clock.advance(10);
-    record(parts.executor, task("d", 1, 200));
-    await parts.clock.advance(10);
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["b", "d"]);
-    parts.channels.calls[0]?.answer("b answers");
-    expect(busy.text).toBe("b answers");
-    await settle();
-    expect(parts.executor.sandboxes().map((view) => view.task.image)).toEqual(["b", "d"]);
-  });
-
-  test("M12: a big task is not starved by a stream of small ones that never lets their sandbox fall idle", async () => {
-    const parts = await testExecutor({ cpuMillis: 2000, passOverMs: 2_000, queueTimeoutMs: 30_000 });
-    parts.channels.runMs = 300;
-    const small: ReturnType<typeof record>[] = [];
-    let big: ReturnType<typeof record> | undefined;
-    for (let at = 0; at < 100; at += 1) {
-      small.push(record(parts.executor, task("small")));
-      if (at === 10) big = record(parts.executor, task("big", 2));
-      await parts.clock.advance(100);
-    }
-    await parts.clock.advance(5_000);
-    expect(big?.error).toBeUndefined();
-    expect(big?.text).toBe("ok");
-    expect(small.every((call) => call.ends === 1 && call.error === undefined)).toBe(true);
-  });
-
-  test("a small task may pass a big one that has not waited long", async () => {
-    const parts = await testExecutor({ cpuMillis: 2000 });
-    record(parts.executor, task("busy"));
-    await parts.clock.advance(10);
-    const big = record(parts.executor, task("big", 2));
-    await parts.clock.advance(100);
-    const small = record(parts.executor, task("small"));
-    await parts.clock.advance(100);
-    expect(small.placement).toBeDefined();
-    expect(big.placement).toBeUndefined();
-  });
-
-  test("a request that finds no room in time says what it waited for", async () => {
-    const parts = await testExecutor({ cpuMillis: 1000, queueTimeoutMs: 5_000 });
-    record(parts.executor, task("busy"));
-    await parts.clock.advance(10);
-    const late = record(parts.executor, task("late"));
-    await parts.clock.advance(5_500);
-    expect(late.error).toMatchObject({ code: "QUEUE_TIMEOUT" });
-    expect(late.error?.message).toContain("other tasks hold");
-  });
-
-  test("the queue is bounded", async () => {
-    const parts = await testExecutor({ cpuMillis: 1000, queueLimit: 3 });
-    record(parts.executor, task("busy"));
-    await parts.clock.advance(10);
-    const waiting = Array.from({ length: 5 }, () => record(parts.executor, task("b")));
-    await parts.clock.advance(10);
-    expect(waiting.filter((call) => call.error !== undefined)).toHaveLength(2);
-    expect(waiting.at(-1)?.error).toMatchObject({ code: "QUEUE_FULL" });
-  });
-
-  test("a sandbox that will not freeze is removed instead, and the caller still gets its room", async () => {
-    const parts = await testExecutor({ cpuMillis: 1000 });
-    await fill(parts, task("a"));
-    parts.driver.script("freeze", "reject");
-    const call = record(parts.executor, task("b"));
-    await parts.clock.advance(10);
-    expect(call.placement).toBeDefined();
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["b"]);
-  });
-
-  test("C13: a sandbox that cannot be removed keeps its reservation until it is gone", async () => {
-    const parts = await testExecutor({ memoryBytes: 128 * 1_048_576, queueTimeoutMs: 60_000 });
-    await fill(parts, task("a"));
-    parts.driver.script("stop", "reject", "reject", "reject");
-    const call = record(parts.executor, task("b"));
-    await parts.clock.advance(100);
-    expect(call.placement).toBeUndefined();
-    expect(parts.executor.view().reserved.memoryBytes).toBe(128 * 1_048_576);
-    await parts.clock.advance(5_000);
-    expect(call.placement).toBeDefined();
-  });
-});
-
-describe("control", () => {
-  test("M14: pause refuses at once, lets running calls finish and counts them, and removes warm sandboxes", async () => {
-    const parts = await testExecutor({ pauseWaitMs: 1_000, cpuMillis: 2000 });
-    await fill(parts, task("warm"));
-    const running = record(parts.executor, task("busy"));
-    await parts.clock.advance(10);
-    const paused = parts.executor.pause();
-    const refused = record(parts.executor, task("warm"));
-    await settle();
-    expect(refused.error).toMatchObject({ code: "PAUSED" });
-    await parts.clock.advance(1_000);
-    expect(await paused).toEqual({ running: 1 });
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["busy"]);
-    parts.channels.calls[0]?.answer("done");
-    await settle();
-    expect(running.text).toBe("done");
-    await parts.clock.advance(10);
-    expect(await parts.executor.pause()).toEqual({ running: 0 });
-    expect(parts.executor.view()).toMatchObject({ state: "paused", reserved: NO_RESOURCES, sandboxes: 0 });
-    parts.executor.unpause();
-    const after = record(parts.executor, task("warm"));
-    await parts.clock.advance(10);
-    expect(after.placement).toBeDefined();
-  });
-
-  test("pause gives up starts under way, and their callers hear why", async () => {
-    const parts = await testExecutor({}, { startMs: 1_000 });
-    const call = record(parts.executor, task("a"));
-    await parts.clock.advance(10);
-    const paused = parts.executor.pause();
-    await parts.clock.advance(10);
-    expect(await paused).toEqual({ running: 0 });
-    expect(call.error).toMatchObject({ code: "PAUSED" });
-    expect(parts.driver.live.size).toBe(0);
-  });
-
-  test("E3: lower limits make idle sandboxes go, and busy ones once they are done", async () => {
-    const parts = await testExecutor({ cpuMillis: 3000, memoryBytes: 3 * 128 * 1_048_576 });
-    await fill(parts, task("idle"));
-    record(parts.executor, task("busy"));
-    await parts.clock.advance(10);
-    parts.executor.configure({ ...parts.executor.settings(), memoryBytes: 100 * 1_048_576 });
-    await parts.clock.advance(10);
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["busy"]);
-    parts.channels.calls[0]?.answer();
-    await parts.clock.advance(10);
-    expect(parts.driver.live.size).toBe(0);
-    const big = record(parts.executor, task("busy"));
-    await settle();
-    expect(big.error).toMatchObject({
-      code: "RESOURCES_EXCEED_LIMIT",
-      facts: { field: "resource.mem", limit: 100 },
-    });
-  });
-
-  test("drain lets running calls finish, cuts them at the deadline, and leaves nothing", async () => {
-    const parts = await testExecutor();
-    await fill(parts, task("warm"));
-    const quick = record(parts.executor, task("quick"));
-    const slow = record(parts.executor, task("slow"));
-    await parts.clock.advance(10);
-    const drained = parts.executor.drain({ deadlineMs: 5_000, keepWarm: false });
-    parts.channels.calls[0]?.answer("in time");
-    await parts.clock.advance(6_000);
-    expect(await drained).toEqual({ cut: 1 });
-    expect(quick.text).toBe("in time");
-    expect(slow.error).toMatchObject({ code: "DRAINING" });
-    expect(parts.driver.live.size).toBe(0);
-    expect(executorIsEmpty(parts)).toBe(true);
-  });
-
-  test("drain can leave warm sandboxes to the next life", async () => {
-    const parts = await testExecutor();
-    await fill(parts, task("warm"));
-    await parts.executor.drain({ deadlineMs: 0, keepWarm: true });
-    await parts.executor[Symbol.asyncDispose]();
-    expect([...parts.driver.live].map((sandbox) => sandbox.task.image)).toEqual(["warm"]);
-  });
-
-  test("M26: prefetch of a moved tag retires the sandboxes of the old content", async () => {
-    const parts = await testExecutor();
-    await fill(parts, task("a"));
-    parts.driver.digests.set("a", "sha256:new");
-    const prefetching = parts.executor.prefetch("a", {}, new AbortController().signal);
-    await parts.clock.advance(1);
-    expect(await prefetching).toEqual({ digest: "sha256:new", wasPulled: false, retired: 1 });
-    record(parts.executor, task("a"));
-    await parts.clock.advance(10);
-    expect([...parts.driver.live].map((sandbox) => sandbox.imageDigest)).toEqual(["sha256:new"]);
-  });
-
-  test("evict refuses a busy sandbox unless forced", async () => {
-    const parts = await testExecutor();
-    const call = record(parts.executor, task("a"));
-    await parts.clock.advance(10);
-    const [view] = parts.executor.sandboxes();
-    if (view === undefined) throw new Error("no sandbox");
-    await expect(parts.executor.evict(view.sandboxId, { isForced: false })).rejects.toMatchObject({
-      code: "SANDBOX_BUSY",
-    });
-    const evicted = parts.executor.evict(view.sandboxId, { isForced: true });
-    await parts.clock.advance(10);
-    await evicted;
-    expect(parts.driver.live.size).toBe(0);
-    expect(call.ends).toBe(0);
-  });
-});
-
-describe("an earlier life", () => {
-  test("M29: its healthy sandboxes are booked at once and answer; the others are reaped", async () => {
-    const reaped: string[] = [];
-    const clockless = await testExecutor();
-    await fill(clockless, task("kept"));
-    const [kept] = [...clockless.driver.live];
-    if (kept === undefined) throw new Error("no sandbox");
-    const parts = await testExecutor({}, {}, (driver) => {
-      driver.live.add(kept);
-      driver.leftoverSandboxes = [
-        {
-          sandboxId: kept.id,
-          task: kept.task,
-          imageDigest: kept.imageDigest,
-          gpuIds: [],
-          isFrozen: false,
-          adopt: async () => kept,
-          reap: async () => undefined,
-        },
-        {
-          sandboxId: "s-broken" as typeof kept.id,
-          task: task("broken"),
-          imageDigest: "sha256:broken",
-          gpuIds: [],
-          isFrozen: false,
-          adopt: async () => {
-            throw new Error("its port does not accept");
-          },
-          reap: async () => {
-            reaped.push("s-broken");
-          },
-        },
-      ];
-    });
-    await settle();
-    expect(reaped).toEqual(["s-broken"]);
-    expect(parts.executor.view().reserved).toEqual({ ...amountsOf(task("kept").resources), gpuCount: 0 });
-    const call = record(parts.executor, task("kept"));
-    await settle();
-    expect(call.placement?.sandboxId).toBe(kept.id);
-    expect(parts.driver.started).toHaveLength(0);
-  });
-
-  test("C13: one that can neither be adopted nor removed at first stays booked until it is gone", async () => {
-    let tries = 0;
-    const { executor, clock } = await testExecutor({}, {}, (driver) => {
-      driver.leftoverSandboxes = [
-        {
-          sandboxId: asId<"sandbox">("s-busy"),
-          task: task("busy"),
-          imageDigest: "sha256:busy",
-          gpuIds: [],
-          isFrozen: false,
-          adopt: async () => {
-            throw new Error("its port does not accept");
-          },
-          reap: async () => {
-            tries += 1;
-            if (tries < 3) throw new Error("removal is in progress");
-          },
-        },
-      ];
-    });
-    await settle();
-    expect(executor.view().reserved).toEqual({ ...amountsOf(task("busy").resources), gpuCount: 0 });
-    await clock.advance(10_000);
-    expect([tries, executor.view().sandboxes]).toEqual([3, 0]);
-    expect(executor.view().reserved).toEqual(NO_RESOURCES);
-  });
-});
-
-function executorIsEmpty(parts: Awaited<ReturnType<typeof testExecutor>>): boolean {
-  const view = parts.executor.view();
-  return view.running === 0 && view.sandboxes === 0 && view.reserved.memoryBytes === 0;
-}

@@ -26,7 +26,7 @@ import type {
   TaskKey,
   TaskSpec,
 } from "../core/index.ts";
-import type { GpuView } from "./gpu-cards.ts";
+import type { GpuView } from "./gpus/gpu-cards.ts";
 import type { Jobs } from "./jobs/jobs.ts";
 
 /** Where a call runs. */
@@ -244,6 +244,8 @@ export interface Executor extends AsyncDisposable {
   call(task: TaskSpec, request: CallRequest, options: CallOptions, sink: CallSink): Exchange;
   /** Says what `call` would come to now, and why; nothing is changed by asking. Rejects only with the signal's reason. */
   explain(task: TaskSpec, door: DoorName, signal: AbortSignal): Promise<Verdict>;
+  /** As `view` tells it, which asks all parts for what they know. */
+  readonly state: ExecutorView["state"];
   view(): ExecutorView;
   health(signal: AbortSignal): Promise<DriverHealth>;
   /** Tests every class anew, or one, and resolves with what is known then. */

@@ -119,7 +119,11 @@ function observedJob(job: JobSandbox, tell: Tell): JobSandbox {
 }
 
 function observedWorker(worker: WorkerSandbox, tell: Tell): WorkerSandbox {
-  return { ...observedJob(worker, tell), endpoint: worker.endpoint };
+  return {
+    ...observedJob(worker, tell),
+    endpoint: worker.endpoint,
+    endpointOf: (port) => worker.endpointOf(port),
+  };
 }
 
 function observedJobLeftover(leftover: JobLeftover, tell: Tell): JobLeftover {

@@ -1,12 +1,14 @@
 import type { Log, Observer, Settings } from "../core/index.ts";
 import { ExecutorError } from "../core/index.ts";
-import type { Attempt } from "./attempt.ts";
+import type { Attempt } from "./calls/attempt.ts";
+import type { RunningCalls } from "./calls/running-calls.ts";
+import type { TaskLines } from "./calls/task-lines.ts";
 import type { DrainOptions, ExecutorState } from "./executor.ts";
+import type { HeldJob } from "./jobs/held-job.ts";
 import type { JobEngine } from "./jobs/job-engine.ts";
-import type { SandboxOwner } from "./sandbox-owner.ts";
-import type { Sessions } from "./sessions.ts";
-import type { TaskLines } from "./task-lines.ts";
-import type { Watchers } from "./watchers.ts";
+import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
+import type { Watchers } from "./sandboxes/watchers.ts";
+import type { Sessions } from "./sessions/sessions.ts";
 
 /** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
 const END_DEADLINE_MS = 30_000;
@@ -15,7 +17,7 @@ export interface OpeningOptions {
   readonly lines: TaskLines;
   readonly sessions: Sessions;
   /** Calls that run now. */
-  readonly running: ReadonlySet<Attempt>;
+  readonly running: RunningCalls<Attempt>;
   jobs(): JobEngine;
   readonly watchers: Watchers;
   readonly observer: Observer;
@@ -29,6 +31,8 @@ export class Opening {
   readonly #options: OpeningOptions;
   #state: ExecutorState = "running";
   #keepsWarm = false;
+  /** Ends the wait of a pause for what still runs. */
+  #stopPausing = (): void => undefined;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
@@ -51,23 +55,31 @@ export class Opening {
     return true;
   }
 
+  /** A worker has nothing to do: at the end that is its own end. */
+  rests(worker: HeldJob): void {
+    if (this.#state === "draining") worker.stop("drain", this.#options.settings().stopGraceMs);
+    this.#options.watchers.notify();
+  }
+
   async pause(): Promise<{ readonly running: number }> {
     const { jobs, lines, watchers, log } = this.#options;
     if (this.#state === "draining") throw new ExecutorError("DRAINING");
+    const isQuiet = (): boolean => lines.owners().length === 0 && jobs().atWork === 0;
     if (this.#state === "running") {
       this.#become("pausing");
       log.log("info", "executor.paused", { running: this.#running });
       this.#clear("paused", new ExecutorError("PAUSED"));
+      // Whoever asked waits for so long only; what runs may take longer.
+      this.#stopPausing = watchers.when(isQuiet, () => this.#become("paused"));
     }
-    const isQuiet = (): boolean => lines.owners().length === 0 && jobs().atWork === 0;
     await watchers.until(isQuiet, this.#options.settings().pauseWaitMs);
-    if (this.#state === "pausing" && isQuiet()) this.#become("paused");
     return { running: this.#running };
   }
 
   unpause(): void {
     if (this.#state === "draining") throw new ExecutorError("DRAINING");
     if (this.#state === "running") return;
+    this.#stopPausing();
     this.#become("running");
     this.#options.log.log("info", "executor.unpaused");
   }
@@ -75,10 +87,12 @@ export class Opening {
   async drain(options: DrainOptions): Promise<{ readonly cut: number }> {
     const { running, jobs, lines, watchers, log, settings } = this.#options;
     if (this.#state !== "draining") {
+      this.#stopPausing();
       this.#become("draining");
       this.#keepsWarm = options.keepWarm && this.#options.canAdopt();
       log.log("info", "executor.draining", { running: this.#running });
       this.#clear("drained", new ExecutorError("DRAINING"));
+      jobs().stopResting("drain", settings().stopGraceMs);
     }
     await watchers.until(() => running.size === 0 && jobs().atWork === 0, options.deadlineMs);
     const cut = [...running];
@@ -91,9 +105,9 @@ export class Opening {
     return { cut: cut.length + stopped };
   }
 
-  /** Calls and jobs. */
+  /** Calls, jobs, and workers that have something to do. */
   get #running(): number {
-    return this.#options.running.size + this.#options.jobs().running;
+    return this.#options.running.size + this.#options.jobs().busy;
   }
 
   #become(state: ExecutorState): void {

@@ -1,9 +1,9 @@
 import type { DoorName, Leftover, TaskSpec } from "../core/index.ts";
 import { withDeadline } from "../std/deadline.ts";
+import type { TaskLine } from "./calls/task-line.ts";
 import type { EngineContext } from "./context.ts";
-import { heldWhenFrozen, SandboxOwner } from "./sandbox-owner.ts";
-import type { TaskLine } from "./task-line.ts";
-import { untilRemoved } from "./until-removed.ts";
+import { heldWhenFrozen, SandboxOwner } from "./sandboxes/sandbox-owner.ts";
+import { untilRemoved } from "./sandboxes/until-removed.ts";
 
 const LIST_DEADLINE_MS = 10_000;
 const ADOPT_DEADLINE_MS = 5_000;

@@ -20,9 +20,12 @@ import type {
 import { Books, ExecutorError, NO_OBSERVER, taskKey } from "../core/index.ts";
 import type { DeskSandboxes } from "./admission-desk.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
-import type { AttemptHost } from "./attempt.ts";
-import { Attempt } from "./attempt.ts";
-import { retireMappedAnew } from "./class-mapping.ts";
+import { Attempt, type AttemptHost } from "./calls/attempt.ts";
+import { explain } from "./calls/explain.ts";
+import { Intake } from "./calls/intake.ts";
+import { prefetch } from "./calls/prefetch.ts";
+import { RunningCalls } from "./calls/running-calls.ts";
+import { TaskLines } from "./calls/task-lines.ts";
 import type { EngineContext } from "./context.ts";
 import type {
   CallOptions,
@@ -37,26 +40,24 @@ import type {
   WaitingView,
 } from "./executor.ts";
 import type { ExecutorParts } from "./executor-parts.ts";
-import { explain } from "./explain.ts";
-import { refuseInVain, retireUnfit, withdrawGpus } from "./follow-gpus.ts";
-import { GpuCards } from "./gpu-cards.ts";
-import { Intake } from "./intake.ts";
+import { refuseInVain, retireUnfit, withdrawGpus } from "./gpus/follow-gpus.ts";
+import { GpuCards } from "./gpus/gpu-cards.ts";
 import type { HeldJob } from "./jobs/held-job.ts";
 import { JobEngine } from "./jobs/job-engine.ts";
-import { LastWords } from "./last-words.ts";
-import { NamedSandboxes } from "./named-sandboxes.ts";
 import { observeDriver } from "./observe-driver.ts";
 import { Opening } from "./opening.ts";
-import { prefetch } from "./prefetch.ts";
 import { recover } from "./recover.ts";
-import { sandboxesForDesk } from "./sandbox-ledger.ts";
-import type { SandboxOwner } from "./sandbox-owner.ts";
-import { Sessions } from "./sessions.ts";
+import { retireMappedAnew } from "./sandboxes/class-mapping.ts";
+import { LastWords } from "./sandboxes/last-words.ts";
+import { NamedSandboxes } from "./sandboxes/named-sandboxes.ts";
+import { sandboxesForDesk } from "./sandboxes/sandbox-ledger.ts";
+import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
+import { Watchers } from "./sandboxes/watchers.ts";
+import { Sessions } from "./sessions/sessions.ts";
 import { shrink } from "./shrink.ts";
-import { TaskLines } from "./task-lines.ts";
 import { Ticker } from "./ticker.ts";
+import { TrackedWork } from "./tracked-work.ts";
 import { viewOfExecutor, viewOfSandbox, viewsOfWaiting } from "./views.ts";
-import { Watchers } from "./watchers.ts";
 
 /** How late a deadline of the engine may be noticed. */
 const TICK_MS = 250;
@@ -65,14 +66,15 @@ export class RunningExecutor implements Executor, AttemptHost {
   readonly observer: Observer;
   readonly tracer: Tracer | undefined;
   readonly jobs: JobEngine;
+  readonly refusal = (): ExecutorError | undefined => this.#opening.refusal();
   readonly #parts: ExecutorParts;
   readonly #books: Books;
   readonly #desk: AdmissionDesk;
   readonly #context: EngineContext;
   readonly #lines = new TaskLines(() => this.#context);
   readonly #lastWords: LastWords;
-  readonly #running = new Set<Attempt>();
-  readonly #work = new Set<Promise<void>>();
+  readonly #running = new RunningCalls<Attempt>();
+  readonly #work = new TrackedWork((error) => this.#parts.log.log("error", "call.failed", { error }));
   readonly #ending = new AbortController();
   readonly #watchers: Watchers;
   readonly #ticker: Ticker;
@@ -126,8 +128,7 @@ export class RunningExecutor implements Executor, AttemptHost {
       onChange: () => this.#gpusChanged(),
     });
     this.jobs = new JobEngine({
-      engine: this.#context,
-      refusal: () => this.#opening.refusal(),
+      ...{ engine: this.#context, refusal: this.refusal, rests: (job) => this.#opening.rests(job) },
       check: (task, door) => this.#intake.checkJob(task, door),
       changed: (job) => this.#jobChanged(job),
     });
@@ -176,10 +177,14 @@ export class RunningExecutor implements Executor, AttemptHost {
       lines: this.#lines,
       sandboxes: this.#sandboxes,
       running: this.#running,
-      closed: () => this.#opening.refusal(),
+      closed: this.refusal,
       refusal: () => this.#intake.refusal(task),
     };
     return await explain(host, task, door, signal);
+  }
+
+  get state(): ExecutorView["state"] {
+    return this.#opening.state;
   }
 
   view(): ExecutorView {
@@ -301,12 +306,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   track(work: Promise<void>): void {
-    const settled: Promise<void> = work
-      .catch((error: unknown) => {
-        this.#parts.log.log("error", "call.failed", { error });
-      })
-      .finally(() => this.#work.delete(settled));
-    this.#work.add(settled);
+    this.#work.add(work);
   }
 
   #makeOpening({ log, driver }: ExecutorParts): Opening {
@@ -384,7 +384,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   #tick(nowMs: number): void {
-    for (const attempt of [...this.#running]) attempt.expireAt(nowMs, this.#settings.runTimeoutMs);
+    for (const attempt of this.#running) attempt.expireAt(nowMs, this.#settings.runTimeoutMs);
     this.#sessions.expire(nowMs);
     this.#lines.expire(nowMs, this.#settings.idleTimeoutMs);
     this.#desk.pump();
@@ -395,6 +395,6 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#ending.abort(new ExecutorError("DRAINING"));
     this.#ticker.stop();
     this.#gpus[Symbol.dispose]();
-    await Promise.all(this.#work);
+    await this.#work.settled();
   }
 }

@@ -1,12 +1,12 @@
 import { idleSince, NO_RESOURCES } from "../core/index.ts";
+import type { TaskLine } from "./calls/task-line.ts";
+import type { TaskLines } from "./calls/task-lines.ts";
 import type { EngineContext } from "./context.ts";
 import type { ExecutorView, SandboxTier, SandboxView, WaitingView } from "./executor.ts";
-import type { GpuCards } from "./gpu-cards.ts";
+import type { GpuCards } from "./gpus/gpu-cards.ts";
 import { viewOfWaitingJobs } from "./jobs/job-views.ts";
 import type { WaitingJob } from "./jobs/waiting-job.ts";
-import type { SandboxOwner } from "./sandbox-owner.ts";
-import type { TaskLine } from "./task-line.ts";
-import type { TaskLines } from "./task-lines.ts";
+import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
 
 export function viewOfExecutor(
   { driver, host, books }: EngineContext,

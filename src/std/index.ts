@@ -16,6 +16,8 @@ export {
 } from "./firewall/index.ts";
 export { seesMarker } from "./folder-marker.ts";
 export { makeUsable, openToAll } from "./folder-modes.ts";
+export { isLoopback } from "./is-loopback.ts";
+export { LateRequests } from "./late-requests.ts";
 export { pause } from "./pause.ts";
 export type { ProbeArchitecture, ProbeQuestions } from "./probe-program/probe-program.ts";
 export {

@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ExecutorError, Secret } from "../core/index.ts";
 import type { OpenLog } from "./log.ts";
 import { openLog } from "./log.ts";
@@ -46,6 +46,22 @@ test("lines below the level are not written until the level changes", async () =
     log.log("debug", "call.ended");
   });
   expect(lines).toHaveLength(1);
+});
+
+test("lines that come together keep their order, and reach the file without anybody asking", async () => {
+  const path = join(folder, "log");
+  const descriptor = openSync(path, "w");
+  const log = openLog({ level: "info", descriptor });
+  const levels = Array.from({ length: 40 }, (_, index) => (index % 7 === 3 ? "warn" : "info"));
+  for (const [at, level] of levels.entries()) log.log(level, "sandbox.started", { at });
+  const told = (): unknown[] =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => (JSON.parse(line) as { at: number }).at);
+  await vi.waitFor(() => expect(told()).toEqual(levels.map((_, at) => at)), { timeout: 30_000 });
+  await log[Symbol.asyncDispose]();
+  closeSync(descriptor);
 });
 
 test("no secret reaches a line, by type, by name or inside a text", async () => {

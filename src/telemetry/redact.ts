@@ -52,9 +52,13 @@ export function printableFields(
   return printed;
 }
 
+/** What any of the things that are masked has in it: nearly every text has none, and is looked at once. */
+const SUSPECT = /bearer|basic|:\/\//i;
+
 /** Masks what a text may carry by accident: bearer tokens, and the user and query parts of addresses. */
 export function text(value: string): string {
   const cut = value.length > LONGEST_TEXT ? `${value.slice(0, LONGEST_TEXT)}… [cut]` : value;
+  if (!SUSPECT.test(cut)) return cut;
   return cut
     .replace(/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${REDACTED}`)
     .replace(/([a-z][a-z0-9+.-]{0,15}:\/\/)[^\s/@]+@/gi, `$1${REDACTED}@`)

@@ -185,12 +185,12 @@ export function describeBlobStore(name: string, openWorld: () => Promise<BlobWor
         "",
       ])
         for (const use of [
-          store.size(uri, forever),
-          store.readUri(uri, forever),
-          store.beginWrite(uri, forever),
-          store.read(uri, 1, forever),
+          () => store.size(uri, forever),
+          () => store.readUri(uri, forever),
+          () => store.beginWrite(uri, forever),
+          () => store.read(uri, 1, forever),
         ])
-          await expect(use, uri).rejects.toMatchObject({ code: "ARTIFACT_KEY_INVALID" });
+          await expect(use(), uri).rejects.toMatchObject({ code: "ARTIFACT_KEY_INVALID" });
     });
   });
 }

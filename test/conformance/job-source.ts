@@ -5,10 +5,10 @@ import { describeDeadLetters } from "./job-source/dead-letters.ts";
 import { describeEnding } from "./job-source/ending.ts";
 import { describeFleet } from "./job-source/fleet.ts";
 import { describeLeases } from "./job-source/leases.ts";
-import type { QueueWorld } from "./job-source/world.ts";
+import type { OpenQueueWorld } from "./job-source/world.ts";
 
 /** What every source of jobs, and every board of hosts, promises. Each test gets a world of its own. */
-export function describeJobSource(name: string, open: () => Promise<QueueWorld>): void {
+export function describeJobSource(name: string, open: OpenQueueWorld): void {
   describe(`job source: ${name}`, () => {
     describeClaiming(open);
     describeLeases(open);

@@ -44,11 +44,11 @@ describe.skipIf(reason !== undefined)(
       };
       await importImage(host.docker, IMAGE, [...(await taskFiles(program)), ...files], ["/bin/sh", "/main"]);
       daemon = await start();
-    }, 60_000);
+    }, 180_000);
     afterAll(async () => {
       await daemon[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
-    }, 60_000);
+    }, 180_000);
 
     test("M28: every named kind of text is byte-equal to the contract, twice in a row and after a restart", async () => {
       for (const round of ["first", "second", "after a restart"]) {
@@ -66,7 +66,7 @@ describe.skipIf(reason !== undefined)(
           expect(good.headers.get("content-type")).toBe("application/json; charset=utf-8");
         }
       }
-    });
+    }, 180_000);
 
     test("M28: a task that answers 500 gives the same bytes but for `success`", async () => {
       for (const [name, [, msg]] of Object.entries(GOLDEN)) {
@@ -86,6 +86,6 @@ describe.skipIf(reason !== undefined)(
       daemon = await start();
       seen.push(await call(daemon, IMAGE, "ok large", SMALL));
       expect(seen.map(({ bytes }) => hash(bytes))).toEqual([expected, expected, expected]);
-    }, 60_000);
+    }, 180_000);
   },
 );

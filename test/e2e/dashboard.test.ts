@@ -1,34 +1,26 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Receipt } from "../../src/core/index.ts";
 import { verifyReceipt } from "../../src/std/receipts/index.ts";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
+import { freshName } from "../support/fresh-name.ts";
 import { call, sandboxes } from "../support/legacy-call.ts";
 import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
 import { openTestHost } from "../support/open-test-host.ts";
+import { LOOKS, misfits, screenPath, seriousFaults } from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
+import { SLACK } from "../support/slack.ts";
 import { freePort } from "../support/start-daemon.ts";
 
 const reason = whyNoBrowser() ?? whyNoEngine();
 const WISH = { resource: { cpu: 0.5, mem: 64 } };
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** For whoever wants to see what the page looked like. */
-const SCREENS = join(root, "out/screens");
-const axe = reason === undefined ? readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8") : "";
-
-interface Fault {
-  readonly id: string;
-  readonly impact: string | null;
-  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
-}
 
 describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" : ` (${reason})`}`, () => {
   let host: TestHost;
@@ -38,21 +30,27 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
   let ports: { readonly http: number; readonly monitor: number };
   let page: Page;
   const complaints: string[] = [];
+  const owner = freshName("dashboard");
 
   const start = async (): Promise<HostedDaemon> =>
     await host.start({
       stateDir,
       port: ports.http,
-      config: "cpu: 2\nmem: 600\npause_wait_s: 2\n",
+      // What is warm goes when a test has it go, however slow the machine is.
+      config: "cpu: 2\nmem: 600\npause_wait_s: 2\ntimeout: 60\n",
       monitorPort: ports.monitor,
-      env: { HEARTH_DOCKER_OWNER: "dashboard-test" },
+      env: { HEARTH_DOCKER_OWNER: owner },
     });
   const at = (): string => `http://127.0.0.1:${ports.monitor}/`;
 
   async function open(options: Parameters<Browser["newPage"]>[0] = {}): Promise<Page> {
     const fresh = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
-    fresh.setDefaultTimeout(10_000);
+    fresh.setDefaultTimeout(60_000);
     fresh.on("pageerror", (error) => complaints.push(error.message));
+    fresh.on("request", (request) => {
+      // No queue is shared here, so that nobody would know of a fleet.
+      if (request.url().endsWith("/v1/fleet")) complaints.push(`asked for ${request.url()}`);
+    });
     fresh.on("console", (message) => {
       // What a daemon answers, or that it does not, is the page's matter, and tested below.
       const isOfLoading = message.text().startsWith("Failed to load resource");
@@ -72,26 +70,25 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     return fresh;
   }
 
-  const status = async (of: Page, wanted: string, deadlineMs = 10_000): Promise<void> => {
-    await of.locator(".status b", { hasText: wanted }).waitFor({ timeout: deadlineMs });
+  const status = async (of: Page, wanted: string): Promise<void> => {
+    await of.locator(".status b", { hasText: wanted }).waitFor({ timeout: 60_000 });
   };
   const row = (image: string) =>
     page.getByRole("row").filter({ hasText: image }).filter({ hasText: "Evict" });
 
   beforeAll(async () => {
-    mkdirSync(SCREENS, { recursive: true });
     stateDir = await mkdtemp(join(tmpdir(), "hearth-dashboard-"));
     ports = { http: await freePort(), monitor: await freePort() };
     [host, browser] = await Promise.all([openTestHost(), openBrowser()]);
     daemon = await start();
     page = await open();
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     await browser.close();
     await daemon[Symbol.asyncDispose]();
     await host[Symbol.asyncDispose]();
     await rm(stateDir, { recursive: true, force: true });
-  }, 60_000);
+  }, 180_000);
 
   test("V: an open page shows a call that was made meanwhile within two seconds", async () => {
     await status(page, "Running");
@@ -99,17 +96,20 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     const answer = await call(daemon, host.task, "x", WISH);
     expect(answer.success).toBe(true);
     const sinceMs = performance.now();
-    await row(host.task).waitFor({ timeout: 10_000 });
-    await page.locator(".starts li", { hasText: host.task }).waitFor({ timeout: 10_000 });
+    await row(host.task).waitFor({ timeout: 60_000 });
+    await page.locator(".starts li", { hasText: host.task }).waitFor({ timeout: 60_000 });
     await page.getByRole("region", { name: "Runs" }).getByRole("row", { name: host.task }).waitFor();
-    expect(performance.now() - sinceMs).toBeLessThan(2000);
-    expect(await row(host.task).locator('[data-label="Calls"]').textContent()).toBe("1");
+    expect(performance.now() - sinceMs).toBeLessThan(2000 * SLACK);
+    await poll("one call is counted", async () => {
+      const calls = await row(host.task).locator('[data-label="Calls"]').textContent();
+      return calls === "1" || String(calls);
+    });
 
     const before = performance.now();
     await call(daemon, host.task, "y", WISH);
-    await row(host.task).locator('[data-label="Calls"]', { hasText: "2" }).waitFor({ timeout: 10_000 });
-    expect(performance.now() - before).toBeLessThan(2000);
-  });
+    await row(host.task).locator('[data-label="Calls"]', { hasText: "2" }).waitFor({ timeout: 60_000 });
+    expect(performance.now() - before).toBeLessThan(2000 * SLACK);
+  }, 180_000);
 
   test("V: a run opens with its receipt, which can be saved and proves itself", async () => {
     const runs = page.getByRole("region", { name: "Runs" });
@@ -203,8 +203,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     const waiting = call(daemon, other, "x", { resource: { cpu: 1, mem: 64 } });
     waiting.catch(() => undefined);
     const line = page.locator(".queue li", { hasText: other });
-    await line.waitFor();
-    expect(await line.locator("p").textContent()).toContain("hold the CPU");
+    await line.locator("p", { hasText: "hold the CPU" }).waitFor();
     const holding = (await host.containers(daemon)).filter(({ state }) => state === "running");
     for (const { id } of holding) await host.exec(id, "sh", "-c", ": > /tmp/released").catch(() => "");
     await Promise.all([held, waiting]);
@@ -246,6 +245,19 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     await page.locator(".happened li", { hasText: "an operator asked" }).waitFor();
   });
 
+  test("V: pause and unpause by click: a call is turned away meanwhile, and taken again", async () => {
+    const press = async (name: string): Promise<void> => {
+      await page.getByRole("button", { name, exact: true }).click();
+      await page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
+    };
+    await press("Pause");
+    await status(page, "Paused");
+    expect((await call(daemon, host.task, "x", WISH)).msg).toBe("the executor is paused");
+    await press("Unpause");
+    await status(page, "Running");
+    expect(await call(daemon, host.task, "x", WISH)).toMatchObject({ success: true, msg: "x" });
+  });
+
   test("V: pause and unpause by keyboard alone, with a focus that is seen", async () => {
     const button = page.getByRole("button", { name: "Pause", exact: true });
     await button.focus();
@@ -263,12 +275,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     expect((await call(daemon, host.task, "x", WISH)).success).toBe(true);
   });
 
-  test.each([
-    [1280, "light"],
-    [1280, "dark"],
-    [390, "light"],
-    [390, "dark"],
-  ] as const)(
+  test.each(LOOKS)(
     "V: %d pixels wide and %s: nothing overflows, and axe finds no serious fault",
     async (width, scheme) => {
       const viewport = { width, height: width === 390 ? 844 : 900 };
@@ -276,63 +283,63 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
       await status(fresh, "Running");
       for (let i = 0; i < 5; i += 1) await call(daemon, host.task, "x", WISH);
       await row(host.task).first().waitFor();
-      await fresh.screenshot({ path: join(SCREENS, `page-${width}-${scheme}.png`), fullPage: true });
-      expect(await fresh.evaluate("document.documentElement.scrollWidth - innerWidth")).toBeLessThanOrEqual(
-        0,
-      );
-      expect(await serious(fresh)).toEqual([]);
+      await fresh.screenshot({ path: screenPath(`page-${width}-${scheme}`), fullPage: true });
+      expect(await misfits(fresh)).toEqual([]);
+      // The longest outcome that there is: no cell is pushed out of its card.
+      await fresh.evaluate(`
+        for (const one of document.querySelectorAll('td[data-label="Outcome"] .tier'))
+          one.append(" cancelled CALL_CANCELLED")`);
+      expect(await misfits(fresh)).toEqual([]);
+      expect(await seriousFaults(fresh)).toEqual([]);
       await fresh
         .getByRole("button", { name: /^Receipt of run/ })
         .first()
         .click();
       await fresh.getByRole("button", { name: "Save receipt" }).waitFor();
-      await fresh.screenshot({ path: join(SCREENS, `receipt-${width}-${scheme}.png`) });
-      expect(await serious(fresh)).toEqual([]);
+      await fresh.screenshot({ path: screenPath(`receipt-${width}-${scheme}`) });
+      expect(await seriousFaults(fresh)).toEqual([]);
       await fresh.keyboard.press("Escape");
       await fresh.getByRole("button", { name: "Limits" }).click();
       await fresh.getByLabel("Cores for tasks").waitFor();
-      await fresh.screenshot({ path: join(SCREENS, `limits-${width}-${scheme}.png`) });
-      expect(await serious(fresh)).toEqual([]);
+      await fresh.screenshot({ path: screenPath(`limits-${width}-${scheme}`) });
+      expect(await seriousFaults(fresh)).toEqual([]);
       await fresh.keyboard.press("Escape");
       await fresh.getByRole("button", { name: /Logs/ }).first().click();
       await fresh.getByRole("log").getByText("obey begins").waitFor();
-      await fresh.screenshot({ path: join(SCREENS, `logs-${width}-${scheme}.png`) });
-      expect(await serious(fresh)).toEqual([]);
+      await fresh.screenshot({ path: screenPath(`logs-${width}-${scheme}`) });
+      expect(await seriousFaults(fresh)).toEqual([]);
       await fresh.close();
     },
-    60_000,
+    300_000,
   );
-
-  async function serious(of: Page): Promise<readonly string[]> {
-    await of.evaluate(axe);
-    const { violations } = await of.evaluate(() =>
-      (globalThis as unknown as { axe: { run(): Promise<{ violations: Fault[] }> } }).axe.run(),
-    );
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
-  }
 
   test("V: with the engine stopped the page says so, and by itself that it is back", async () => {
     await host.engine.stop();
-    await status(page, "Engine gone", 15_000);
-    await page.screenshot({ path: join(SCREENS, "engine-gone.png") });
+    await status(page, "Engine gone");
+    for (const [width, colorScheme] of LOOKS) {
+      const fresh = await open({ viewport: { width, height: 900 }, colorScheme });
+      await status(fresh, "Engine gone");
+      await fresh.screenshot({ path: screenPath(`engine-gone-${width}-${colorScheme}`) });
+      // The reason can be read to its end.
+      expect(await misfits(fresh)).toEqual([]);
+      await fresh.close();
+    }
     await host.engine.start();
-    await status(page, "Running", 20_000);
-  }, 90_000);
+    await status(page, "Running");
+  }, 180_000);
 
   test("V: with the daemon stopped the page says so, offers nothing that cannot work, and recovers when it is back", async () => {
     await daemon[Symbol.asyncDispose]();
-    await status(page, "Daemon gone", 15_000);
-    await page.screenshot({ path: join(SCREENS, "daemon-gone.png") });
+    await status(page, "Daemon gone");
+    await page.screenshot({ path: screenPath("daemon-gone") });
     expect(await page.getByRole("button", { name: "Pause", exact: true }).getAttribute("aria-disabled")).toBe(
       "true",
     );
     daemon = await start();
-    await status(page, "Running", 20_000);
+    await status(page, "Running");
     await call(daemon, host.task, "x", WISH);
     await row(host.task).first().waitFor();
-  }, 90_000);
+  }, 180_000);
 
   test("V: where tokens are set up the page wants one, says what it may not do, and keeps it for its tab", async () => {
     const token = (name: string, scopes: string): string =>
@@ -368,7 +375,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     );
     expect(await fresh.evaluate("JSON.stringify(localStorage)")).not.toContain("token");
     await fresh.close();
-  }, 60_000);
+  }, 180_000);
 
   test("V: nothing went wrong in the page itself, and nothing was kept from it by its own policy", () => {
     expect(complaints).toEqual([]);

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import type { Verdict } from "../../src/client/index.ts";
+import type { Host, Verdict } from "../../src/client/index.ts";
 import { HearthClient } from "../../src/client/index.ts";
 import { startDaemon } from "../support/start-daemon.ts";
 
-const CONFIG = "driver: process\ncpu: 1\nmem: 512\n";
+/** What is warm stays so for as long as a busy machine takes for all of it. */
+const CONFIG = "driver: process\ncpu: 1\nmem: 512\ntimeout: 60\n";
 
 test("E: what explain says of a real task is what then happens: room, a warm slot, a wait, a refusal", async () => {
   await using daemon = await startDaemon({ config: CONFIG });
@@ -13,6 +14,13 @@ test("E: what explain says of a real task is what then happens: room, a warm slo
   expect(await explain("echo")).toMatchObject({ type: "starts", freeze: [], evict: [] });
   await daemon.cli("call", "echo", "hello");
   expect((await explain("echo")).type).toBe("warm");
+  // What it may reach is part of which task it is: the warm one is not one that reaches nothing.
+  const { host } = JSON.parse(await daemon.cli("stats", "--json")) as { readonly host: Host };
+  expect(await explain("echo", "--network", "none")).toMatchObject(
+    host.networks.offered.includes("none")
+      ? { type: "starts", freeze: [{ image: "echo" }] }
+      : { type: "refused", problem: { code: "NETWORK_UNAVAILABLE" } },
+  );
 
   // Another task needs the only core: the idle one has to give it back, and does.
   const verdict = await explain("slow-start");
@@ -39,4 +47,4 @@ test("E: what explain says of a real task is what then happens: room, a warm slo
 
   const plain = await daemon.cli("explain", "echo");
   expect(plain).toMatch(/^runs now: its frozen sandbox can wake, once 1 idle one is frozen\n {2}freezes {2}/);
-}, 120_000);
+}, 240_000);

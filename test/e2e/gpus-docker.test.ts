@@ -30,7 +30,7 @@ describe.skipIf(reason !== undefined)(reason ?? "a daemon with GPUs on Docker", 
     nvml = await openFakeNvml();
     host = await openFaultHost({ env: hook.env });
     closing.push(hook, nvml, host);
-  }, 120_000);
+  }, 180_000);
   afterAll(async () => {
     for (const resource of closing.reverse()) await resource[Symbol.asyncDispose]();
   });
@@ -38,8 +38,9 @@ describe.skipIf(reason !== undefined)(reason ?? "a daemon with GPUs on Docker", 
   async function start(owner: string, stateDir?: string): Promise<FaultDaemon> {
     return await host.start({
       owner,
-      config: "has_gpu: true\ngpus: {poll_ms: 100}\n",
-      env: { LD_LIBRARY_PATH: nvml.folder, HEARTH_DOCKER_NETWORK_RANGE: "10.197.0.0/20" },
+      // What the first life has started is still warm in the second.
+      config: "has_gpu: true\ngpus: {poll_ms: 100}\ntimeout: 60\n",
+      env: { LD_LIBRARY_PATH: nvml.folder },
       ...(stateDir === undefined ? {} : { stateDir }),
     });
   }
@@ -109,5 +110,63 @@ describe.skipIf(reason !== undefined)(reason ?? "a daemon with GPUs on Docker", 
     } finally {
       await first[Symbol.asyncDispose]();
     }
-  }, 120_000);
+  }, 240_000);
 });
+
+describe.skipIf(reason !== undefined)(
+  reason ?? "a daemon with GPUs on a Docker without NVIDIA's tools",
+  () => {
+    const closing: AsyncDisposable[] = [];
+    let nvml: FakeNvml;
+    let host: FaultHost;
+
+    beforeAll(async () => {
+      nvml = await openFakeNvml();
+      host = await openFaultHost();
+      closing.push(nvml, host);
+    }, 180_000);
+    afterAll(async () => {
+      for (const resource of closing.reverse()) await resource[Symbol.asyncDispose]();
+    });
+
+    test("M23: its books offer no card that Docker cannot hand over, everything says why, and other calls go on", async () => {
+      await using daemon = await host.start({
+        config: "has_gpu: true\ngpus: {poll_ms: 100}\n",
+        env: { LD_LIBRARY_PATH: nvml.folder },
+      });
+      const { caller } = daemon;
+      const why = /NVIDIA Container Toolkit is not installed/;
+      await poll("the cards were tried", async () => {
+        const seen = await caller.get<Host>("/v1/host");
+        return seen.gpus.length === 4 || `${seen.gpus.length} cards`;
+      });
+      const { capacity, gpus } = await caller.get<Host>("/v1/host");
+      expect(capacity.gpuCount).toBe(0);
+      for (const gpu of gpus)
+        expect(gpu).toMatchObject({ isHealthy: false, reason: expect.stringMatching(why) });
+
+      const ask = (gpuCount: number): ReturnType<typeof caller.send> =>
+        caller.send("POST", `/v1/calls?image=${host.obeys}&cpu=0.1&mem=32&gpus=${gpuCount}`, "body=yes");
+      const refused = await ask(1);
+      expect([refused.status, refused.text]).toEqual([expect.any(Number), expect.stringMatching(why)]);
+      expect(JSON.parse(refused.text)).toMatchObject({
+        code: "GPU_UNAVAILABLE",
+        facts: { asked: 1, offered: 0 },
+      });
+      // Refused by the books, not by a start that was tried.
+      expect(await host.sandboxesOf(daemon.owner)).toEqual([]);
+      expect(await ask(0)).toMatchObject({ status: 200, text: "yes" });
+
+      const reported = await fetch(`${daemon.daemon.monitorUrl}/state/reported`, {
+        headers: { accept: "application/json" },
+      });
+      expect(await reported.json()).toMatchObject({
+        total_gpus: 0,
+        free_gpus: 0,
+        gpus_unusable: expect.stringMatching(why),
+      });
+      const doctor = await daemon.daemon.cli("doctor", "--config", daemon.daemon.configFile);
+      expect(doctor).toMatch(/container: tasks cannot be given GPUs: .*NVIDIA Container Toolkit/);
+    }, 240_000);
+  },
+);

@@ -9,6 +9,7 @@ import { ask, stats } from "../support/legacy-call.ts";
 import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 import { outputOf } from "../support/run-program.ts";
+import { SLACK } from "../support/slack.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { freePort, startDaemon } from "../support/start-daemon.ts";
 
@@ -21,6 +22,12 @@ const RISE_MS = 3000;
 const POINTS = 5;
 /** The daemon tells the CPU's use over the last second or so; a busy machine may stretch that. */
 const WINDOW_MS = { least: 700, most: 2500 };
+/** Longer than this between two looks, and the machine stood still: so did the daemon, and its window is longer by that. */
+const STILL_MS = 250;
+/** An answer that took longer is of a moment that nobody knows. */
+const ANSWER_MS = 250;
+const FIGURES = 6;
+const PATIENCE_MS = 60_000;
 
 interface CpuSample {
   readonly atMs: number;
@@ -38,10 +45,22 @@ function readCpu(): CpuSample {
 
 /** Lowest and highest use over every window that ends now and that the daemon may have looked at. */
 function truth(samples: readonly CpuSample[], now: CpuSample): { lowest: number; highest: number } {
+  const longest = WINDOW_MS.most + stillWithin(samples, now);
   const shares = samples
-    .filter(({ atMs }) => now.atMs - atMs >= WINDOW_MS.least && now.atMs - atMs <= WINDOW_MS.most)
+    .filter(({ atMs }) => now.atMs - atMs >= WINDOW_MS.least && now.atMs - atMs <= longest)
     .map(({ busy, total }) => (100 * (now.busy - busy)) / (now.total - total));
   return { lowest: Math.min(...shares), highest: Math.max(...shares) };
+}
+
+/** For how long the machine stood still in what a window may reach back to. */
+function stillWithin(samples: readonly CpuSample[], now: CpuSample): number {
+  let stillMs = 0;
+  for (let at = samples.length - 1; at > 0; at -= 1) {
+    const [later, earlier] = [samples[at]!.atMs, samples[at - 1]!.atMs];
+    if (now.atMs - later > WINDOW_MS.most + stillMs) break;
+    if (later - earlier > STILL_MS) stillMs += later - earlier;
+  }
+  return stillMs;
 }
 
 function memoryPercent(): number {
@@ -50,19 +69,23 @@ function memoryPercent(): number {
   return 100 * (1 - kilobytes("MemAvailable") / kilobytes("MemTotal"));
 }
 
-/** Asks for a figure every 50 ms for as long as `isEnough` says no; the samples and figures side by side. */
+/** Asks for a figure every 50 ms, for so long at least and until there are enough; each with what the kernel counts. */
 async function watch(
   daemon: Daemon,
-  lengthMs: number,
+  leastMs: number,
 ): Promise<readonly { used: number; lowest: number; highest: number }[]> {
   const samples: CpuSample[] = [];
   const seen: { used: number; lowest: number; highest: number }[] = [];
   const startedAtMs = performance.now();
-  while (performance.now() - startedAtMs < lengthMs) {
-    samples.push(readCpu());
+  const isOver = (tookMs: number): boolean =>
+    tookMs > PATIENCE_MS || (tookMs >= leastMs && seen.length >= FIGURES);
+  while (!isOver(performance.now() - startedAtMs)) {
+    const asked = readCpu();
+    samples.push(asked);
     const { used_cpu: used = Number.NaN } = await stats(daemon);
     const now = readCpu();
-    if (now.atMs - startedAtMs > WINDOW_MS.most) seen.push({ used, ...truth(samples, now) });
+    const isComparable = now.atMs - asked.atMs <= ANSWER_MS;
+    if (isComparable && now.atMs - startedAtMs > WINDOW_MS.most) seen.push({ used, ...truth(samples, now) });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return seen;
@@ -88,7 +111,7 @@ test("M3: used_cpu and used_mem are within 5 points of what the kernel counts, a
   await using daemon = await startDaemon({ env: { HEARTH_DRIVER: "process" } });
   const check = async (): Promise<void> => {
     const seen = await watch(daemon, 4000);
-    expect(seen.length).toBeGreaterThan(5);
+    expect(seen.length).toBeGreaterThanOrEqual(FIGURES);
     for (const { used, lowest, highest } of seen) {
       expect(used).toBeGreaterThanOrEqual(lowest - POINTS);
       expect(used).toBeLessThanOrEqual(highest + POINTS);
@@ -99,7 +122,7 @@ test("M3: used_cpu and used_mem are within 5 points of what the kernel counts, a
   await check();
   await using _burner = burn();
   await check();
-}, 60_000);
+}, 180_000);
 
 test("M3: a burner on all cores shows in used_cpu within three seconds", async () => {
   await using daemon = await startDaemon({ env: { HEARTH_DRIVER: "process" } });
@@ -110,9 +133,9 @@ test("M3: a burner on all cores shows in used_cpu within three seconds", async (
       const { used_cpu: used = 0 } = await stats(daemon);
       return used > 90 || `used_cpu ${used}`;
     },
-    RISE_MS,
+    RISE_MS * SLACK,
   );
-}, 60_000);
+}, 180_000);
 
 describe.skipIf(reason !== undefined)(`in a container${reason === undefined ? "" : ` (${reason})`}`, () => {
   test("M3: its own limits are the capacity, and its own use is what rises", async () => {
@@ -138,13 +161,21 @@ describe.skipIf(reason !== undefined)(`in a container${reason === undefined ? ""
           ({ status }) => status === 200,
           () => false,
         )) || docker("logs", container),
-      30_000,
+      90_000,
     );
     expect(await figures()).toMatchObject({ total_cpu: 0.5, total_mem: 512, task_cpu: 0.5, task_mem: 409 });
-    const used = async (): Promise<number> => (await figures())["used_cpu"] ?? Number.NaN;
+    // Asked seldom: half a core is soon busy with answers.
+    const used = async (): Promise<number> => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return (await figures())["used_cpu"] ?? Number.NaN;
+    };
     await poll("the daemon has come to rest", async () => (await used()) < 30 || String(await used()));
     await docker("exec", "-d", container, "sh", "-c", "while :; do :; done");
-    await poll("used_cpu shows the burner", async () => (await used()) > 60 || String(await used()), RISE_MS);
+    await poll(
+      "used_cpu shows the burner",
+      async () => (await used()) > 60 || String(await used()),
+      RISE_MS * SLACK,
+    );
     const before = (await figures())["used_mem"] ?? Number.NaN;
     await docker(
       "exec",
@@ -158,5 +189,5 @@ describe.skipIf(reason !== undefined)(`in a container${reason === undefined ? ""
       const { used_mem: now = 0 } = await figures();
       return now > before + 35 || `${before} and now ${now}`;
     });
-  }, 120_000);
+  }, 300_000);
 });

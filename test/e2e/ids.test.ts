@@ -52,12 +52,12 @@ describe.skipIf(reason !== undefined)(`ids${reason === undefined ? "" : ` (${rea
   beforeAll(async () => {
     [host, registry] = await Promise.all([openTestHost(), openRegistry()]);
     daemon = await host.start({ config: "cpu: 2\nmem: 1024\n" });
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
     await host[Symbol.asyncDispose]();
-  }, 60_000);
+  }, 180_000);
 
   async function makeImage(name: string): Promise<string> {
     const files = await taskFiles({
@@ -87,7 +87,7 @@ describe.skipIf(reason !== undefined)(`ids${reason === undefined ? "" : ` (${rea
     expect(await host.containers(daemon)).toEqual([]);
     expect(await stats(daemon)).toMatchObject({ task_used_cpu: 0, task_used_mem: 0 });
     expect(await call(daemon, host.task, "well", SMALL)).toMatchObject({ success: true, msg: "well" });
-  }, 60_000);
+  }, 180_000);
 
   test("M31: a name of 128 characters, one without a tag, one by digest, by id, and from a registry with a port all run", async () => {
     const long = `${"a".repeat(60)}/${"b".repeat(67)}`;
@@ -125,7 +125,7 @@ describe.skipIf(reason !== undefined)(`ids${reason === undefined ? "" : ` (${rea
     const names = (await host.containers(daemon)).map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     for (const name of names) expect(name).toMatch(/^mecanywhere_[a-zA-Z0-9_.-]+$/);
-  }, 60_000);
+  }, 180_000);
 
   test("M31: images of one base name and tag in two repositories do not meet", async () => {
     await makeImage("one/same:1");

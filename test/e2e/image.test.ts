@@ -1,11 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { BASE_IMAGE, buildOwnImage } from "../support/own-image.ts";
 import { poll } from "../support/poll.ts";
 import type { PrivateEngine } from "../support/private-engine.ts";
@@ -46,7 +45,7 @@ describe.skipIf(reason !== undefined)(
     afterAll(async () => {
       await engine[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
-    }, 60_000);
+    }, 180_000);
 
     test("M25: on a user network with a fixed address it answers, runs tasks beside itself, and stops cleanly", async () => {
       const config = join(folder, "mecanywhere_executor.yaml");
@@ -80,7 +79,7 @@ describe.skipIf(reason !== undefined)(
       expect(stopped.success).toBe(true);
       expect(await docker("wait", container)).toBe("0");
       expect(await docker("ps", "-aq", "--filter", "label=hearth.owner")).toBe("");
-    }, 120_000);
+    }, 240_000);
 
     test("M25: through a published port it answers, and `docker stop` ends it within its ten seconds", async () => {
       await docker("network", "create", "--subnet=172.31.241.0/24", "elsewhere");
@@ -98,7 +97,7 @@ describe.skipIf(reason !== undefined)(
       await docker("stop", container);
       expect(await docker("inspect", "-f", "{{.State.ExitCode}}", container)).toBe("0");
       expect(await docker("ps", "-aq", "--filter", "label=hearth.owner")).toBe("");
-    }, 120_000);
+    }, 240_000);
 
     test("a wrong setting ends the container at once, and says which", async () => {
       const end = await runProgram(
@@ -123,7 +122,7 @@ async function untilHealthy(base: string, log: () => Promise<string>): Promise<v
   await poll(
     "the daemon in the container is well",
     async () => (await status(`${base}/health`)) === 200 || (await log()),
-    30_000,
+    90_000,
   );
 }
 
@@ -137,12 +136,4 @@ function status(url: string): Promise<number> {
     probe.once("error", () => resolve(0));
     probe.end();
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

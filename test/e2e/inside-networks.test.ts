@@ -49,6 +49,11 @@ type Place = keyof typeof PLACES;
 
 const dial = (address: string, port: number): string =>
   `busybox timeout 4 busybox nc -w 3 ${address} ${port} </dev/null`;
+/** Says so once it is connected, and hangs up. */
+const connects = (address: string, port: number): string =>
+  `busybox timeout 15 busybox nc -w 10 ${address} ${port} -e /bin/sh -c 'echo connected >&2'`;
+/** Of what has to work. */
+const TRIES = 5;
 const ask = `busybox timeout 8 busybox nslookup outside.example`;
 
 interface Served extends AsyncDisposable {
@@ -87,13 +92,13 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
     const program = `require("net").createServer((one) => one.on("error", () => 0).end("served")).listen(${SERVICE}, "::", () => console.log("ready"))`;
     const service = await begin([...walled.entrance, process.execPath, "-e", program]);
     open.push(() => service.kill("SIGKILL"));
-    await docker("network", "create", "--subnet=10.201.77.0/24", "bystander");
+    await docker("network", "create", "--subnet=10.221.77.0/24", "bystander");
     await docker("run", "-d", "--name=bystander", "--net=bystander", image);
     plain = await serve("");
-  }, 120_000);
+  }, 300_000);
   afterAll(async () => {
     for (const end of open.reverse()) await end();
-  }, 60_000);
+  }, 180_000);
 
   /** A daemon on the walled host, and a way to it. */
   async function serve(allow: string): Promise<Served> {
@@ -106,7 +111,8 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
       port,
       waits: false,
       env: { DOCKER_HOST: `unix://${engine.socketPath}`, HEARTH_HTTP_HOST: "0.0.0.0" },
-      config: `driver: docker\ncpu: 2\nmem: 1024\ndocker: {owner: ${owner}, network_range: ${range}, networks_ahead: 1}\nnetwork: {dns: [${BEYOND.names}], allow: [${allow}]}\n`,
+      // Tasks that are looked for stay while they are, however slow the machine is.
+      config: `driver: docker\ncpu: 2\nmem: 1024\ntimeout: 60\ndocker: {owner: ${owner}, network_range: ${range}, networks_ahead: 1}\nnetwork: {dns: [${BEYOND.names}], allow: [${allow}]}\n`,
     });
     open.push(() => daemon[Symbol.asyncDispose]());
     const relay = await begin([...walled.entrance, process.execPath, RELAY, socketPath, String(port)]);
@@ -120,7 +126,7 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
         const answer = await send("GET", "/health").catch(() => undefined);
         return answer?.status === 200 || daemon.log().slice(-1500);
       },
-      40_000,
+      90_000,
     );
     return {
       daemon,
@@ -149,15 +155,34 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
     };
   }
 
-  /** The places that answered, asked by whatever runs a command. */
-  async function reached(run: (command: string) => Promise<string>): Promise<readonly Place[]> {
-    const found = await Promise.all(
-      Object.entries(PLACES).map(async ([place, [address, port, sign]]) => {
-        const output = await run(dial(address, port));
-        return output.includes(sign) ? [place as Place] : [];
-      }),
-    );
-    return found.flat();
+  /**
+   * The places that answered, asked by whatever runs a command. All are asked; those that should answer again, if they did not: a
+   * machine that stands still may outlast the patience of a single try.
+   */
+  async function reached(
+    run: (command: string) => Promise<string>,
+    expected: readonly Place[],
+  ): Promise<readonly Place[]> {
+    const found = new Set<Place>();
+    const all = Object.keys(PLACES) as Place[];
+    let open = all;
+    for (let round = 0; round < TRIES && open.length > 0; round += 1) {
+      await Promise.all(
+        open.map(async (place) => {
+          const [address, port, sign] = PLACES[place];
+          if ((await run(dial(address, port))).includes(sign)) found.add(place);
+        }),
+      );
+      open = expected.filter((place) => !found.has(place));
+    }
+    return all.filter((place) => found.has(place));
+  }
+
+  /** What a command prints that has to work: the first output of a few tries that is right, or else the last one. */
+  async function works(run: () => Promise<string>, isRight: (output: string) => boolean): Promise<string> {
+    let output = "";
+    for (let round = 0; round < TRIES && !isRight(output); round += 1) output = await run();
+    return output;
   }
 
   const byBystander = (command: string): Promise<string> =>
@@ -168,10 +193,13 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
     (await walled.run("nft", "list", "tables")).match(/hearth_\w+/g) ?? [];
 
   test("D11: what tasks are probed with is there: the host and a container of somebody else reach all of it", async () => {
-    expect(await reached(byHost)).toEqual(Object.keys(PLACES));
+    const all = Object.keys(PLACES) as Place[];
+    expect(await reached(byHost, all)).toEqual(all);
     // Networks of this engine have no IPv6.
-    expect(await reached(byBystander)).toEqual(Object.keys(PLACES).filter((place) => !/IPv6/.test(place)));
-    expect(await byHost(dial(FACE, plain.port))).not.toMatch(/refused|timed out/);
+    const ofIpv4 = all.filter((place) => !/IPv6/.test(place));
+    expect(await reached(byBystander, ofIpv4)).toEqual(ofIpv4);
+    const isOpen = (output: string): boolean => /^connected$/m.test(output);
+    expect(await works(() => byHost(connects(FACE, plain.port)), isOpen)).toMatch(/^connected$/m);
     expect(await tables()).toHaveLength(1);
     expect(await plain.get("/v1/host")).toMatchObject({
       networks: {
@@ -190,9 +218,9 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
   ] as const)(
     "D11: %s reaches exactly %j",
     async (policy, expected) => {
-      expect(await reached((command) => plain.inTask(policy, command))).toEqual(expected);
+      expect(await reached((command) => plain.inTask(policy, command), expected)).toEqual(expected);
     },
-    60_000,
+    300_000,
   );
 
   test.each(["none", "internal", "egress"] as const)(
@@ -201,7 +229,8 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
       const own = await addressOf(plain, policy, 32);
       const other = await addressOf(plain, policy, 33);
       expect(other).not.toBe(own);
-      expect(await byHost(dial(other, 8080))).not.toMatch(/refused|timed out|unreachable/);
+      const isOpen = (output: string): boolean => /^connected$/m.test(output);
+      expect(await works(() => byHost(connects(other, 8080)), isOpen)).toMatch(/^connected$/m);
       const gateway = own.replace(/\d+$/, (last) => String(Number(last) - 1));
       for (const address of [gateway, FACE, SECOND]) {
         const http = `printf 'GET /stats HTTP/1.0\\r\\n\\r\\n' | busybox timeout 4 busybox nc -w 3 ${address} ${plain.port}`;
@@ -209,18 +238,20 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
         expect(await plain.inTask(policy, dial(address, SERVICE))).not.toMatch(/served/);
       }
       const cross = `printf 'POST / HTTP/1.0\\r\\nContent-Length: 6\\r\\n\\r\\necho x' | busybox timeout 4 busybox nc -w 3`;
-      expect(await plain.inTask(policy, `${cross} 127.0.0.1 8080`)).toMatch(/200 OK/);
+      const itself = (): Promise<string> => plain.inTask(policy, `${cross} 127.0.0.1 8080`);
+      expect(await works(itself, (output) => output.includes("200 OK"))).toMatch(/200 OK/);
       expect(await plain.inTask(policy, `${cross} ${other} 8080`)).not.toMatch(/200 OK/);
     },
-    60_000,
+    300_000,
   );
 
   test("D11: names of others are known under egress only", async () => {
-    expect(await byHost(`${ask} ${BEYOND.names}`)).toContain(BEYOND.public);
-    expect(await plain.inTask("egress", ask)).toContain(BEYOND.public);
+    const isKnown = (output: string): boolean => output.includes(BEYOND.public);
+    expect(await works(() => byHost(`${ask} ${BEYOND.names}`), isKnown)).toContain(BEYOND.public);
+    expect(await works(() => plain.inTask("egress", ask), isKnown)).toContain(BEYOND.public);
     expect(await plain.inTask("internal", ask)).not.toContain(BEYOND.public);
     expect(await plain.inTask("none", ask)).not.toContain(BEYOND.public);
-  }, 60_000);
+  }, 180_000);
 
   test("D11: the list opens what it names and nothing beside it; at its end a daemon takes its rules along", async () => {
     const before = await tables();
@@ -228,21 +259,20 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task in a container reac
     try {
       expect(await tables()).toHaveLength(before.length + 1);
       const opened: readonly Place[] = ["a private address", "the host, at its cable"];
-      expect(await reached((command) => listed.inTask("none", command))).toEqual([]);
-      expect(await reached((command) => listed.inTask("internal", command))).toEqual(opened);
-      expect(await reached((command) => listed.inTask("egress", command))).toEqual([
-        "a public address",
-        ...opened,
-      ]);
+      expect(await reached((command) => listed.inTask("none", command), [])).toEqual([]);
+      expect(await reached((command) => listed.inTask("internal", command), opened)).toEqual(opened);
+      const openedMore: readonly Place[] = ["a public address", ...opened];
+      expect(await reached((command) => listed.inTask("egress", command), openedMore)).toEqual(openedMore);
       // Another daemon's list is nobody else's.
-      expect(await reached((command) => plain.inTask("internal", command))).toEqual([]);
+      expect(await reached((command) => plain.inTask("internal", command), [])).toEqual([]);
       expect(await listed.daemon.end("SIGTERM")).toBe(0);
     } finally {
       await listed[Symbol.asyncDispose]();
     }
     expect(await tables()).toEqual(before);
-    expect(await byBystander(dial(BEYOND.public, OPEN))).toContain("beyond");
-  }, 120_000);
+    const isBeyond = (output: string): boolean => output.includes("beyond");
+    expect(await works(() => byBystander(dial(BEYOND.public, OPEN)), isBeyond)).toContain("beyond");
+  }, 480_000);
 });
 
 async function addressOf(served: Served, policy: NetworkPolicy, mem: number): Promise<string> {
@@ -259,7 +289,7 @@ interface Answer {
 
 function sendOver(socketPath: string, method: string, path: string, body?: unknown): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path, timeout: 40_000 }, (reply) => {
+    const call = request({ socketPath, method, path, timeout: 90_000 }, (reply) => {
       const chunks: Buffer[] = [];
       reply.on("data", (chunk: Buffer) => chunks.push(chunk));
       reply.on("error", reject);

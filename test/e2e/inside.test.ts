@@ -114,10 +114,10 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
     outside = findNeighbourhood();
     await docker("network", "create", `--subnet=${outside.subnet}`, "outside");
     await docker("run", "-d", "--net=outside", `--ip=${outside.address}`, image);
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await host[Symbol.asyncDispose]();
-  }, 60_000);
+  }, 180_000);
 
   /** Runs a command in a task. A probe that could not run at all is an error and no refusal. */
   async function inTask({ daemon }: Layout, command: string, wish = SMALL): Promise<End> {
@@ -128,6 +128,14 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
     if (/not found|No such file|applet/.test(end.output))
       throw new Error(`the probe itself failed: ${end.output}`);
     return end;
+  }
+
+  /** Tries what has to work: a machine that stands still may outlast the patience of a single try. */
+  async function worksIn(run: (command: string) => Promise<End>, command: string): Promise<void> {
+    await poll(command, async () => {
+      const { code, output } = await run(command);
+      return code === 0 || `${code} ${output}`;
+    });
   }
 
   const onHost = (command: string): Promise<End> => run("busybox", ["sh", "-c", command]);
@@ -149,7 +157,7 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
   async function openOnHost(): Promise<Layout> {
     const port = await freePort();
     const env = { HEARTH_HTTP_HOST: "0.0.0.0" };
-    const daemon = await host.start({ config: "cpu: 2\nmem: 512\n", port, env });
+    const daemon = await host.start({ config: "cpu: 2\nmem: 512\ntimeout: 60\n", port, env });
     return {
       daemon,
       port,
@@ -168,6 +176,8 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
     const settings = [
       "HEARTH_IN_CONTAINER=1",
       "HEARTH_STATE_DIR=/tmp/state",
+      // A task that is to be reached is there for as long as a busy machine takes.
+      "HEARTH_TIMEOUT=60",
       `HEARTH_DOCKER_OWNER=${freshName("owner")}`,
     ];
     const mounts = [
@@ -190,7 +200,7 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
     await poll(
       "the daemon in the container is well",
       async () => (await isWell()) || docker("logs", container),
-      30_000,
+      90_000,
     );
     return {
       daemon,
@@ -218,15 +228,19 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
       layout = await open();
       address = await addressOf(layout, SMALL);
       other = await addressOf(layout, OTHER);
-    }, 90_000);
+    }, 180_000);
     afterAll(async () => {
       await layout[Symbol.asyncDispose]();
-    }, 60_000);
+    }, 180_000);
 
     test("S: a task reaches itself, and what it is probed with works", async () => {
-      expect((await inTask(layout, connect("127.0.0.1", 8080))).code).toBe(0);
-      expect((await inTask(layout, connect(address, 8080))).code).toBe(0);
-      expect((await inTask(layout, ask8080("127.0.0.1"))).output).toContain("HTTP/1.1 200");
+      const inside = (command: string): Promise<End> => inTask(layout, command);
+      await worksIn(inside, connect("127.0.0.1", 8080));
+      await worksIn(inside, connect(address, 8080));
+      await poll("its own server answers it", async () => {
+        const { output } = await inside(ask8080("127.0.0.1"));
+        return output.includes("HTTP/1.1 200") || output;
+      });
       const { network, address: api } = layout.neighbour;
       const asked = ["/bin/sh", "-c", askApi(api, layout.port, "GET /stats")];
       await poll("a container that is no task is answered", async () => {
@@ -258,16 +272,16 @@ describe.skipIf(reason !== undefined)(`inside a task${reason === undefined ? "" 
       for (let at = 0; at < all.length; at += 8) await Promise.all(all.slice(at, at + 8).map(probe));
       expect(seen.filter((line) => !line.endsWith(" 403"))).toEqual([]);
       expect((await ask(layout.daemon, "/v1/host")).json).toMatchObject({ state: "running" });
-    }, 120_000);
+    }, 300_000);
 
     test("S: a task does not reach another one, whose server the daemon reaches", async () => {
       expect(other).not.toBe(address);
-      expect((await layout.beside(connect(other, 8080))).code).toBe(0);
+      await worksIn((command) => layout.beside(command), connect(other, 8080));
       expect((await inTask(layout, connect(other, 8080))).code).not.toBe(0);
     });
 
     test("S: a task does not reach what the host reaches beyond itself", async () => {
-      expect((await onHost(connect(outside.address, 8080))).code).toBe(0);
+      await worksIn(onHost, connect(outside.address, 8080));
       expect((await inTask(layout, connect(outside.address, 8080))).code).not.toBe(0);
       expect((await inTask(layout, connect("169.254.169.254", 80))).code).not.toBe(0);
     });

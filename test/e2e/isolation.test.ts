@@ -19,15 +19,11 @@ async function classOf(
   isolation: string,
 ): Promise<Host["classes"][number] | undefined> {
   let found: Host["classes"][number] | undefined;
-  await poll(
-    `the class ${isolation} is tested`,
-    async () => {
-      const { json } = await ask(daemon, "/v1/host");
-      found = (json as Host).classes.find((one) => one.isolation === isolation);
-      return found?.state !== "unproven" || JSON.stringify(found);
-    },
-    40_000,
-  );
+  await poll(`the class ${isolation} is tested`, async () => {
+    const { json } = await ask(daemon, "/v1/host");
+    found = (json as Host).classes.find((one) => one.isolation === isolation);
+    return found?.state !== "unproven" || JSON.stringify(found);
+  });
   return found;
 }
 
@@ -51,7 +47,7 @@ describe.skipIf(reason !== undefined)(`isolation${reason === undefined ? "" : ` 
       main: "echo meca-init-done; exec nc -ll -p 8080 -e /handler",
       reply: "body=$(uname -r)",
     });
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await host[Symbol.asyncDispose]();
   });

@@ -5,15 +5,21 @@ import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { familyOf } from "../../src/drivers/process/process-table.ts";
 import { freshName } from "../support/fresh-name.ts";
 import { GOLDEN, LARGE, LARGE_MSG, wholeAnswer } from "../support/golden-answers.ts";
 import type { ListedSandbox, TaskReply } from "../support/legacy-call.ts";
 import { ask, call, sandboxes, stats } from "../support/legacy-call.ts";
+import { whyNoCgroup } from "../support/no-cgroup.ts";
 import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { startDaemon } from "../support/start-daemon.ts";
+import { unlessStill } from "../support/unless-still.ts";
 
+const noCgroup = whyNoCgroup();
 const MEGABYTE = 1_048_576;
+/** The timeout that the test of M11 configures: 0.05 minutes. */
+const IDLE_MS = 3000;
 const TASKS = ["a", "b", "c", "d", "e"] as const;
 type Task = (typeof TASKS)[number];
 
@@ -28,9 +34,12 @@ interface KernelView {
 const pidOf = ({ label }: ListedSandbox): number => Number(label.split(" ")[1]);
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
-function kernelView(pid: number): KernelView | undefined {
-  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
-  if (!lines.some((line) => line.includes("/hearth/"))) return undefined;
+/** @param leader what runs in the sandbox descends from it; it need not be in the cgroup itself. */
+function kernelView(leader: number): KernelView | undefined {
+  const lines = familyOf(leader)
+    .map((pid) => readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n"))
+    .find((each) => each.some((line) => line.includes("/hearth/")));
+  if (lines === undefined) return undefined;
   const read = (controller: string, file: string): string => {
     const line =
       lines.find((one) => (one.split(":")[1] ?? "").split(",").includes(controller)) ?? lines.at(-1) ?? "";
@@ -102,11 +111,12 @@ describe("without an engine", () => {
     await using daemon = await start("cpu: 1\nmem: 512\n");
     const first = await run(daemon, "a", 0.5, 100, "one");
     expect(first).toMatchObject({ success: true, msg: "one", start: "cold" });
-    const later = [];
-    for (let round = 0; round < 5; round += 1) later.push(await run(daemon, "a", 0.5, 100));
-    for (const { start: kind, sandboxId } of later)
+    // One of them meets a machine that does nothing else.
+    await poll("a second answer takes under a tenth of the time", async () => {
+      const { start: kind, sandboxId, tookMs } = await run(daemon, "a", 0.5, 100);
       expect({ kind, sandboxId }).toEqual({ kind: "warm", sandboxId: first.sandboxId });
-    expect(Math.min(...later.map(({ tookMs }) => tookMs))).toBeLessThan(first.tookMs / 10);
+      return tookMs < first.tookMs / 10 || `${tookMs} and ${first.tookMs} ms`;
+    });
     const other = await run(daemon, "a", 0.4, 110);
     expect(other.start).toBe("cold");
     const pids = (await sandboxes(daemon)).map(pidOf);
@@ -114,20 +124,28 @@ describe("without an engine", () => {
     expect(pids.every(isAlive)).toBe(true);
   });
 
-  test("M7: a task gets what the contract says, and the kernel holds it to that", async (context) => {
+  const ofKernel = noCgroup === undefined ? "" : ` (${noCgroup})`;
+  test.skipIf(noCgroup !== undefined)(
+    `M7: the kernel holds a task to what it was given${ofKernel}`,
+    async () => {
+      await using daemon = await start("cpu: 2\nmem: 1024\n");
+      const wishes = [
+        { wish: {}, cpuMillis: 1000, megabytes: 128 },
+        { wish: { resource: { cpu: 0.5 } }, cpuMillis: 500, megabytes: 128 },
+        { wish: { resource: { cpu: 0.3, mem: 100 } }, cpuMillis: 300, megabytes: 100 },
+      ];
+      for (const { wish, cpuMillis, megabytes } of wishes) {
+        const answer = await call(daemon, "a", "x", wish);
+        expect(answer).toMatchObject({ success: true, msg: "x" });
+        const kernel = kernelView(pidOf(await find(daemon, answer.sandboxId)));
+        expect(kernel).toMatchObject({ cpu: String(cpuMillis * 100), memory: String(megabytes * MEGABYTE) });
+      }
+    },
+  );
+
+  test("M7: a task gets what the contract says, and what it does not allow is refused with its name", async () => {
     await using daemon = await start("cpu: 2\nmem: 1024\n");
-    const wishes = [
-      { wish: {}, cpuMillis: 1000, megabytes: 128 },
-      { wish: { resource: { cpu: 0.5 } }, cpuMillis: 500, megabytes: 128 },
-      { wish: { resource: { cpu: 0.3, mem: 100 } }, cpuMillis: 300, megabytes: 100 },
-    ];
-    for (const { wish, cpuMillis, megabytes } of wishes) {
-      const answer = await call(daemon, "a", "x", wish);
-      expect(answer).toMatchObject({ success: true, msg: "x" });
-      const kernel = kernelView(pidOf(await find(daemon, answer.sandboxId)));
-      context.skip(kernel === undefined, "no cgroup can be made here");
-      expect(kernel).toMatchObject({ cpu: String(cpuMillis * 100), memory: String(megabytes * MEGABYTE) });
-    }
+    expect(await call(daemon, "a", "x", {})).toMatchObject({ success: true, msg: "x" });
     for (const [field, resource] of [
       ["resource.cpu", { cpu: 0.55 }],
       ["resource.cpu", { cpu: -1 }],
@@ -144,14 +162,20 @@ describe("without an engine", () => {
   });
 
   test("M11: an idle server goes after the timeout; a call that is longer is not cut, and its server stays", async () => {
-    await using daemon = await start("cpu: 1\nmem: 512\ntimeout: 0.03\n");
-    const long = await run(daemon, "a", 0.5, 100, "sleep 3");
-    expect(long).toMatchObject({ success: true, msg: "sleep 3" });
-    const again = await run(daemon, "a", 0.5, 100);
-    expect(again).toMatchObject({ start: "warm", sandboxId: long.sandboxId });
-    const pid = pidOf(await find(daemon, long.sandboxId));
-    // The 1.8 seconds, and the row's five.
-    await poll("its processes are gone", () => !isAlive(pid) || "it lives", 6800);
+    await using daemon = await start("cpu: 1\nmem: 512\ntimeout: 0.05\n");
+    const { pid } = await unlessStill(async () => {
+      const startedAtMs = performance.now();
+      const long = await run(daemon, "a", 0.5, 100, "sleep 3");
+      expect(long).toMatchObject({ success: true, msg: "sleep 3" });
+      const again = await run(daemon, "a", 0.5, 100);
+      const found = (await sandboxes(daemon)).find(({ id }) => id === long.sandboxId);
+      // From the earliest end of its sleep on it had this time to be idle in.
+      if (performance.now() - startedAtMs > 3000 + IDLE_MS) return undefined;
+      expect(again).toMatchObject({ start: "warm", sandboxId: long.sandboxId });
+      expect(found).toBeDefined();
+      return { pid: pidOf(found as ListedSandbox) };
+    });
+    await poll("its processes are gone", () => !isAlive(pid) || "it lives");
     await poll("its share is free", async () => (await stats(daemon))["task_used_mem"] === 0 || "not yet");
   });
 
@@ -172,7 +196,7 @@ describe("without an engine", () => {
     expect((await run(daemon, "d", 0.3, 100)).success).toBe(true);
     expect(await tiers(daemon)).toEqual({ a: "hot", b: "frozen", c: "hot", d: "hot" });
     const kernel = kernelView(pidOf(await find(daemon, frozen.sandboxId)));
-    if (kernel !== undefined) expect(kernel.freezer).toBe("FROZEN");
+    expect(kernel?.freezer ?? noCgroup).toBe(noCgroup ?? "FROZEN");
     expect(await run(daemon, "b", 0.3, 100, "awake")).toMatchObject({
       success: true,
       msg: "awake",
@@ -235,7 +259,7 @@ describe("without an engine", () => {
       const { bytes } = await run(daemon, "a", 0.5, 200, `ok ${base64}`);
       expect(bytes.equals(wholeAnswer(true, LARGE_MSG))).toBe(true);
     }
-  }, 60_000);
+  }, 180_000);
 
   test.each(["/stop", "SIGTERM"] as const)(
     "M29: %s lets running calls end, leaves no process of ours and every one of others, and exits with 0",
@@ -272,6 +296,6 @@ describe("without an engine", () => {
       stranger.kill("SIGKILL");
       await exited;
     },
-    60_000,
+    180_000,
   );
 });

@@ -9,7 +9,8 @@ import { whyNoEngine } from "../support/private-engine.ts";
 
 const reason = whyNoEngine();
 const SMALL = { resource: { cpu: 0.1, mem: 32 } };
-const START_TIMEOUT_S = 4;
+/** Long enough for a cold and a warm call beside a start that will come to nothing, on a machine that now and then stands still. */
+const START_TIMEOUT_S = 20;
 
 describe.skipIf(reason !== undefined)(`readiness${reason === undefined ? "" : ` (${reason})`}`, () => {
   let host: TestHost;
@@ -22,16 +23,23 @@ describe.skipIf(reason !== undefined)(`readiness${reason === undefined ? "" : ` 
     daemon = await host.start({
       config: `cpu: 2\nmem: 1024\ntasks:\n  start_timeout_s: ${START_TIMEOUT_S}\n`,
     });
-  }, 90_000);
+  }, 180_000);
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
     await host[Symbol.asyncDispose]();
-  }, 60_000);
+  }, 180_000);
 
   /** Containers of an image, by its name in theirs. */
   async function containersOf(name: string): Promise<readonly string[]> {
     const all = await host.containers(daemon);
     return all.filter((one) => one.name.includes(`_${name.toLowerCase()}_`)).map((one) => one.state);
+  }
+
+  async function nothingIsLeftOf(name: string): Promise<void> {
+    await poll("nothing of it is left", async () => {
+      const states = await containersOf(name);
+      return states.length === 0 || states.join();
+    });
   }
 
   test.each(["latePort", "markSplit", "markOnStderr", "slowStart"] as const)(
@@ -69,10 +77,7 @@ describe.skipIf(reason !== undefined)(`readiness${reason === undefined ? "" : ` 
     expect(answer).toMatchObject({ status: 200, success: false });
     expect(answer.headers.get("hearth-error")).toBe("START_TIMEOUT");
     expect(answer.msg).toContain("no port here");
-    await poll(
-      "nothing of it is left",
-      async () => (await containersOf("noPort")).join() === "" || "it is there",
-    );
+    await nothingIsLeftOf("noPort");
   });
 
   test("M27: a task that exits during its start ends as an error with its code and its log, and leaves nothing", async () => {
@@ -81,7 +86,7 @@ describe.skipIf(reason !== undefined)(`readiness${reason === undefined ? "" : ` 
     expect(answer.headers.get("hearth-error")).toBe("SANDBOX_EXITED_EARLY");
     expect(answer.msg).toContain("42");
     expect(answer.msg).toContain("cannot begin");
-    expect(await containersOf("exitsAtStart")).toEqual([]);
+    await nothingIsLeftOf("exitsAtStart");
   });
 
   test("M27: an image that cannot be run at all is a clear error", async () => {
@@ -105,13 +110,15 @@ describe.skipIf(reason !== undefined)(`readiness${reason === undefined ? "" : ` 
     expect(tried).toBeLessThan(10);
     const others = codes.filter((code) => code !== "SANDBOX_EXITED_EARLY");
     expect(others).toEqual(others.map(() => "START_BACKOFF"));
-    expect(await containersOf("exitsAtStart")).toEqual([]);
+    await nothingIsLeftOf("exitsAtStart");
   });
 
   test("M27: after all of these the books hold the warm servers and nothing else", async () => {
-    const warm = (await host.containers(daemon)).filter(({ state }) => state === "running").length;
-    const { task_used_cpu: used } = await stats(daemon);
-    // Each holds a tenth of the two cores' twentieth: 5 %.
-    expect(used).toBeCloseTo(warm * 5, 5);
+    // One that has been idle for long enough may go between the two looks.
+    await poll("each of them holds a tenth of a core, which is 5 % of two", async () => {
+      const warm = (await host.containers(daemon)).filter(({ state }) => state === "running").length;
+      const { task_used_cpu: used = Number.NaN } = await stats(daemon);
+      return (warm > 0 && Math.abs(used - warm * 5) < 1e-5) || `${warm} hold ${used}`;
+    });
   });
 });

@@ -4,11 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AttemptEntry } from "../../src/core/index.ts";
 import { countersOf } from "../support/cgroup-counters.ts";
 import { makeTaskFolders } from "../support/echo-tasks.ts";
+import type { Exposition } from "../support/exposition.ts";
+import { scrape } from "../support/exposition.ts";
 import { buildTaskImage } from "../support/images.ts";
 import type { TaskReply } from "../support/legacy-call.ts";
 import { ask, call } from "../support/legacy-call.ts";
 import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
 import { openTestHost } from "../support/open-test-host.ts";
+import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
 import { chainOf, receiptOf, sumOfPhases, verify } from "../support/receipts.ts";
 import type { Daemon } from "../support/start-daemon.ts";
@@ -34,6 +37,28 @@ async function entryOf(daemon: Daemon, reply: TaskReply): Promise<AttemptEntry> 
   return (await receiptOf(daemon, reply.headers.get("hearth-run-id"))).entry;
 }
 
+/**
+ * A call, and how long it took by the executor's own count, which is told beside the chain: the chain keeps the phases, and its
+ * `wallUs` is their sum.
+ */
+async function timedCall(
+  daemon: Daemon,
+  image: string,
+  input: string,
+): Promise<readonly [TaskReply, number]> {
+  const counted = async (): Promise<Exposition> => await scrape(daemon.monitorUrl);
+  const before = await counted();
+  const reply = await call(daemon, image, input);
+  let after = await counted();
+  const calls = (at: Exposition): number => at.sum("hearth_call_duration_seconds_count");
+  await poll("the call is counted", async () => {
+    after = await counted();
+    return calls(after) === calls(before) + 1 || String(calls(after));
+  });
+  const name = "hearth_call_duration_seconds_sum";
+  return [reply, (after.sum(name) - before.sum(name)) * 1e6];
+}
+
 /** What holds for every attempt that a caller saw from outside. */
 function expectWhole(entry: AttemptEntry, reply: TaskReply): void {
   expect(Math.abs(sumOfPhases(entry) - entry.wallUs)).toBeLessThanOrEqual(PHASES_WITHIN_US);
@@ -52,7 +77,7 @@ describe.skipIf(reason !== undefined)(
       host = await openTestHost();
       worker = await buildTaskImage(host.docker, "worker", WORKER);
       daemon = await host.start({ config: "cpu: 2\nmem: 1024\n" });
-    }, 60_000);
+    }, 180_000);
     afterAll(async () => {
       await daemon[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
@@ -66,11 +91,13 @@ describe.skipIf(reason !== undefined)(
     }
 
     test("W: a cold and a warm attempt have phases that sum to their wall time, and those of the start are the driver's own", async () => {
-      const cold = await call(daemon, host.task, "sleep 0.3");
-      const warm = await call(daemon, host.task, "sleep 0.2");
+      const [cold, coldUs] = await timedCall(daemon, host.task, "sleep 0.3");
+      const [warm, warmUs] = await timedCall(daemon, host.task, "sleep 0.2");
       const [first, second] = [await entryOf(daemon, cold), await entryOf(daemon, warm)];
       expectWhole(first, cold);
       expectWhole(second, warm);
+      expect(Math.abs(sumOfPhases(first) - coldUs)).toBeLessThanOrEqual(PHASES_WITHIN_US);
+      expect(Math.abs(sumOfPhases(second) - warmUs)).toBeLessThanOrEqual(PHASES_WITHIN_US);
       const { json } = await ask(daemon, `/v1/sandboxes`);
       const { sandboxes } = json as { sandboxes: { id: string; phases: Record<string, number> }[] };
       const phases = sandboxes.find(({ id }) => id === cold.sandboxId)?.phases ?? {};
@@ -116,7 +143,7 @@ describe.skipIf(reason !== undefined)(
           peakBytes * COUNTERS_WITHIN,
         );
       }
-    });
+    }, 120_000);
 
     test("W: attempts side by side share the cgroup's CPU time, and their sum is within 2 % of it", async () => {
       const pid = await pidBehind(await call(daemon, worker, "begin"));
@@ -138,9 +165,10 @@ describe("receipts of processes", () => {
   test("W: attempts of both ways in have whole receipts; refused ones as well; the chain of them all is whole, and one changed byte is found", async () => {
     await using tasks = await makeTaskFolders(["a"]);
     await using daemon = await startDaemon({ env: tasks.env });
-    const cold = await call(daemon, "a", "sleep 0.1");
+    const [cold, coldUs] = await timedCall(daemon, "a", "sleep 0.1");
     const first = await entryOf(daemon, cold);
     expectWhole(first, cold);
+    expect(Math.abs(sumOfPhases(first) - coldUs)).toBeLessThanOrEqual(PHASES_WITHIN_US);
     expect(first).toMatchObject({ door: "legacy", isolation: "process", start: "cold", outcome: "answered" });
     const v1 = await fetch(`${daemon.baseUrl}/v1/calls?image=a`, { method: "POST", body: "bad eA==" });
     await v1.arrayBuffer();

@@ -54,19 +54,22 @@ describe.skipIf(noEngine !== undefined)(
       });
       host = await openTestHost();
       const env = { DOCKER_HOST: `unix://${host.engine.socketPath}`, DOCKER_BUILDKIT: "0" };
-      await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], { env });
+      await outputOf("sh", [join(root, "scripts/node-base-image.sh"), "hearth-node-base"], {
+        env,
+        timeoutMs: 120_000,
+      });
       const build = ["build", "-q", "-t", IMAGE, "--build-arg", "BASE=hearth-node-base", example];
       await outputOf("docker", build, { env, timeoutMs: 120_000 });
       // A small host: room for two sandboxes of one core.
       daemon = await host.start({ env: { ...sgxEnv(), HEARTH_CPU: "2", HEARTH_MEM: "1024" } });
-    }, 180_000);
+    }, 400_000);
 
     afterAll(async () => {
       await daemon[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
       aesmd.close();
       rmSync(folder, { recursive: true, force: true });
-    }, 60_000);
+    }, 180_000);
 
     const sgxEnv = (): Record<string, string> => ({
       HEARTH_SGX_ENABLE: "true",
@@ -197,7 +200,7 @@ describe.skipIf(noEngine !== undefined)(
         expect(printed).toContain('answer: {"sum":42}');
       }
       expect((await sessions()).filter(({ isHold }) => !isHold)).toEqual([]);
-    }, 60_000);
+    }, 180_000);
 
     test("M22: the commands of docs/isolation/sgx.md do what is said there", async () => {
       const page = readFileSync(join(root, "docs/isolation/sgx.md"), "utf8");
@@ -269,7 +272,7 @@ describe.skipIf(noEngine !== undefined)(
         sandboxes: { sessions: number }[];
       };
       expect(sandboxes.map(({ sessions: count }) => count)).toEqual([1]);
-    }, 60_000);
+    }, 180_000);
 
     test("M22: when its server dies the session ends with its own error, and no other process hears from it", async () => {
       const attest = await fetch(`${daemon.baseUrl}/v1/attest?image=${IMAGE}&mem=140`, { method: "POST" });
@@ -285,7 +288,7 @@ describe.skipIf(noEngine !== undefined)(
       const anew = await fetch(`${daemon.baseUrl}/v1/attest?image=${IMAGE}&mem=140`, { method: "POST" });
       expect(((await anew.json()) as Evidence).publicKey).not.toBe(publicKey);
       expect((await call()).code).toBe("SESSION_ENDED");
-    }, 60_000);
+    }, 180_000);
 
     async function sessions(): Promise<readonly { readonly isHold: boolean }[]> {
       const list = await fetch(`${daemon.baseUrl}/v1/sessions`);

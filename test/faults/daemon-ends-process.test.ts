@@ -1,4 +1,5 @@
-import { mkdtemp, rm, statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,10 +11,10 @@ import { judgeAtRest, judgeLog } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import type { ProcessHost } from "../support/process-host.ts";
 import { openProcessHost } from "../support/process-host.ts";
+import { outputOf } from "../support/run-program.ts";
+import { SLACK } from "../support/slack.ts";
 
 const MEBIBYTE = 1_048_576;
-/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
-const SLACK = 3;
 
 describe("the daemon's own end, on processes", () => {
   let host: ProcessHost;
@@ -64,7 +65,7 @@ describe("the daemon's own end, on processes", () => {
     } finally {
       await rm(stateDir, { recursive: true, force: true });
     }
-  }, 60_000);
+  }, 180_000);
 
   test("A11: with 128 files to open and 500 idle connections all work is done all the same", async () => {
     await using daemon = await host.start({ under: ["prlimit", "--nofile=128:128"] });
@@ -91,12 +92,11 @@ describe("the daemon's own end, on processes", () => {
     expect(outcomes).toEqual(Array(20).fill("200"));
     await judgeAtRest(daemon);
     expect((await daemon.caller.call(host.obeys, "return 'calm'", { mem: 128 })).text).toBe("calm");
-  }, 60_000);
+  }, 180_000);
 
   test("D10: a task that fills /tmp, makes files without end or forks without end harms itself only", async () => {
     await using daemon = await host.start();
     const neighbour = await daemon.caller.call(host.obeys, "return 'here'", { mem: 64 });
-    const before = await freeBytes();
     const fill = await daemon.caller.call(
       host.obeys,
       `const fs = require("node:fs"); let bytes = 0;
@@ -108,8 +108,10 @@ describe("the daemon's own end, on processes", () => {
     // Only where the host has bubblewrap and cgroups; the daemon says so where it has not.
     const isConfined = !daemon.daemon.log().includes('"driver.degraded"');
     const [error, bytes] = fill.text.split(" ");
-    if (isConfined)
+    if (isConfined) {
+      expect(existsSync("/tmp/fill")).toBe(false);
       expect([fill.status, error, Number(bytes) <= 64 * MEBIBYTE]).toEqual([200, "ENOSPC", true]);
+    }
     const forks = await daemon.caller.call(
       host.obeys,
       `const { spawn } = require("node:child_process"); let made = 0; let failed = 0;
@@ -121,7 +123,9 @@ describe("the daemon's own end, on processes", () => {
       { mem: 256, cpu: 1, runTimeoutMs: 30_000 },
     );
     if (isConfined) expect(Number(forks.text.split(" ")[0])).toBeLessThanOrEqual(256);
-    expect(before - (await freeBytes())).toBeLessThan(200 * MEBIBYTE);
+    // Not the room on the disk, which is everybody's.
+    const [bytesKept = ""] = (await outputOf("du", ["-sb", daemon.daemon.stateDir])).split("\t");
+    expect(Number(bytesKept)).toBeLessThan(200 * MEBIBYTE);
     const again = await daemon.caller.call(host.obeys, "return 'still here'", { mem: 64 });
     expect([again.text, again.sandboxId]).toEqual(["still here", neighbour.sandboxId]);
     await daemon.caller.post("/pause");
@@ -130,10 +134,5 @@ describe("the daemon's own end, on processes", () => {
     expect(reserved.memoryBytes).toBe(0);
     await judgeAtRest(daemon);
     judgeLog(daemon.daemon);
-  }, 90_000);
+  }, 180_000);
 });
-
-async function freeBytes(): Promise<number> {
-  const { bavail, bsize } = await statfs(tmpdir());
-  return bavail * bsize;
-}

@@ -24,7 +24,7 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
   beforeAll(async () => {
     engine = await openPrivateEngine();
     image = await buildTaskImage(new Docker({ socketPath: engine.socketPath }), "server", SERVER);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });
@@ -38,6 +38,13 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
     await world[Symbol.asyncDispose]();
     await proxy[Symbol.asyncDispose]();
   });
+
+  /** A look has a deadline, which an engine that begins its life may miss. */
+  const untilHealthy = (): Promise<void> =>
+    poll("the engine is well", async () => {
+      const { isHealthy } = await driver.health(never());
+      return isHealthy || "not yet";
+    });
 
   /** Waits until no task's container is left; networks go when the driver is quiet. */
   const untilNoTask = (): Promise<void> =>
@@ -56,12 +63,13 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
         await engine.start();
         expect(await sandbox.ended).toEqual({ type: "lost" });
         await sandbox.stop(0);
-        expect(await driver.health(never())).toMatchObject({ isHealthy: true });
+        await untilHealthy();
         const next = await startTask(driver, image);
         expect(await postOverHttp(next, "again")).toEqual({ status: 200, body: "again" });
         await next.stop(0);
         await untilNoTask();
       },
+      240_000,
     );
 
     test("C1: with live restore what it ran goes on, and its end is still noticed", async () => {
@@ -77,7 +85,7 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
       await docker.getContainer(sandbox.label).kill();
       expect((await sandbox.ended).type).toMatch(/^(signalled|lost)$/);
       await sandbox.stop(0);
-    });
+    }, 240_000);
 
     test("C3: calls to an engine that hangs fail at once after two deadlines, and work again when it goes on", async () => {
       engine.signal("SIGSTOP");
@@ -121,8 +129,9 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
     test("C7: a container that is paused from outside has not ended, and can be stopped", async () => {
       const sandbox = await startTask(driver, image);
       await world.docker.getContainer(sandbox.label).pause();
-      const first = await Promise.race([sandbox.ended, driver.health(never())]);
-      expect(first).toMatchObject({ isHealthy: true });
+      // What the engine says later than the pause is heard before its answer to a look.
+      const first = await Promise.race([sandbox.ended, untilHealthy()]);
+      expect(first).toBeUndefined();
       await sandbox.stop(100);
       expect(await sandbox.ended).toEqual({ type: "stopped" });
       await untilNoTask();

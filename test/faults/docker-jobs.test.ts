@@ -29,7 +29,7 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
   beforeAll(async () => {
     engine = await openPrivateEngine({ liveRestore: true });
     await buildJobImage(new Docker({ socketPath: engine.socketPath }));
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });
@@ -109,7 +109,31 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
       await Promise.all([ending.job.remove(), lasting.job.remove()]);
       await untilNoJob();
     },
+    240_000,
   );
+
+  test.each([
+    ["kills itself", `${WAITS}; kill -9 $$`, { type: "signalled", signal: "SIGKILL" }],
+    [
+      "ends with a code that engines use, too",
+      `${WAITS}; exit 143`,
+      { type: "signalled", signal: "SIGTERM" },
+    ],
+    ["ends with the last code", `${WAITS}; exit 255`, { type: "exited", exitCode: 255 }],
+  ])("I12: a job that %s while nobody looks: its next life knows why", async (_what, script, end) => {
+    const { job, folder } = await start(`echo > begun; ${script}`);
+    await untilFile(join(folder, "begun"));
+    await driver[Symbol.asyncDispose]();
+    await writeFile(join(folder, "go"), "");
+    const container = new Docker({ socketPath: engine.socketPath }).getContainer(job.label);
+    await poll("it has ended", async () => !(await container.inspect()).State.Running || "it runs");
+    driver = await world.open({ socketPath: proxy.socketPath, networksAhead: 1 });
+    const left = (await driver.jobLeftovers(never())).find(({ mark }) => mark?.jobId === job.mark.jobId);
+    const adopted = await left?.adopt(never());
+    expect(await adopted?.ended).toEqual(end);
+    await adopted?.remove();
+    await untilNoJob();
+  });
 
   test("C1: whoever follows a job's output misses nothing when its engine is away for a while", async () => {
     const silent = await start("until [ -e on ]; do sleep 0.05; done; echo late");
@@ -152,7 +176,7 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
     expect((await job.ended).type).toMatch(/^(lost|exited)$/);
     await job.remove();
     await untouched.job.remove();
-  });
+  }, 300_000);
 
   test("an end during a break in the stream of events is noticed afterwards", async () => {
     const { job, folder } = await start(`${WAITS}; exit 3`);

@@ -9,10 +9,9 @@ import { judgeAtRest, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
 import { random } from "../support/random.ts";
+import { SLACK } from "../support/slack.ts";
 
 const reason = whyNoEngine();
-/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
-const SLACK = 3;
 const SEED = Number(process.env["HEARTH_FAULT_SEED"] ?? 20_261_121);
 
 describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire", () => {
@@ -30,7 +29,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
       config: "tasks: {stop_grace_s: 1, refresh_images: false, start_timeout_s: 20}",
     });
     books = watchBooks(daemon);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     // Whatever is judged, all of it ends.
     await using _host = host;
@@ -40,7 +39,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     await host.judgeNetworks(daemon);
     expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   const call = async (text = "x"): Promise<Answer> => await daemon.caller.call(host.obeys, `body=${text}`);
   /** Heals, and gives everything back. */
@@ -54,7 +53,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
         const real = await daemon.realSandboxes();
         return real.length === 0 || real.join();
       },
-      30_000,
+      60_000,
     );
     await judgeAtRest(daemon);
   };
@@ -100,7 +99,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     expect((await asked()).status).toBe(200);
     expect(await alone.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(alone.owner)).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 
   test("C4, C13: removals that fail three times are tried again; until the container is truly gone its reservation stays", async () => {
     for (const fault of [
@@ -123,10 +122,11 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
           throw new Error("a container without a reservation");
         return real.length === 0 || real.join();
       });
-      expect(proxy.struck).toBe(3);
+      // Removals whose answers are lost have been made all the same, and are asked for again.
+      await poll("all three have struck", () => proxy.struck === 3 || `${proxy.struck}`);
       await clear();
     }
-  }, 60_000);
+  }, 180_000);
 
   test("C4: with one in twenty of all verbs failing at random every call ends, and what was left behind is cleared when the engine is well", async () => {
     for (const fault of [
@@ -149,7 +149,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     expect(codes.filter((code) => code === "200").length).toBeGreaterThan(15);
     expect(proxy.struck).toBeGreaterThan(0);
     await clear();
-  }, 120_000);
+  }, 240_000);
 
   test("C4: streams that break off are opened again, and a death meanwhile is noticed all the same", async () => {
     const warm = await call("warm");
@@ -190,7 +190,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     expect([met.text, met.sandboxId]).toEqual(["met", renamed.sandboxId]);
     await clear();
     expect(await host.bystanderLives()).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   test("C3: while the engine stands still warm calls go on, others fail in time and do not pile up, health is red; then all resumes alone", async () => {
     const warm = await call("warm");
@@ -231,7 +231,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
       return status === 200 || String(status);
     });
     await clear();
-  }, 90_000);
+  }, 180_000);
 
   async function labelOf({ sandboxId }: Pick<Answer, "sandboxId">): Promise<string> {
     const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");
@@ -253,7 +253,8 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine that restarts", () =>
       const warm = await caller.call(host.obeys, "body=warm");
       expect(warm.text).toBe("warm");
       const books = watchBooks(daemon);
-      const running = caller.call(host.obeys, "sleep 8; body=done");
+      // One that is lost with its sandbox must not be over before.
+      const running = caller.call(host.obeys, `sleep ${liveRestore ? 8 : 60}; body=done`);
       await poll("the call runs", async () => {
         const { sandboxes } = await caller.get<SandboxList>("/v1/sandboxes");
         return sandboxes.some(({ slotsUsed }) => slotsUsed === 1) || "not yet";
@@ -278,6 +279,6 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine that restarts", () =>
       expect(await daemon.daemon.end("SIGTERM")).toBe(0);
       expect(await host.remainsOf(daemon.owner)).toEqual([]);
     },
-    90_000,
+    300_000,
   );
 });

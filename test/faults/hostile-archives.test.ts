@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits, ErrorCode } from "../../src/core/index.ts";
-import { zipArchiver } from "../../src/std/archive/index.ts";
+import { zipArchiver, zipArchiverBy } from "../../src/std/archive/index.ts";
+import { looksAtOnce } from "../../src/std/files/index.ts";
 import { type CraftedEntry, craftZip, unicodePathExtra } from "../support/craft-zip.ts";
 import { treeHash } from "../support/tree-hash.ts";
 
@@ -18,6 +19,8 @@ const LIMITS: ArchiveLimits = {
   deadlineMs: 60_000,
 };
 const MIB = 2 ** 20;
+/** What is no larger is read as a whole, and may have been read before. */
+const SMALL_BYTES = 64 * 1024;
 const forever = new AbortController().signal;
 const text = Buffer.from("evil");
 
@@ -48,6 +51,10 @@ const refused = async (
   await expect(zipArchiver.unpack(zipPath, into, { ...LIMITS, ...limits }, forever)).rejects.toMatchObject({
     code,
   });
+  expect(await treeHash(world)).toBe(before);
+  if (archive.length > SMALL_BYTES) return;
+  const fromMemory = zipArchiverBy(looksAtOnce).unpack(archive, into, { ...LIMITS, ...limits }, forever);
+  await expect(fromMemory).rejects.toMatchObject({ code });
   expect(await treeHash(world)).toBe(before);
 };
 

@@ -17,7 +17,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArchiveLimits, PackReport } from "../../src/core/index.ts";
-import { zipArchiver } from "../../src/std/archive/index.ts";
+import { zipArchiver, zipArchiverBy } from "../../src/std/archive/index.ts";
+import { looksAtOnce, looksLater } from "../../src/std/files/index.ts";
 
 const LIMITS: ArchiveLimits = {
   entries: 200_000,
@@ -42,8 +43,9 @@ beforeEach(async () => {
 });
 afterEach(async () => rm(world, { recursive: true }));
 
+let archiver = zipArchiver;
 const pack = (limits: Partial<ArchiveLimits> = {}): Promise<PackReport> =>
-  zipArchiver.pack(at("output"), at("out.zip"), { ...LIMITS, ...limits }, {}, forever);
+  archiver.pack(at("output"), at("out.zip"), { ...LIMITS, ...limits }, {}, forever);
 const run = (program: string, ...args: string[]): string => {
   const ran = spawnSync(program, args, { cwd: world });
   expect(ran.status, ran.stderr.toString()).toBe(0);
@@ -59,7 +61,14 @@ const contentsOf = (): Record<string, string> =>
     ),
   ) as Record<string, string>;
 
-describe("H4: what a job leaves in its output is packed without following it anywhere", () => {
+describe.each([
+  ["looked at by a thread", looksLater],
+  ["looked at at once", looksAtOnce],
+])("H4: what a job leaves in its output, %s, is packed without following it anywhere", (_, looks) => {
+  beforeEach(() => {
+    archiver = zipArchiverBy(looks);
+  });
+
   test("links, pipes, sockets and devices are left out and named; nothing hangs", async () => {
     await symlink(at("secret/file"), at("output/absolute"));
     await symlink("../secret/file", at("output/relative"));
@@ -175,7 +184,7 @@ describe("H4: what a job leaves in its output is packed without following it any
         swaps += 1;
       }
     })();
-    for (let round = 0; round < 60; round += 1) {
+    for (let round = 0; round < 60 || (swaps <= 20 && round < 2000); round += 1) {
       await rm(at("out.zip"), { force: true });
       await pack();
       expect((await readFile(at("out.zip"))).includes(CANARY)).toBe(false);
@@ -191,7 +200,7 @@ describe("H4: what a job leaves in its output is packed without following it any
     await writeFile(at("output/hole"), "");
     await truncate(at("output/hole"), 2 ** 40);
     const stop = new AbortController();
-    const packing = zipArchiver.pack(
+    const packing = archiver.pack(
       at("output"),
       at("out.zip"),
       { ...LIMITS, totalBytes: 2 ** 41 },

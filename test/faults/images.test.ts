@@ -11,10 +11,9 @@ import { importImage, taskFiles } from "../support/images.ts";
 import { judgeAtRest, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
+import { SLACK } from "../support/slack.ts";
 
 const reason = whyNoEngine();
-/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
-const SLACK = 3;
 const SERVES = `nc -ll -p 8080 -e /handler & server=$!
 until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; echo meca-init-done; wait $server`;
 
@@ -31,10 +30,10 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     registry = await openFaultRegistry(SERVES);
     daemon = await host.start({
       socketPath: proxy.socketPath,
-      config: "tasks: {stop_grace_s: 1, refresh_images: false, pull_timeout_s: 5, start_timeout_s: 10}",
+      config: "tasks: {stop_grace_s: 1, refresh_images: false, pull_timeout_s: 15, start_timeout_s: 60}",
     });
     books = watchBooks(daemon);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     // Whatever is judged, all of it ends.
     await using _host = host;
@@ -46,7 +45,7 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     await judgeAtRest(daemon);
     expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   const call = async (image: string, signal?: AbortSignal): Promise<Answer> =>
     await daemon.caller.call(image, "body=here", { ...(signal && { signal }) });
@@ -70,10 +69,10 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
         expect([image, `${status} ${code}`]).toEqual([image, outcome]);
         expect(problem?.detail).toContain(image);
         expect(problem?.detail).toMatch(cause);
-        expect(ms).toBeLessThan(5000 + 1000 * SLACK);
+        expect(ms).toBeLessThan(15_000 + 1000 * SLACK);
       }),
     );
-  }, 60_000);
+  }, 180_000);
 
   test("C9: ten callers share one pull; the one that gives up does not take it from the others", async () => {
     const before = proxy.count("pull");
@@ -87,18 +86,20 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     expect((await left).status).toBe(0);
     for (const { status, text } of await Promise.all(calls)) expect([status, text]).toEqual([200, "here"]);
     expect(proxy.count("pull") - before).toBe(1);
-  }, 60_000);
+  }, 180_000);
 
   test("C9: a registry that refuses again and again is asked ever more seldom", async () => {
     const image = at("limited", "2");
     const before = proxy.count("pull");
     const codes: string[] = [];
     const untilMs = performance.now() + 3000;
-    while (performance.now() < untilMs) {
+    while (performance.now() < untilMs || codes.length <= 10) {
       codes.push((await call(image)).code);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(codes.at(-1)).toBe("START_BACKOFF");
+    // Between two tries, which are those that were counted, it is told to come back later.
+    expect(codes.filter((code) => code !== "START_BACKOFF").length).toBeLessThanOrEqual(5);
+    expect(codes.length).toBeGreaterThan(10);
     expect(proxy.count("pull") - before).toBeLessThanOrEqual(5);
   });
 
@@ -131,5 +132,5 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     for (let tries = 0; tries < 30; tries += 1) await call("corrupt/missing:1");
     // Each try may be made a second time in another network sandbox.
     expect(proxy.count("create") - before).toBeLessThanOrEqual(6);
-  }, 60_000);
+  }, 180_000);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { openProcessDriver } from "../../src/drivers/process/index.ts";
-import { accepts } from "../../src/drivers/process/ports.ts";
+import { accepts } from "../../src/drivers/process/readiness/ports.ts";
 import { poll } from "../support/poll.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
@@ -40,11 +40,10 @@ describe("M29: after kill -9 of the daemon", () => {
     life.kill("SIGKILL");
     await once(life, "exit");
 
-    if (harness.driver.reach.endsWithDaemon !== "no")
-      await poll(
-        "the task died with its daemon",
-        async () => !(await accepts(told.host, told.port)) || "it answers",
-      );
+    await poll(
+      "the task died with its daemon",
+      async () => !(await accepts(told.host, told.port)) || "it answers",
+    );
 
     await using next = await openProcessDriver(options, never);
     for (const leftover of await next.leftovers(never)) {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { openProcessDriver } from "../../src/drivers/process/index.ts";
+import { factsOf } from "../../src/drivers/process/process-table.ts";
+import { jobSpec } from "../conformance/sandbox-driver/job-scene.ts";
 import { poll } from "../support/poll.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
@@ -12,6 +14,21 @@ const LIFE = fileURLToPath(new URL("../support/job-life.ts", import.meta.url));
 const never = new AbortController().signal;
 /** A job with a child that left its group and its parents. */
 const SCRIPT = `(setsid sh -c 'n=0; while :; do n=$((n+1)); echo $n > alive; sleep 0.05; done' &); sleep 1000`;
+
+test("I12: a job whose spawner is killed is lost, so that its queue starts it anew; nothing of it is left", async () => {
+  await using harness = await openProcessHarness();
+  const { driver, jobs } = harness;
+  await mkdir(join(jobs.shared.localPath, "orphan"));
+  const image = await driver.resolve(jobs.image, { refresh: "missing" }, never);
+  const job = await driver.startJob(jobSpec(jobs, image, "orphan", ["sh", "-c", "sleep 1000"]), never);
+  const leader = Number(/\d+$/.exec(job.label)?.[0]);
+  const spawner = factsOf(leader)?.parent ?? 0;
+  expect(await readFile(`/proc/${spawner}/cmdline`, "utf8")).toMatch(/spawner.*\0serve\0$/);
+  process.kill(spawner, "SIGKILL");
+  expect(await job.ended).toEqual({ type: "lost" });
+  await job.remove();
+  await poll("nothing is left", async () => (await harness.remains()).length === 0 || "something is");
+});
 
 describe("M29, I12: after kill -9 of the daemon", () => {
   test.each([

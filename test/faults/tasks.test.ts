@@ -9,11 +9,10 @@ import type { Baseline } from "../support/judge.ts";
 import { baselineOf, judgeAtRest, rssOf, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
+import { SLACK } from "../support/slack.ts";
 
 const reason = whyNoEngine();
 const MEBIBYTE = 1_048_576;
-/** Bounds of the matrix are for a quiet machine; this one may be three times slower. */
-const SLACK = 3;
 
 describe.skipIf(reason !== undefined)(reason ?? "tasks that misbehave, on Docker", () => {
   let host: FaultHost;
@@ -25,7 +24,7 @@ describe.skipIf(reason !== undefined)(reason ?? "tasks that misbehave, on Docker
   beforeAll(async () => {
     host = await openFaultHost();
     daemon = await host.start({
-      config: `tasks: {stop_grace_s: 2, refresh_images: false, start_timeout_s: 12, sandboxes_per_task: 1}
+      config: `tasks: {stop_grace_s: 2, refresh_images: false, start_timeout_s: 30, sandboxes_per_task: 1}
 http: {answer_bytes: 8388608}`,
     });
     neighbour = await host.image("neighbour", SERVES);
@@ -33,7 +32,7 @@ http: {answer_bytes: 8388608}`,
     expect((await daemon.caller.call(host.obeys, "body=hello")).text).toBe("hello");
     baseline = await baselineOf(daemon.daemon);
     books = watchBooks(daemon);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     // Whatever is judged, all of it ends.
     await using _host = host;
@@ -43,7 +42,7 @@ http: {answer_bytes: 8388608}`,
     await judgeAtRest(daemon, baseline);
     expect(await daemon.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(daemon.owner)).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 
   const call: FaultDaemon["caller"]["call"] = (...args) => daemon.caller.call(...args);
   const neighbourIsWell = async (): Promise<void> => {
@@ -95,13 +94,13 @@ http: {answer_bytes: 8388608}`,
     ]);
     for (const answer of [a, b]) {
       expect([answer.status, answer.code]).toEqual([504, "START_TIMEOUT"]);
-      expect(answer.ms).toBeLessThan(12_000 + 2000 * SLACK);
+      expect(answer.ms).toBeLessThan(30_000 + 2000 * SLACK);
     }
     expect(a.problem?.facts["logTail"]).toContain("no port here");
     expect(b.problem?.facts["logTail"]).toContain("gone again");
     expect([c.status, c.text]).toEqual([200, "late"]);
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   test("D5: every way to end, before and during a call, is told by its code or signal at once", async () => {
     const codes = [0, 1, 42, 126, 127];
@@ -148,7 +147,7 @@ http: {answer_bytes: 8388608}`,
       "SIGSEGV",
     ]);
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   test("D6: a death in mid-answer, garbage, a bad chunk, foreign headers and a storm of 1xx never reach a client as an answer", async () => {
     const say = (text: string): string => `printf '${text}'; exit`;
@@ -165,7 +164,7 @@ http: {answer_bytes: 8388608}`,
     );
     expect(stormy.status).toBeGreaterThanOrEqual(502);
     const nothing = await call(host.obeys, "exit");
-    expect([nothing.status, nothing.code]).toEqual([502, "TASK_EXITED"]);
+    expect([nothing.status, nothing.code]).toEqual([502, "TASK_BROKE_OFF"]);
     // Once the head has been passed on, the only honest end is a broken connection; the contract's own path can still say why.
     const halves = [
       `${headed}Content-Length: 100\\r\\n\\r\\nhalf`,
@@ -196,13 +195,15 @@ http: {answer_bytes: 8388608}`,
     expect([0, 502]).toContain(died.status);
     expect((await call(host.obeys, "body=again")).text).toBe("again");
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   test("D7: a task that ignores SIGTERM is killed after its grace, and its orphaned processes are reaped", async () => {
     const deaf = await host.image("deaf", `trap '' TERM\n${SERVES}`);
     // The orphan alone: what the server has forked itself is the server's to reap, whenever it does.
-    const zombies =
-      "(sleep 0.05 &); sleep 0.5; body=$(cat /proc/[0-9]*/stat | /bin/busybox grep -c '(sleep) Z ')";
+    const zombies = `(sleep 0.05 &); body=1; looks=0
+while [ $body != 0 ] && [ $looks -lt 100 ]; do
+  sleep 0.1; looks=$((looks+1)); body=$(cat /proc/[0-9]*/stat | /bin/busybox grep -c '(sleep)')
+done`;
     const warm = await call(deaf, zombies);
     expect([warm.status, warm.text]).toEqual([200, "0"]);
     const askedAtMs = performance.now();
@@ -219,10 +220,10 @@ http: {answer_bytes: 8388608}`,
     const line = "0123456789012345678901234567890123456789012345678901234567890123456789";
     const loud = await host.image(
       "loud",
-      `yes ${line} | head -c 100000000; (while :; do yes ${line} | head -c 100000; sleep 0.05; done) &\n${SERVES}`,
+      `(yes ${line} | head -c 100000000; echo > /tmp/said; while :; do yes ${line} | head -c 100000; sleep 0.05; done) &\n${SERVES}`,
     );
     const before = await rssOf(daemon.daemon.child.pid ?? 0);
-    const warm = await call(loud, "body=warm", { cpu: 1 });
+    const warm = await call(loud, "until [ -e /tmp/said ]; do sleep 0.1; done; body=warm", { cpu: 1 });
     expect([warm.status, warm.text]).toEqual([200, "warm"]);
     const label = (await list()).find(({ id }) => id === warm.sandboxId)?.label ?? "";
     const { LogPath } = (await host.docker.getContainer(label).inspect()) as { LogPath: string };
@@ -236,7 +237,7 @@ http: {answer_bytes: 8388608}`,
     expect((await rssOf(daemon.daemon.child.pid ?? 0)) - before).toBeLessThan(50 * MEBIBYTE);
     await daemon.caller.send("DELETE", `/v1/sandboxes/${warm.sandboxId}?force=true`);
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   test("D9: an answer of 1 GB, an endless one and a slow drip are cut at the limit or the deadline, and nothing piles up", async () => {
     const before = await rssOf(daemon.daemon.child.pid ?? 0);
@@ -252,9 +253,9 @@ http: {answer_bytes: 8388608}`,
     const endless = `${chunked}; while printf '400\\r\\n%1024s\\r\\n' x; do :; done; exit`;
     const drip = `${chunked}; while printf '1\\r\\nx\\r\\n'; do sleep 0.1; done; exit`;
     for (const input of [endless, drip]) {
-      const cut = await call(host.obeys, input, { runTimeoutMs: 2000 });
+      const cut = await call(host.obeys, input, { runTimeoutMs: 6000 });
       expect([cut.status, cut.bytes > 0]).toEqual([0, true]);
-      expect(cut.ms).toBeLessThan(2000 + 1000 * SLACK + 1000);
+      expect(cut.ms).toBeLessThan(6000 + 1000 * SLACK + 1000);
     }
     const dripped = await daemon.caller.post("/", {
       id: host.obeys,
@@ -264,7 +265,7 @@ http: {answer_bytes: 8388608}`,
     expect(dripped.headers["hearth-error"]).toBe("ANSWER_TOO_LARGE");
     expect((await rssOf(daemon.daemon.child.pid ?? 0)) - before).toBeLessThan(50 * MEBIBYTE);
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   // A disk that fills is not here: Docker caps a container's own layer only on some file systems, not on this one.
   test("D10: a fork bomb and a file bomb stay within their sandbox", async () => {
@@ -278,7 +279,7 @@ http: {answer_bytes: 8388608}`,
     expect(files.status === 200 ? Number(files.text) : 0).toBeLessThanOrEqual(1024);
     expect((await call(host.obeys, "body=again")).text).toBe("again");
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 
   test("D11: from inside, no privilege is to be had, no socket of an engine, and no neighbour, host port or metadata service", async () => {
     const listener = createServer((socket) => socket.end("reached\n"));
@@ -295,7 +296,7 @@ http: {answer_bytes: 8388608}`,
       expect(address).toMatch(/^10\./);
       // The probe itself works where it may: the task's own port.
       const probes: Readonly<Record<string, string>> = {
-        "(own port)": "nc -w 1 127.0.0.1 8080 </dev/null",
+        "(own port)": "nc -w 20 127.0.0.1 8080 </dev/null",
         "a mount": "mount -t tmpfs none /tmp",
         "a device": "/bin/busybox mknod /tmp/d b 8 0",
         "another owner": "echo x > /tmp/o && /bin/busybox chown 1:1 /tmp/o",
@@ -312,12 +313,12 @@ http: {answer_bytes: 8388608}`,
       const script = Object.entries(probes)
         .map(([name, probe]) => `if ${probe} >/dev/null 2>&1; then body="$body${name};"; fi`)
         .join("\n");
-      const probed = await call(host.obeys, `body=\n${script}`, { runTimeoutMs: 20_000 });
+      const probed = await call(host.obeys, `body=\n${script}`, { runTimeoutMs: 60_000 });
       expect([probed.status, probed.text]).toEqual([200, "(own port);"]);
     } finally {
       listener.close();
     }
-  }, 60_000);
+  }, 180_000);
 
   test("D12: a task that crashes at every start is tried ever more seldom, and its callers are told when", async () => {
     const broken = await host.image("crashloop", "echo cannot; exit 3");
@@ -353,7 +354,7 @@ http: {answer_bytes: 8388608}`,
         .filter((line) => line !== "").length;
     expect(starts).toBeLessThanOrEqual(8);
     await neighbourIsWell();
-  }, 60_000);
+  }, 180_000);
 });
 
 const SERVES = `nc -ll -p 8080 -e /handler & server=$!; echo $server > /tmp/server
@@ -361,6 +362,14 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
 
 async function bytesBelow(folder: string, part: string): Promise<number> {
   const names = (await readdir(folder)).filter((name) => name.includes(part));
-  const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+  // One may be gone since: the engine turns its files over all the time.
+  const sizes = await Promise.all(
+    names.map(async (name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
   return sizes.reduce((sum, size) => sum + size, 0);
 }

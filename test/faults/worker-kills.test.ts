@@ -17,6 +17,7 @@ import type { JobLife } from "../support/job-life.ts";
 import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
+import { rangeOf } from "../support/range-of.ts";
 
 const LIFE = fileURLToPath(new URL("../support/job-life.ts", import.meta.url));
 const never = new AbortController().signal;
@@ -103,7 +104,7 @@ describe("X10: after kill -9 of the daemon", () => {
     const ownerId = `test-${randomBytes(4).toString("hex")}`;
     const ofLife = (): DockerDriverOptions => {
       const instanceId = randomBytes(4).toString("hex");
-      return { ...{ socketPath, ownerId, instanceId }, networksAhead: 0, networkRange: "10.219.0.0/20" };
+      return { ...{ socketPath, ownerId, instanceId }, networksAhead: 0, networkRange: rangeOf(ownerId, 20) };
     };
     const { jobs } = harness;
     const killed = await liveAndDie({ docker: ofLife(), jobs, script: ANSWER }, async (endpoint) =>

@@ -4,6 +4,7 @@ import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
 import { describeArtifactStore } from "../conformance/artifact-store/describe-artifact-store.ts";
 import { AMPLE, forever, readAll, textSource } from "../conformance/artifact-store/harness.ts";
 import { type FakeGcs, startFakeGcs } from "../support/fake-gcs.ts";
+import { freePort } from "../support/free-port.ts";
 
 const MIB = 2 ** 20;
 
@@ -43,7 +44,16 @@ describe("what only Google's store has", () => {
     await expect(store.info("bucket", forever)).rejects.toMatchObject({ code: "ARTIFACT_KEY_INVALID" });
   });
 
-  test("it is opened for gs:// and gcs:// without a word to anybody", async () => {
+  test("I14: with nobody to reach it by, the error names the bucket", async () => {
+    const endpoint = `http://127.0.0.1:${await freePort()}`;
+    await using store = await openGcsStore({ bucket: "far-bucket", prefix: "p" }, "x", { endpoint });
+    await expect(store.check(forever)).rejects.toMatchObject({
+      code: "ARTIFACT_STORE_UNAVAILABLE",
+      message: expect.stringContaining("far-bucket") as string,
+    });
+  });
+
+  test("I14: it is opened for gs:// and gcs:// without a word to anybody", async () => {
     vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json");
     try {
       for (const uri of ["gs://bucket/prefix", "gcs://bucket/prefix"]) {

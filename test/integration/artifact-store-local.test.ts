@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   mkdir,
   mkdtemp,
@@ -14,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { ArtifactStore } from "../../src/core/index.ts";
+import type { ArtifactStore, ExecutorError } from "../../src/core/index.ts";
 import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
 import { describeArtifactStore } from "../conformance/artifact-store/describe-artifact-store.ts";
 import { AMPLE, forever, readAll, textSource } from "../conformance/artifact-store/harness.ts";
@@ -53,6 +54,74 @@ describe("a store in a folder that others write to as well", () => {
   afterEach(async () => {
     await store[Symbol.asyncDispose]();
     await rm(world, { recursive: true });
+  });
+
+  test("a file is lent where it lies, and no link, no folder and nothing too large is", async () => {
+    await store.write("t/in.zip", textSource("archive"), AMPLE, forever);
+    await symlink("../../outside/secret", join(root, "t/link"));
+    await symlink("../outside", join(root, "folder"));
+    await using lent = await store.borrow!("t/in.zip", { maxBytes: 7 }, forever);
+    expect([lent.bytes, await readFile(lent.path, "utf8")]).toEqual([7, "archive"]);
+    expect(Buffer.from(lent.whole!).toString()).toBe("archive");
+    await writeFile(join(root, "t/large.zip"), Buffer.alloc(100_000));
+    await using large = await store.borrow!("t/large.zip", { maxBytes: 100_000 }, forever);
+    expect([large.bytes, large.whole]).toEqual([100_000, undefined]);
+    await rename(join(root, "t"), join(root, "moved"));
+    await symlink("../outside", join(root, "t"));
+    expect(await readFile(lent.path, "utf8")).toBe("archive");
+    const code = async (key: string, maxBytes = 100): Promise<unknown> =>
+      await store.borrow!(key, { maxBytes }, forever).catch(
+        (error: unknown) => (error as ExecutorError).code,
+      );
+    expect(await code("moved/in.zip", 6)).toBe("ARTIFACT_TOO_LARGE");
+    expect(await code("moved/link")).toBe("ARTIFACT_KEY_INVALID");
+    expect(await code("folder/secret")).toBe("ARTIFACT_KEY_INVALID");
+    expect(await code("moved")).toBe("ARTIFACT_KEY_INVALID");
+    expect(await code("moved/none.zip")).toBe("ARTIFACT_NOT_FOUND");
+  });
+
+  test("what is staged keeps to its folder, is seen when it is published, and else leaves nothing", async () => {
+    await symlink("../outside", join(root, "folder"));
+    await expect(store.stage!("folder/out.zip", forever)).rejects.toMatchObject({
+      code: "ARTIFACT_KEY_INVALID",
+    });
+    {
+      await using staged = await store.stage!("t/out.zip", forever);
+      await staged.write(Buffer.from("never "));
+      await staged.write(Buffer.from("published"));
+      expect(await staged.seal()).toMatchObject({ bytes: 15 });
+      expect(await store.info("t/out.zip", forever)).toBeUndefined();
+      expect(await halves(root)).toHaveLength(1);
+    }
+    expect(await readdir(join(root, "t"))).toEqual([]);
+    await using staged = await store.stage!("t/out.zip", forever);
+    await staged.write(Buffer.from("result"));
+    await staged.seal();
+    await staged.publish();
+    await staged.publish();
+    expect(await readFile(join(root, "t/out.zip"), "utf8")).toBe("result");
+    expect(await halves(root)).toEqual([]);
+    expect((await stat(join(root, "t/out.zip"))).mode & 0o777).toBe(0o644);
+  });
+
+  test.each([
+    ["nothing", []],
+    ["one piece", [1000]],
+    ["a large piece", [300_000]],
+    ["two pieces", [10, 20]],
+    ["a large piece behind a small one, and a small one behind that", [10, 300_000, 20]],
+  ])("what is staged as %s is there as it was written", async (_, sizes) => {
+    const pieces = sizes.map((bytes, at) => Buffer.alloc(bytes, `${at}`));
+    const whole = Buffer.concat(pieces);
+    await using staged = await store.stage!("t/out.zip", forever);
+    for (const piece of pieces) {
+      await staged.write(piece);
+      piece.fill("x"); // it is its owner's again
+    }
+    const sha256 = createHash("sha256").update(whole).digest("hex");
+    expect(await staged.seal()).toEqual({ bytes: whole.length, sha256 });
+    await staged.publish();
+    expect((await readFile(join(root, "t/out.zip"))).equals(whole)).toBe(true);
   });
 
   test("no link inside it is followed, neither for a folder nor for a file", async () => {
@@ -101,7 +170,9 @@ describe("a store in a folder that others write to as well", () => {
         if (!isBack) await rm(join(root, "aside"), { recursive: true });
       }
     })();
-    for (let i = 0; i < 400; i += 1) {
+    // Many looks are done at once: whoever swaps gets his turns in between, and as many rounds as he needs.
+    for (let i = 0; i < 400 || (swaps <= 20 && i < 20_000); i += 1) {
+      await new Promise(setImmediate);
       const key = i % 2 === 0 ? "d/secret" : "d/new";
       // Which of them meets the link is chance; none may pass it.
       await store.write(key, textSource("mine"), AMPLE, forever).catch(() => undefined);

@@ -153,12 +153,22 @@ test("W: one changed byte anywhere in an exported chain is found, and the first 
     { numRuns: 300 },
   );
   const lines = chain.toString().split("\n");
-  const third = lines.map((line, at) => (at === 3 ? line.replace('"status":200', '"status":201') : line));
+  const third = lines.map((line, at) => (at === 4 ? line.replace('"status":200', '"status":201') : line));
   const bad = await hearth(["verify", await written("bad", third.join("\n"))]);
   expect([bad.code, bad.out.split("\n")[0]]).toEqual([
     1,
-    "broken at line 4, entry 3: entry 3 or its hash was changed, or what stood before it",
+    "broken at line 5, entry 3: entry 3 was changed, or stands where it does not belong",
   ]);
+});
+
+test("W: only the line end of the last line may be missing, as shells drop it; one character more is a cut end", async () => {
+  for (const id of ["a", "b"]) receipts.add(id);
+  const chain = await exported();
+  expect(chain.endsWith("}\n")).toBe(true);
+  const codes = [chain, chain.slice(0, -1), chain.slice(0, -2), `${chain}\n`].map(
+    async (text) => (await hearth(["verify", "-"], Buffer.from(text))).code,
+  );
+  expect(await Promise.all(codes)).toEqual([0, 0, 1, 1]);
 });
 
 test("W: a line that is left out, a cut end and another host's chain are found", async () => {
@@ -166,7 +176,9 @@ test("W: a line that is left out, a cut end and another host's chain are found",
   const lines = (await exported()).trimEnd().split("\n");
   const check = async (kept: readonly string[], ...more: string[]): Promise<Ran> =>
     await hearth(["verify", await written("part", `${kept.join("\n")}\n`), ...more]);
-  expect((await check(lines.filter((_, at) => at !== 2))).out).toContain("entry 2 is missing");
+  expect((await check(lines.filter((_, at) => at !== 3))).out).toContain("entry 2 is missing");
+  const block = await check(lines.filter((_, at) => at !== 1));
+  expect([block.code, block.out]).toEqual([1, expect.stringContaining("entry 1 stands in no block")]);
   for (let kept = 0; kept < lines.length; kept += 1) {
     const { code, out } = await check(lines.slice(0, kept));
     expect([code, out.startsWith("broken at line ")]).toEqual([1, true]);
@@ -199,7 +211,7 @@ test("W: what stands in a receipt and was signed by nobody keeps it from being g
   const text = (await hearth(["runs", "show", "b", "--receipt"])).out.trim();
   const check = async (changed: string, ...more: string[]): Promise<Ran> =>
     await hearth(["verify", "-", ...more], Buffer.from(changed));
-  expect((await check(text)).out).toMatch(/^checked +its entry, hashes, place and signature$/m);
+  expect((await check(text)).out).toMatch(/^checked +its entry, place and signature; --receipt /m);
   for (const at of [text, '"checkpoint":{', '"key":{']) {
     const added = at === text ? `{"note":"hi",${text.slice(1)}` : text.replace(at, `${at}"note":"hi",`);
     const { code, out } = await check(added);
@@ -210,11 +222,42 @@ test("W: what stands in a receipt and was signed by nobody keeps it from being g
     1,
     expect.stringContaining("forged: something stands in it twice"),
   ]);
-  const { prev } = JSON.parse(text) as { readonly prev: string };
-  expect((await check(text.replace(`"prev":"${prev}"`, `"prev":"${prev}zz"`))).code).toBe(1);
+  const { checkpoint } = JSON.parse(text) as { readonly checkpoint: { readonly head: string } };
+  expect((await check(text.replaceAll(checkpoint.head, `${checkpoint.head}zz`))).code).toBe(1);
   const { signature: _, ...part } = JSON.parse(text) as Record<string, unknown>;
   const cut = await check(JSON.stringify(part));
   expect([cut.code, cut.out]).toEqual([1, expect.stringMatching(/^no whole receipt: /)]);
+});
+
+test("W: a chain is held against a receipt that was kept: the same, another's, one that is not genuine, and what is none", async () => {
+  for (const id of ["a", "b", "c"]) receipts.add(id);
+  const kept = await written("b.json", (await hearth(["runs", "show", "b", "--receipt"])).out);
+  const file = await written("chain.ndjson", await exported());
+  const against = async (receipt: string, chain = file): Promise<Ran> =>
+    await hearth(["verify", chain, "--receipt", receipt]);
+  expect((await against(kept)).code).toBe(0);
+  expect((await against(kept, kept)).code).toBe(2);
+  // Whoever has the key writes the chain anew, with another entry in the place of this one.
+  receipts.entries.splice(1, 1);
+  receipts.entries.splice(1, 0, { ...receipts.add("x"), seq: 2 });
+  receipts.entries.splice(3);
+  const anew = await written("anew.ndjson", await exported());
+  expect((await hearth(["verify", anew])).code).toBe(0);
+  const other = await against(kept, anew);
+  expect([other.code, other.out]).toEqual([
+    1,
+    expect.stringContaining("entry 2 is not what the receipt of run b says"),
+  ]);
+  receipts.entries.splice(1);
+  const short = await against(kept, await written("short.ndjson", await exported()));
+  expect([short.code, short.out]).toEqual([
+    1,
+    expect.stringContaining("entry 2, of which there is a receipt, is not in it"),
+  ]);
+  const forged = (await readFile(join(folder, kept), "utf8")).replaceAll('"bytesIn":2', '"bytesIn":1');
+  const refused = await against(await written("forged.json", forged));
+  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("not genuine itself")]);
+  expect((await against(file)).code).toBe(2);
 });
 
 test("W: keys and hashes that cannot be what was meant are wrong use; another key is never called the one given", async () => {

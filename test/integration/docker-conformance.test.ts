@@ -18,7 +18,7 @@ describe.skipIf(reason !== undefined)(reason ?? "with an engine of its own", () 
   beforeAll(async () => {
     [engine, registry] = await Promise.all([openPrivateEngine(), openRegistry()]);
     images = await buildBehaviourImages(new Docker({ socketPath: engine.socketPath }));
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await registry[Symbol.asyncDispose]();
     await engine[Symbol.asyncDispose]();

@@ -69,7 +69,7 @@ describe.skipIf(reason !== undefined)(reason ?? "cards for containers", () => {
     world = openDockerWorld(engine.socketPath);
     closing.push(hook, engine, world);
     await buildImage(world);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     for (const resource of closing.reverse()) await resource[Symbol.asyncDispose]();
   });
@@ -109,6 +109,8 @@ describe.skipIf(reason !== undefined)(reason ?? "cards for containers", () => {
 
   test("M23: cards that the engine cannot hand over are told as such, and leave nothing behind", async () => {
     const driver = await world.open({ networkRange: "10.198.32.0/20" });
+    driver.cards?.offer([A]);
+    expect(await driver.cards?.tried()).toEqual({ type: "usable" });
     await hook.refuse("nvidia-container-cli: device error: GPU-x: unknown device");
     await expect(start(driver, ["GPU-x"])).rejects.toMatchObject({
       code: "GPU_UNAVAILABLE",
@@ -127,6 +129,11 @@ describe.skipIf(reason !== undefined)(reason ?? "cards, and an engine without NV
     await using world = openDockerWorld(engine.socketPath);
     await buildImage(world);
     const driver = await world.open({ networkRange: "10.198.48.0/20" });
+    driver.cards?.offer([A, B]);
+    expect(await driver.cards?.tried()).toMatchObject({
+      type: "refused",
+      reason: expect.stringContaining("NVIDIA Container Toolkit"),
+    });
     await expect(start(driver, [A])).rejects.toMatchObject({
       code: "GPU_UNAVAILABLE",
       message: expect.stringContaining("NVIDIA Container Toolkit"),

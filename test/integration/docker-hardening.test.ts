@@ -11,6 +11,7 @@ import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { DockerWorld } from "../support/docker-world.ts";
 import { openDockerWorld, SMALL_TASK, startTask } from "../support/docker-world.ts";
 import { buildTaskImage } from "../support/images.ts";
+import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 
 const reason = whyNoEngine();
@@ -39,7 +40,7 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task's container may do"
     closing.push(world);
     driver = await world.open({ networksAhead: 2 });
     [joined, other] = await Promise.all([startTask(driver, image), startTask(driver, image)]);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await Promise.all([joined, other].map((sandbox) => sandbox.stop(0)));
     for (const resource of closing.reverse()) await resource[Symbol.asyncDispose]();
@@ -153,6 +154,7 @@ describe.skipIf(reason !== undefined)(reason ?? "what a task's container may do"
     });
     const [one, two] = await Promise.all([startTask(open, image), startTask(open, image)]);
     expect((await run(one, `nc -w 1 ${outside} ${listener.port} </dev/null`)).code).toBe(0);
+    await poll("it is let in", () => listener.peers.length > 0 || "nobody has come");
     expect(listener.peers.map((peer) => open.isTaskAddress(peer))).toEqual([true]);
     expect((await run(one, `nc -w 1 ${two.endpoint.host} 8080 </dev/null`)).code).not.toBe(0);
     for (const sandbox of [one, two]) await sandbox.stop(0);

@@ -26,8 +26,8 @@ describe.skipIf(reason !== undefined)(reason ?? "images of the docker driver", (
   const isPull = (call: { method: string; path: string }): boolean =>
     call.method === "POST" && call.path.startsWith("/images/create");
   const pulls = (): number => proxy.calls.filter(isPull).length;
-  const fails = (image: string, options = { refresh: "missing" } as const): Promise<ExecutorError> =>
-    driver.resolve(image, options, never()).then(
+  const fails = (image: string, by = driver): Promise<ExecutorError> =>
+    by.resolve(image, { refresh: "missing" }, never()).then(
       () => Promise.reject(new Error("it was resolved")),
       (error: unknown) => error as ExecutorError,
     );
@@ -38,8 +38,9 @@ describe.skipIf(reason !== undefined)(reason ?? "images of the docker driver", (
     registry = use(await openRegistry());
     proxy = use(await openEngineProxy(engine.socketPath));
     const world = use(openDockerWorld(proxy.socketPath));
-    driver = await world.open({ networksAhead: 0, pullStallMs: 1000 });
-  }, 120_000);
+    // Longer than a machine stands still, shorter than a test may take.
+    driver = await world.open({ networksAhead: 0, pullStallMs: 30_000 });
+  }, 240_000);
   afterAll(async () => {
     for (const resource of closing.reverse()) await resource[Symbol.asyncDispose]();
   });
@@ -177,7 +178,9 @@ describe.skipIf(reason !== undefined)(reason ?? "images of the docker driver", (
   test("a pull that shows no progress has failed", async () => {
     proxy.decide = (call) =>
       isPull(call) ? { type: "answer", status: 200, body: '{"status":"Pulling"}\n', thenHang: true } : PASS;
-    const error = await fails(`${registry.host}/m26/stalled:1`);
+    await using world = openDockerWorld(proxy.socketPath);
+    const impatient = await world.open({ networksAhead: 0, pullStallMs: 1000 });
+    const error = await fails(`${registry.host}/m26/stalled:1`, impatient);
     expect(error).toMatchObject({ code: "IMAGE_PULL_FAILED" });
     expect(error.message).toContain("no progress");
   });

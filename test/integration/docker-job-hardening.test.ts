@@ -35,7 +35,7 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs in containers", () => {
     engine = await openPrivateEngine();
     docker = new Docker({ socketPath: engine.socketPath });
     await buildJobImage(docker);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });

@@ -18,7 +18,7 @@ describe.skipIf(reason !== undefined)(reason ?? "with an engine of its own", () 
     const docker = new Docker({ socketPath: engine.socketPath });
     await buildJobImage(docker);
     echo = await buildTaskImage(docker, "echo", SERVER);
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });

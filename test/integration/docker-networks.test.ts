@@ -33,7 +33,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       await buildTaskImage(docker, "second", { main: `echo second; echo meca-init-done; ${MAIN}` }),
     ];
     silent = await buildTaskImage(docker, "silent", { main: "echo meca-init-done; exec sleep 100" });
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });
@@ -215,7 +215,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       expect(output.answers).toEqual([{ status: 200, body: "hello" }]);
       // No task was ever on the control network, and every other one is gone.
       expect(await networksOfHome()).toEqual(["mecanywhere"]);
-    });
+    }, 240_000);
 
     test("keeps its own way out when its tasks have one too", async () => {
       const before = await defaultRoute();
@@ -225,7 +225,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       expect(await defaultRoute()).toBe(before);
       child.kill("SIGKILL");
       await once(child, "exit");
-    });
+    }, 240_000);
   });
 
   test("M29: what a killed life left is found by the next one: tasks are handed out, networks and spares are swept", async () => {
@@ -273,7 +273,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
     await next[Symbol.asyncDispose]();
     expect(failures).toEqual([]);
     await bystander.remove({ force: true });
-  });
+  }, 240_000);
 
   /** A life in a process of its own; resolves once its tasks have answered. Short unless tasks are asked for. */
   async function live(driver: DockerDriverOptions, image: string, wrapper: readonly string[], tasks = 0) {
@@ -290,7 +290,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
     await poll(
       "the life has answered",
       () => text.endsWith("\n") || child.exitCode !== null || "nothing yet",
-      40_000,
+      120_000,
     );
     const code: unknown = tasks === 0 ? (await exited)[0] : undefined;
     return { child, code, output: JSON.parse(text) as { labels: string[]; answers: unknown[] } };

@@ -14,7 +14,7 @@ describe.skipIf(reason !== undefined)(reason ?? "with an engine of its own", () 
   beforeAll(async () => {
     engine = await openPrivateEngine();
     await buildJobImage(new Docker({ socketPath: engine.socketPath }));
-  }, 120_000);
+  }, 240_000);
   afterAll(async () => {
     await engine[Symbol.asyncDispose]();
   });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { asId } from "../../src/core/index.ts";
-import type { GpuView } from "../../src/engine/gpu-cards.ts";
+import type { GpuView } from "../../src/engine/gpus/gpu-cards.ts";
 import { fakeSandbox } from "../support/fake-executor.ts";
 import { GIBIBYTE } from "../support/fake-gpus.ts";
 import { openTestDoor } from "../support/open-test-door.ts";

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Run } from "../../src/client/index.ts";
 import { HearthClient } from "../../src/client/index.ts";
-import type { Receipt } from "../../src/core/index.ts";
+import type { CallStory, Receipt } from "../../src/core/index.ts";
 import { asId, ExecutorError } from "../../src/core/index.ts";
+import { EventFeed } from "../../src/doors/http/feed/event-feed.ts";
 import { MemoryRunStore } from "../../src/drivers/records/memory-run-store.ts";
 import { DEFAULT_RUN_LIMITS } from "../../src/drivers/records/open-run-store.ts";
 import { ChainVerifier, verifyReceipt } from "../../src/std/receipts/index.ts";
@@ -12,8 +13,10 @@ import { openTestDoor } from "../support/open-test-door.ts";
 async function open() {
   const receipts = new MemoryReceipts();
   const records = new MemoryRunStore(DEFAULT_RUN_LIMITS, () => 0);
-  const door = await openTestDoor({ receipts, records });
+  const feed = new EventFeed({ life: "life", nowMs: Date.now });
+  const door = await openTestDoor({ receipts, records, feed });
   return {
+    feed,
     receipts,
     records,
     door,
@@ -50,6 +53,15 @@ test("W: a run of any door is told of by its receipt, and its answer is not kept
   for await (const run of world.client.followRun("r1")) seen.push(run.state);
   expect(seen).toEqual(["answered"]);
   expect((await world.client.cancelRun("r1")).state).toBe("answered");
+});
+
+test("W: a job's run is found under the id that lists give it", async () => {
+  await using world = await open();
+  const id = "my.job-1~2";
+  world.receipts.add(id, { door: "stream" });
+  expect(idsOf((await world.client.runs()).runs)).toEqual([id]);
+  expect(await world.client.run(id)).toMatchObject({ id, door: "stream" });
+  expect(verifyReceipt((await world.client.receipt(id)) as unknown as Receipt)).toEqual([]);
 });
 
 test("W: a failed or cancelled attempt shows the problem, with how its task ended", async () => {
@@ -102,6 +114,81 @@ test("W: whoever has his answer finds the run, though it is on its way into the 
   expect(idsOf((await world.client.runs()).runs)).toEqual(["next", "soon"]);
   world.receipts.add("third", {}, true);
   expect((await world.client.receipt("third")).entry.id).toBe("third");
+});
+
+/** Ends a recorded call, as far as its record tells. */
+async function endRecord(records: MemoryRunStore, id: string, endedAtMs: number): Promise<void> {
+  await records.end(asId<"run">(id), {
+    end: { type: "answered", status: 200, contentType: undefined, bytes: 3, isKept: false },
+    endedAtMs,
+    placement: undefined,
+    answer: undefined,
+    freesKey: false,
+  });
+}
+
+async function beginRecord(records: MemoryRunStore, id: string): Promise<void> {
+  const runId = asId<"run">(id);
+  await records.begin({ runId, image: "a:1", createdAtMs: 1, key: undefined, fingerprint: "" });
+}
+
+/** Everything that needs no timer is over by then, as all of the store in memory is. */
+const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("W: a recorded call is one run in the list while its receipt is on its way into the chain", async () => {
+  await using world = await open();
+  const { receipts, records, client } = world;
+  await beginRecord(records, "soon");
+  await endRecord(records, "soon", 1003);
+  receipts.add("soon", {}, true);
+  const flush = receipts.flush.bind(receipts);
+  receipts.flush = async () => {
+    await aTurn();
+    await flush();
+  };
+  const { runs } = await client.runs();
+  expect(runs.map(({ id, receipt }) => [id, receipt?.seq])).toEqual([["soon", 1]]);
+});
+
+test("W: a recorded call whose receipt is written while the list is read is one run, and no page misses another", async () => {
+  await using world = await open();
+  const { receipts, records, client } = world;
+  receipts.add("old");
+  for (const [id, endedAtMs] of [
+    ["alone", 500],
+    ["now", 2003],
+  ] as const) {
+    await beginRecord(records, id);
+    await endRecord(records, id, endedAtMs);
+  }
+  const list = receipts.list.bind(receipts);
+  receipts.list = async (filter) => {
+    // By now the records have been looked at.
+    await aTurn();
+    if (receipts.entries.length === 1) receipts.add("now");
+    return await list(filter);
+  };
+  const first = await client.runs({ limit: 2 });
+  const second = await client.runs({ limit: 2, after: first.next });
+  expect([idsOf(first.runs), idsOf(second.runs)]).toEqual([["now", "old"], ["alone"]]);
+});
+
+test("W: a run that ends while the list is read is in it once, as ended", async () => {
+  await using world = await open();
+  const { receipts, records, client } = world;
+  for (const id of ["stays", "ends"]) await beginRecord(records, id);
+  const running = records.running.bind(records);
+  records.running = async (most) => {
+    const found = await running(most);
+    await endRecord(records, "ends", 1003);
+    if (receipts.entries.length === 0) receipts.add("ends");
+    return found;
+  };
+  const { runs } = await client.runs();
+  expect(runs.map(({ id, state }) => [id, state])).toEqual([
+    ["stays", "running"],
+    ["ends", "answered"],
+  ]);
 });
 
 test("W: pages go from those under way to the oldest, with none left out and none twice", async () => {
@@ -229,6 +316,55 @@ test("a chain that cannot be read takes recorded calls nothing away, and is said
   await expect.poll(async () => (await world.client.run(id)).state).toBe("answered");
   expect((await world.client.answer(id)).text).toBe("out");
   await expect(world.client.runs()).rejects.toMatchObject({ status: 503, code: "RECORDS_UNAVAILABLE" });
+});
+
+test("W: a failed run that asked for no record is told with the figures that its caller was told", async () => {
+  await using world = await open();
+  const runId = asId<"run">("big");
+  world.receipts.add("big", { outcome: "failed", error: "TASK_OUT_OF_MEMORY" });
+  const error = new ExecutorError("TASK_OUT_OF_MEMORY", { asked: 9000, limit: 4096 });
+  const story = { runId, end: "failed", error, task: { image: "a:1" }, door: "http", acceptedAtMs: 0 };
+  world.feed.observer.callEnded(story as unknown as CallStory);
+  const run = await world.client.run("big");
+  expect(run.problem).toMatchObject({ code: "TASK_OUT_OF_MEMORY", facts: { asked: 9000, limit: 4096 } });
+  expect(run.problem?.detail).toContain("asked 9000; limit 4096");
+  expect((await world.client.runs()).runs[0]?.problem).toEqual(run.problem);
+});
+
+test("W: an answer names a run if and only if the executor has heard of the call, refused ones included", async () => {
+  await using world = await open();
+  const { door } = world;
+  const json = { "content-type": "application/json" };
+  const refuse = (): void => {
+    door.executor.script = (call) => call.fail(new ExecutorError("QUEUE_FULL"));
+  };
+  const send = async (path: string, method: string, body?: string): Promise<Response> =>
+    await fetch(`${door.url}${path}`, { method, headers: json, ...(body === undefined ? {} : { body }) });
+  const nobodyHeard = [
+    await send("/v1/calls", "POST", "x"),
+    await send("/v1/calls?image=a:1&cpu=nonsense", "POST", "x"),
+    await send("/v1/nowhere", "POST", "x"),
+    await send("/v1/host", "GET"),
+    await send("/v1/runs/none", "GET"),
+    await send("/", "POST", "no json"),
+    await send("/", "POST", '{"id":"a:1","resource":{"cpu":-1}}'),
+    await send("/", "POST", `"${"x".repeat(200_000)}"`),
+  ];
+  const before = door.executor.calls.length;
+  for (const answer of nobodyHeard) {
+    expect([answer.url, answer.headers.has("hearth-run-id")]).toEqual([answer.url, false]);
+  }
+  refuse();
+  const heard = [
+    await send("/v1/calls?image=a:1", "POST", "x"),
+    await send("/", "POST", '{"id":"a:1"}'),
+    await send("/v1/attest?image=a:1", "POST"),
+  ];
+  const ids = heard.map((answer) => answer.headers.get("hearth-run-id"));
+  expect(ids).toEqual(door.executor.calls.slice(before).map(({ options }) => options.runId));
+  expect(new Set(ids).size).toBe(3);
+  const problem = (await heard[0]?.json()) as { requestId: string };
+  expect(problem.requestId).toBe(ids[0]);
 });
 
 test("the run's id in each answer's head is that of its call, on /v1 and on the older paths", async () => {

@@ -213,7 +213,8 @@ test("a caller with a key that leaves does not stop its call, and finds the answ
   await expect.poll(() => calls.length).toBe(1);
   gone.abort();
   await expect(first).rejects.toThrow();
-  await expect.poll(async () => (await call(door, { "idempotency-key": "k" })).status).toBe(409);
+  await expect.poll(() => door.counts().open, { message: "the door has seen it leave" }).toBe(0);
+  expect((await call(door, { "idempotency-key": "k" })).status).toBe(409);
   expect(calls[0]?.isCancelled).toBe(false);
   calls[0]?.answer("late");
   await expect.poll(async () => (await call(door, { "idempotency-key": "k" })).text()).toBe("late");

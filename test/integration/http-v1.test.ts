@@ -405,3 +405,20 @@ test("calls that are turned away at the door are counted by code; whatever is no
     ["INPUT_INVALID", 3],
   ]);
 });
+
+test("a parameter that a route does not know is refused by its name, on every route", async () => {
+  await using door = await openTestDoor();
+  const rows = Object.entries(ROUTES).filter(([name]) => name !== "call");
+  expect(rows.length).toBeGreaterThan(30);
+  for (const [name, { method, path }] of rows) {
+    const url = `${door.url}${path.replaceAll(/\{\w+\}/g, "x")}?bogus=1`;
+    const signal = AbortSignal.timeout(60_000);
+    const body = method === "POST" || method === "PATCH" ? { body: "{}" } : {};
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(url, { method, headers, signal, ...body });
+    const problem = (await answer.json()) as { code?: string; detail?: string };
+    expect([name, answer.status, problem.code]).toEqual([name, 400, "INPUT_INVALID"]);
+    expect(problem.detail).toContain("bogus");
+  }
+  expect(door.stops).toBe(0);
+});

@@ -1,10 +1,10 @@
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { SandboxDriver, WorkerBind } from "../../src/core/index.ts";
+import type { SandboxDriver } from "../../src/core/index.ts";
 import { NO_RESOURCES } from "../../src/core/index.ts";
 import { launchWorker } from "../../src/doors/indexify/worker/launch-worker.ts";
 import type { Executor } from "../../src/engine/executor.ts";
@@ -16,6 +16,7 @@ import { buildJobImage } from "../support/images.ts";
 import type { RequestEnd } from "../support/indexify/double-scheduler.ts";
 import { DoubleScheduler, storedJson } from "../support/indexify/double-scheduler.ts";
 import { startDriverExecutor } from "../support/indexify/driver-executor.ts";
+import { bindsOfHost } from "../support/indexify/host-binds.ts";
 import { valueOf } from "../support/indexify/request-end.ts";
 import type { Tensorlake } from "../support/indexify/tensorlake.ts";
 import { openTensorlake } from "../support/indexify/tensorlake.ts";
@@ -25,7 +26,7 @@ import type { PrivateEngine } from "../support/private-engine.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
-const SLOW_MS = 120_000;
+const SLOW_MS = 240_000;
 const noPython = existsSync("/usr/bin/python3") ? undefined : "this host has no Python";
 
 let tensorlake: Tensorlake;
@@ -62,8 +63,9 @@ async function openWorld(driver: SandboxDriver, image: string): Promise<World> {
     executorId: "executor-1",
     program: tensorlake.functionExecutor,
     image,
-    binds: driver.workersNeedImage ? bindsOfHost(blobs) : [],
+    binds: driver.workersNeedImage ? bindsOfHost(tensorlake, blobs) : [],
     network: "default",
+    isolation: "default",
     secretNames: [],
     environment: process.env,
     clock: systemClock,
@@ -92,19 +94,6 @@ async function openWorld(driver: SandboxDriver, image: string): Promise<World> {
       await scheduler.server[Symbol.asyncDispose]();
     },
   };
-}
-
-/** An image without Python sees this host's own, and the blobs under their own name. */
-function bindsOfHost(blobs: string): readonly WorkerBind[] {
-  const environment = dirname(dirname(tensorlake.functionExecutor));
-  const python = dirname(dirname(realpathSync(tensorlake.python)));
-  const seen = [...new Set(["/usr", "/lib", "/lib64", environment, python])].filter((path) =>
-    existsSync(path),
-  );
-  return [
-    ...seen.map((path) => ({ source: path, target: path, isReadOnly: true })),
-    { source: blobs, target: blobs, isReadOnly: false },
-  ];
 }
 
 /** What the real worker, held in the books by a driver, has to show on each. */

@@ -8,6 +8,7 @@ import {
   AllocationFailureReason,
   AllocationLogEntrySchema,
   AllocationOutcomeSchema,
+  ExecutorStatus,
 } from "../../src/gen/executor_api_pb.js";
 import { openChannel } from "../../src/std/grpc/open-channel.ts";
 import { Scope, systemClock } from "../../src/std/index.ts";
@@ -16,16 +17,16 @@ import { DoubleServer } from "../support/indexify/double-server.ts";
 import { poll } from "../support/poll.ts";
 
 /** Waits for state to come. */
-const until = (holds: () => boolean, deadlineMs?: number): Promise<void> =>
-  poll(holds.toString(), () => holds() || "not yet", deadlineMs);
+const until = (holds: () => boolean): Promise<void> => poll(holds.toString(), () => holds() || "not yet");
 
 const TIMES: LinkOptions["times"] = {
   ...LINK_TIMES,
   heartbeatMs: 200,
-  heartbeatDeadlineMs: 1_000,
+  // Longer than a machine stands still: what was taken and answered too late would be sent again.
+  heartbeatDeadlineMs: 60_000,
   heartbeatRetry: { firstMs: 50, maxMs: 200 },
   pollRetry: { firstMs: 50, maxMs: 200 },
-  pollDeadlineMs: 10_000,
+  pollDeadlineMs: 60_000,
 };
 
 const RESOURCES = { cpuCount: 2, memoryBytes: 1n, diskBytes: 1n };
@@ -36,9 +37,15 @@ interface TestLink extends AsyncDisposable {
   readonly commands: Command[];
   readonly results: AllocationLogEntry[];
   readonly dropped: Report[];
+  /** Ends the link and leaves its connection. */
+  stop(): Promise<void>;
 }
 
-function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestLink {
+function startLink(
+  server: DoubleServer,
+  over: Partial<LinkOptions> = {},
+  maxReceiveBytes = 32 * 1024 * 1024,
+): TestLink {
   const scope = new Scope();
   const commands: Command[] = [];
   const results: AllocationLogEntry[] = [];
@@ -48,7 +55,7 @@ function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestL
       address: server.address,
       tls: undefined,
       maxSendBytes: 32 * 1024 * 1024,
-      maxReceiveBytes: 32 * 1024 * 1024,
+      maxReceiveBytes,
       keepalive: undefined,
       reconnect: { firstMs: 50, maxMs: 200 },
     }),
@@ -69,7 +76,7 @@ function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestL
     log: silentLog,
     observer: NO_INDEXIFY_OBSERVER,
     times: TIMES,
-    fullState: () => ({ hostname: "h", totalContainerResources: RESOURCES }),
+    fullState: () => ({ hostname: "h", version: "1", totalContainerResources: RESOURCES }),
     onCommand: (command) => {
       commands.push(command);
       return true;
@@ -77,13 +84,15 @@ function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestL
     onResult: (entry) => results.push(entry),
     ...over,
   });
-  scope.spawn((signal) => link.run(signal));
+  const running = scope.use(new Scope());
+  running.spawn((signal) => link.run(signal));
   return {
     link,
     reports,
     commands,
     results,
     dropped,
+    stop: () => running[Symbol.asyncDispose](),
     async [Symbol.asyncDispose]() {
       await scope[Symbol.asyncDispose]();
     },
@@ -93,15 +102,29 @@ function startLink(server: DoubleServer, over: Partial<LinkOptions> = {}): TestL
 const failed = (allocationId: string): Report => ({
   type: "outcome",
   message: create(AllocationOutcomeSchema, {
-    outcome: { case: "failed", value: { allocationId, reason: AllocationFailureReason.FUNCTION_ERROR } },
+    outcome: {
+      case: "failed",
+      value: {
+        ...{ allocationId, functionCallId: "call", requestId: "request" },
+        function: { namespace: "n", applicationName: "a", functionName: "f" },
+        reason: AllocationFailureReason.FUNCTION_ERROR,
+      },
+    },
   }),
 });
 
-const entryOf = (allocationId: string): Report => ({
+const entryOf = (allocationId: string, root: string): Report => ({
   type: "entry",
   message: create(AllocationLogEntrySchema, {
     allocationId,
-    entry: { case: "callFunction", value: { namespace: "n".repeat(300) } },
+    entry: {
+      case: "callFunction",
+      value: {
+        ...{ namespace: "n".repeat(300), application: "a" },
+        ...{ requestId: "request", sourceFunctionCallId: "call" },
+        updates: { rootFunctionCallId: root },
+      },
+    },
   }),
 });
 
@@ -110,7 +133,7 @@ const names = (commands: readonly Command[]): readonly string[] =>
   commands.map(({ command }) => (command.case === "killAllocation" ? command.value.allocationId : "?"));
 const isReady = (link: TestLink) => until(() => link.link.state.type === "ready");
 
-test("registers with its full state when the server asks, and then takes commands and results in order", async () => {
+test("X11: registers with its full state when the server asks, and then takes commands and results in order", async () => {
   await using server = new DoubleServer();
   await server.start();
   await using link = startLink(server);
@@ -126,7 +149,7 @@ test("registers with its full state when the server asks, and then takes command
   expect(server.violations).toEqual([]);
 });
 
-test("G4: what comes twice is applied once, and a missing number is answered with a full state", async () => {
+test("X11, G4: what comes twice is applied once, and a missing number is answered with a full state", async () => {
   await using server = new DoubleServer();
   await server.start();
   server.misbehaviour.repeatsCommands = true;
@@ -147,7 +170,7 @@ test("G4: what comes twice is applied once, and a missing number is answered wit
   expect(server.violations).toEqual([]);
 });
 
-test("X3: a server that went away and forgot everything gets the state and every report again", async () => {
+test("X3, X11: a server that went away and forgot everything gets the state and every report again", async () => {
   await using server = new DoubleServer();
   await server.start();
   await using link = startLink(server);
@@ -180,6 +203,53 @@ test("a server that remembers is not sent the state again, and goes on with its 
   expect(server.violations).toEqual([]);
 });
 
+test("both streams are counted anew after a full state, also where the heartbeat that first brought it failed", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  await using link = startLink(server);
+  await isReady(link);
+  for (const id of ["a", "b"]) server.send("host-1", kill(id));
+  for (const id of ["r", "s"])
+    server.sendResult("host-1", create(AllocationLogEntrySchema, { allocationId: id }));
+  await until(() => link.commands.length === 2 && link.results.length === 2);
+  server.misbehaviour.failsFullStates = 2;
+  server.forget("host-1");
+  await until(() => server.misbehaviour.failsFullStates === 0 && server.executors.has("host-1"));
+  server.send("host-1", kill("c"));
+  server.sendResult("host-1", create(AllocationLogEntrySchema, { allocationId: "t" }));
+  await until(() => link.commands.length === 3 && link.results.length === 3);
+  expect(names(link.commands)).toEqual(["a", "b", "c"]);
+  expect(link.results.map(({ allocationId }) => allocationId)).toEqual(["r", "s", "t"]);
+  expect(server.violations).toEqual([]);
+});
+
+test("a command or a result that is too large to be received is given up alone, and not asked for without end", async () => {
+  await using server = new DoubleServer();
+  await server.start();
+  const refused: unknown[] = [];
+  const log: LinkOptions["log"] = {
+    ...silentLog,
+    log: (level, event, facts) => {
+      if (event === "indexify.command-refused") refused.push([level, facts]);
+    },
+  };
+  await using link = startLink(server, { log }, 64 * 1024);
+  await isReady(link);
+  const large = "x".repeat(100_000);
+  server.sendResult("host-1", create(AllocationLogEntrySchema, { allocationId: large }));
+  server.sendResult("host-1", create(AllocationLogEntrySchema, { allocationId: "after" }));
+  server.send("host-1", kill("before"));
+  await until(() => link.commands.length === 1);
+  for (const id of [large, "after"]) server.send("host-1", kill(id));
+  await until(() => link.commands.length === 2 && link.results.length === 1);
+  expect(names(link.commands)).toEqual(["before", "after"]);
+  expect(link.results.map(({ allocationId }) => allocationId)).toEqual(["after"]);
+  expect(refused).toHaveLength(2);
+  expect(refused).toContainEqual(["error", expect.objectContaining({ stream: "commands", seq: "2" })]);
+  expect(server.executor("host-1").registrations).toBe(1);
+  expect(server.violations).toEqual([]);
+});
+
 test("many reports go in fragments, an outcome never before the log entries of its allocation", async () => {
   await using server = new DoubleServer();
   await server.start();
@@ -187,7 +257,7 @@ test("many reports go in fragments, an outcome never before the log entries of i
   await isReady(link);
   for (let index = 0; index < 30; index += 1) {
     link.reports.add(failed(`other-${index}`));
-    for (let of = 0; of < 10; of += 1) link.reports.add(entryOf(`a-${index}`));
+    for (let of = 0; of < 10; of += 1) link.reports.add(entryOf(`a-${index}`, `child-${of}`));
     link.reports.add(failed(`a-${index}`));
   }
   await until(() => link.reports.isEmpty);
@@ -224,7 +294,7 @@ test("G5: with a fifth of all calls failing and slow answers, every report arriv
     server.send("host-1", kill(`k-${index}`));
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  await until(() => link.reports.isEmpty && link.commands.length === 40, 20_000);
+  await until(() => link.reports.isEmpty && link.commands.length === 40);
   expect(names(link.commands)).toEqual(Array.from({ length: 40 }, (_, index) => `k-${index}`));
   expect(server.executor("host-1").outcomes.size).toBe(40);
   expect(server.violations).toEqual([]);
@@ -233,12 +303,13 @@ test("G5: with a fifth of all calls failing and slow answers, every report arriv
 test("after the signal nothing leaves but the farewell", async () => {
   await using server = new DoubleServer();
   await server.start();
-  const link = startLink(server);
+  // So long that no heartbeat is on its way when it stops.
+  await using link = startLink(server, { times: { ...TIMES, heartbeatMs: 600_000 } });
   await isReady(link);
-  await link[Symbol.asyncDispose]();
+  await link.stop();
   const before = server.heartbeats.length;
-  await using again = startLink(server);
-  await again.link.sayFarewell();
-  expect(server.heartbeats.length).toBeGreaterThan(before);
+  link.reports.add(failed("late"));
+  await link.link.sayFarewell();
+  expect(server.heartbeats.slice(before).map(({ status }) => status)).toEqual([ExecutorStatus.STOPPED]);
   expect(server.executors.has("host-1")).toBe(false);
 });

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,12 +10,12 @@ import {
   type RequestEnd,
   storedJson,
 } from "../support/indexify/double-scheduler.ts";
-import { bytesOf, reasonOf, valueOf } from "../support/indexify/request-end.ts";
+import { reasonOf, valueOf } from "../support/indexify/request-end.ts";
 import { openTensorlake, type Tensorlake } from "../support/indexify/tensorlake.ts";
 import { startTestExecutor, type TestExecutor } from "../support/indexify/test-executor.ts";
 import { poll } from "../support/poll.ts";
 
-const SLOW_MS = 120_000;
+const SLOW_MS = 240_000;
 let tensorlake: Tensorlake | string;
 let folder: string;
 
@@ -80,57 +80,9 @@ describe.skipIf(!existsSync("/usr/bin/python3"))("X0: with the real worker", () 
   );
 
   test(
-    "a function that raises is a function error, a request error brings its words",
-    async () => {
-      await using world = await openWorld();
-      expect(reasonOf(await world.call("fails", ""))).toBe("FUNCTION_ERROR");
-      const refused = await world.call("refuses", "today");
-      expect(reasonOf(refused)).toBe("REQUEST_ERROR");
-      const error = refused.type === "failed" ? refused.failed.requestError : undefined;
-      expect((await bytesOf(error)).toString()).toContain("not today");
-      expect(world.scheduler.terminated).toEqual([]);
-    },
-    SLOW_MS,
-  );
-
-  test(
-    "nested calls, a tail call and a reduction give what they should",
-    async () => {
-      await using world = await openWorld();
-      expect(await valueOf(await world.call("doubles_of", [1, 2, 3]))).toEqual([2, 4, 6]);
-      expect(await valueOf(await world.call("tail", 21))).toBe(42);
-      expect(await valueOf(await world.call("sum_of", [1, 2, 3, 4]))).toBe(10);
-      expect(world.scheduler.server.violations).toEqual([]);
-    },
-    SLOW_MS,
-  );
-
-  test(
-    "the request's state is kept: a shorter value leaves nothing of a longer one, an absent key is absent",
-    async () => {
-      await using world = await openWorld();
-      expect(await valueOf(await world.call("remembers", "abc"))).toBe("abc|nothing");
-    },
-    SLOW_MS,
-  );
-
-  test(
-    "a blob of 200 MB comes back whole, and nothing half-written is left",
-    async () => {
-      await using world = await openWorld();
-      const end = await world.call("big", 200);
-      if (end.type !== "value") throw new Error(reasonOf(end));
-      expect(end.payload?.size).toBeGreaterThan(200n * 1024n * 1024n - 1n);
-      const left = await readdir(world.blobs, { recursive: true });
-      expect(left.filter((name) => name.endsWith(".part"))).toEqual([]);
-    },
-    SLOW_MS,
-  );
-
-  test(
     "a crash, a timeout and progress: each has its own reason, and the next call finds a worker",
     async () => {
-      await using world = await openWorld({ allocationTimeoutMs: 2_000 });
+      await using world = await openWorld({ allocationTimeoutMs: 8_000 });
       expect(reasonOf(await world.call("crashes", ""))).toBe("FUNCTION_ERROR");
       await poll("the end is told", () => world.scheduler.terminated.length === 1 || "not yet");
       expect(world.scheduler.terminated[0]?.reason).toBe(ContainerTerminationReason.PROCESS_CRASH);
@@ -138,7 +90,8 @@ describe.skipIf(!existsSync("/usr/bin/python3"))("X0: with the real worker", () 
       await poll("the end is told", () => world.scheduler.terminated.length === 2 || "not yet");
       expect(world.scheduler.terminated[1]?.reason).toBe(ContainerTerminationReason.FUNCTION_TIMEOUT);
       expect(await valueOf(await world.call("sleeps", 0.1))).toBe("slept");
-      expect(await valueOf(await world.call("slow_with_progress", 8))).toBe("done");
+      // Half a second for each: longer than its time, but never silent for so long.
+      expect(await valueOf(await world.call("slow_with_progress", 20))).toBe("done");
     },
     SLOW_MS,
   );

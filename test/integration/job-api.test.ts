@@ -324,7 +324,7 @@ describe("I15: tasks and hosts", () => {
     expect(await world.client.tasks("?page=1000")).toEqual([]);
   });
 
-  test("a pool's tasks go to a stream that only its hosts read", async () => {
+  test("I2: a pool's tasks go to a stream that only its hosts read", async () => {
     const { id: pool } = json(await world.client.raw("POST", "/executers/pools"), 201) as { id: string };
     const id = await world.client.submit("math.sum", {}, pool);
     await world.client.upload(id, INPUT);

@@ -92,7 +92,7 @@ test("groups are made once, from the beginning", async () => {
   expect(JSON.stringify(await read())).toContain("math.sum");
 });
 
-test("commands are heard in their order by who pops them, and are forgotten some day", async () => {
+test("D20: commands are heard in their order by who pops them, and are forgotten some day", async () => {
   await producer.command("a", "one");
   await producer.command("a", "kill");
   expect(await redis.ask("RPOP", "task:a:commands")).toBe("one");
@@ -132,7 +132,8 @@ test("events are followed from where one left off, over a restart that loses the
     const failure = await producer.publish([event("three")]).catch(String);
     return failure === undefined || failure;
   });
-  await poll("what comes then is heard", () => seen.length === 3 || String(seen.length));
+  // More than one, where an answer came too late and it was said again.
+  await poll("what comes then is heard", () => seen.length >= 3 || String(seen.length));
   expect(seen[2]).toMatchObject({ fields: { type: "three" } });
   stop.abort();
   await following;

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -39,6 +39,31 @@ const outcome = (allocationId: string) =>
     }),
   }) as const;
 
+test("what is not kept over a life is no write: an answer neither comes into the journal nor goes out of it", () => {
+  const asked: unknown[] = [];
+  const journal = reportJournal({
+    kept: [],
+    add: ({ kind }) => asked.push(kind),
+    remove: (numbers) => asked.push(numbers),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+  const queue = new ReportQueue({
+    ...{ fragmentBytes: 1_000_000, limit: 100, journal, kept: [] },
+    onDropped: () => undefined,
+    onAdded: () => undefined,
+  });
+  const scheduled = create(CommandResponseSchema, {
+    response: { case: "allocationScheduled", value: { allocationId: "a" } },
+  });
+  queue.add({ type: "response", message: scheduled });
+  queue.remove(queue.fragment());
+  expect(asked).toEqual([]);
+  queue.add({ type: "response", message: scheduled });
+  queue.add(outcome("a"));
+  queue.remove(queue.fragment());
+  expect(asked).toEqual(["outcome", [3]]);
+});
+
 const idsOf = (queue: ReportQueue) =>
   queue
     .fragment()
@@ -69,4 +94,23 @@ test("outcomes that were not taken are there in the next life, in order; taken o
   }
   await using journal = await open();
   expect(idsOf(queueOn(journal))).toEqual(["c", "d"]);
+});
+
+test("a file that is no database is set aside with a word about it, and a new one is begun", async () => {
+  const file = join(folder, "reports.db");
+  const bytes = Buffer.alloc(5_000, "no database");
+  await writeFile(file, bytes);
+  const said: unknown[] = [];
+  const journal = await openJournal({
+    file,
+    log: { ...silentLog, log: (...line) => said.push(line) },
+    delayMs: 1,
+  });
+  expect(journal.kept).toEqual([]);
+  journal.add({ number: 1, kind: "k", bytes: new Uint8Array([1]) });
+  await journal[Symbol.asyncDispose]();
+  expect(said).toMatchObject([["warn", "journal.set-aside", { file, keptAs: `${file}.damaged` }]]);
+  expect(await readFile(`${file}.damaged`)).toEqual(bytes);
+  await using again = await open();
+  expect(again.kept).toEqual([{ number: 1, kind: "k", bytes: new Uint8Array([1]) }]);
 });

@@ -6,6 +6,7 @@ import type { Sandbox } from "../../src/core/index.ts";
 import { findTool } from "../../src/drivers/process/tools.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import { neverAborted, specFor } from "../conformance/sandbox-driver/scene.ts";
+import { freshName } from "../support/fresh-name.ts";
 import type { ProcessHarness } from "../support/process-harness.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
@@ -17,8 +18,9 @@ const RESOURCES = { cpuMillis: 1000, memoryBytes: 128 * 1_048_576, gpuMemoryByte
 describe.skipIf(!isRoot)("cards for processes (needs root, to make device files)", () => {
   let harness: ProcessHarness;
   let tells: string;
+  const mark = freshName("hearth-test");
   // Where the real ones are: inside, bubblewrap gives a file the folder that it has outside.
-  const node = (name: string): string => `/dev/hearth-test-${process.pid}-${name}`;
+  const node = (name: string): string => `/dev/${mark}-${name}`;
 
   beforeAll(async () => {
     for (const name of NODES) {

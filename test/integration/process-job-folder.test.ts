@@ -6,6 +6,7 @@ import type { JobOptions } from "../conformance/sandbox-driver/job-scene.ts";
 import { jobSpec } from "../conformance/sandbox-driver/job-scene.ts";
 import { neverAborted, specFor } from "../conformance/sandbox-driver/scene.ts";
 import { freshName } from "../support/fresh-name.ts";
+import { poll } from "../support/poll.ts";
 import type { ProcessHarness } from "../support/process-harness.ts";
 import { openProcessHarness } from "../support/process-harness.ts";
 
@@ -18,6 +19,7 @@ print(os.getcwd(), os.environ.get("FLAVOUR"), sys.argv[1:])
 
 describe.each([
   ["in a view of its own", []],
+  ["in a view made for it alone", ["copies"]],
   ["in the host's view", ["bubblewrap"]],
 ] as const)("a task folder's jobs, %s", (_how, avoid) => {
   let harness: ProcessHarness;
@@ -98,13 +100,20 @@ describe.each([
       .catch((error: unknown) => error as ExecutorError);
     expect(called).toMatchObject({ code: "IMAGE_UNUSABLE" });
     expect((called as ExecutorError).message).toContain("made for jobs");
+    await expect(harness.driver.checkImage("test/solver", neverAborted())).rejects.toMatchObject({
+      code: "IMAGE_UNUSABLE",
+    });
+    await expect(harness.driver.checkImage("test/echo", neverAborted())).resolves.toBeUndefined();
   });
 
   test("a user cannot be asked for: each job has one of its own, and no other job's folder", async () => {
     expect(await start(["true"], { user: "0" }).catch((error: unknown) => error)).toMatchObject({
       code: "SANDBOX_START_FAILED",
     });
-    const first = await start(["sh", "-c", "umask 022; id -u > uid; sleep 1000"]);
+    const first = await start(["sh", "-c", "umask 022; id -u > mine; mv mine uid; sleep 1000"]);
+    await poll("the first one's file is there", () =>
+      stat(join(first.folder, "uid")).then(() => true as const, String),
+    );
     const second = await start([
       "sh",
       "-c",
@@ -116,7 +125,8 @@ describe.each([
     expect(Number(uid)).toBeGreaterThan(0);
     await first.job.end(0);
     expect((await stat(join(first.folder, "uid"))).uid).not.toBe(Number(uid));
-    // After the end the folder is its daemon's again.
+    // When the job is gone the folder is its daemon's again.
+    await first.job.remove();
     expect((await stat(first.folder)).uid).toBe(0);
   });
 

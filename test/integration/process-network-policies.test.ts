@@ -32,12 +32,15 @@ function settingsOf(more: Partial<NetworkSettings> = {}, allow: readonly string[
   };
 }
 
+/** Far above what an answer takes on a busy machine. */
+const SILENCE_MS = 15_000;
+
 /** A program that dials every target and brings back the first words of whoever answers, or why nobody does. */
 function dialling(targets: Targets): string {
   return `export default (require) => Promise.all(Object.entries(${JSON.stringify(targets)}).map(([name, target]) =>
     new Promise((resolve) => {
       const socket = require("net").connect(target);
-      socket.setTimeout(5000, () => socket.destroy(new Error("silence")));
+      socket.setTimeout(${SILENCE_MS}, () => socket.destroy(new Error("silence")));
       socket.on("data", (data) => { resolve([name, String(data).slice(0, 60)]); socket.destroy(); });
       socket.on("error", (error) => resolve([name, error.code ?? error.message]));
       socket.on("end", () => resolve([name, "ended"]));
@@ -46,8 +49,8 @@ function dialling(targets: Targets): string {
 
 const NAMES = `export default async (require) => {
   const dns = require("dns").promises;
-  const resolver = new dns.Resolver({ timeout: 1000, tries: 1 });
-  const patience = new Promise((resolve) => setTimeout(resolve, 10000, "silence"));
+  const resolver = new dns.Resolver({ timeout: 5000, tries: 2 });
+  const patience = new Promise((resolve) => setTimeout(resolve, 50000, "silence"));
   const ask = (question) => Promise.race([patience, question.then(String, (error) => error.code)]);
   return await Promise.all([
     ask(dns.lookup("probe.example", { family: 4 }).then(({ address }) => address)),

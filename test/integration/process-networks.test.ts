@@ -48,7 +48,7 @@ type Target = { readonly host: string; readonly port: number } | { readonly path
 async function reach(sandbox: Sandbox, target: Target): Promise<string> {
   const program = `export default (require) => new Promise((resolve) => {
     const socket = require("net").connect(${JSON.stringify(target)});
-    socket.setTimeout(3000, () => socket.destroy(new Error("silence")));
+    socket.setTimeout(30000, () => socket.destroy(new Error("silence")));
     socket.on("data", () => { resolve("reached"); socket.destroy(); });
     socket.on("error", (error) => resolve(error.code ?? error.message));
     socket.on("connect", () => socket.write("GET / HTTP/1.0\\r\\n\\r\\n"));
@@ -203,7 +203,7 @@ describe("a network for each sandbox", () => {
     skip,
   }) => {
     if (own.driver.reach.network !== "own") skip("networks for tasks do not work here");
-    const networkRange = "10.212.255.252/30";
+    const networkRange = "10.195.255.252/30";
     await using narrow = await openProcessHarness({ networkRange });
     if (narrow.driver.reach.network !== "own") skip(`${networkRange} is in use on this host`);
     await start(narrow, "test/echo");

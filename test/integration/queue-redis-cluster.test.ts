@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
 import { describeJobSource } from "../conformance/job-source.ts";
 import { openRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
-import { eventsIn, redisHost, redisWorld } from "../support/redis-world.ts";
+import { eventsIn, PATIENT, redisHost, redisWorld } from "../support/redis-world.ts";
 
 let cluster: RedisCluster;
 
@@ -14,9 +14,9 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
 });
 
-describeJobSource("redis cluster of three", async () => {
+describeJobSource("redis cluster of three", async (leaseMs) => {
   const { settings, ask, flush } = cluster;
-  return redisWorld({ settings, ask, close: flush });
+  return redisWorld({ settings, ask, close: flush, leaseMs });
 });
 
 test("the streams of these tests are on nodes of their own, and so are the events", async () => {
@@ -30,7 +30,7 @@ test("the streams of these tests are on nodes of their own, and so are the event
 
 test("events that a host left beside its stream are carried over by the next one, once", async () => {
   const { settings, ask } = cluster;
-  await using host = redisHost("h1", { settings });
+  await using host = redisHost("h1", { settings, times: PATIENT });
   await ask("XADD", `hearth:{${STREAM_A}}:outbox`, "*", "type", "TaskCompleted", "json", '{"id":"left"}');
   await ask("XADD", STREAM_A, "*", "id", "j");
   await host.untilUp(signal());

@@ -8,7 +8,7 @@ import { Secret } from "../../src/core/index.ts";
 import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
 import { poll } from "../support/poll.ts";
 import { freePort, openPrivateRedis } from "../support/private-redis.ts";
-import { pendingIn, redisHost } from "../support/redis-world.ts";
+import { PATIENT, pendingIn, redisHost } from "../support/redis-world.ts";
 
 test("D21: over TLS a host believes the authority that it is told, and shows its own certificate", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hearth-tls-"));
@@ -30,7 +30,7 @@ test("D21: over TLS a host believes the authority that it is told, and shows its
     const [cert, key] = [await readFile(certFile, "utf8"), await readFile(keyFile, "utf8")];
     const single = { type: "single", address: { host: "127.0.0.1", port } } as const;
     const tls = { ca: cert, cert, key: new Secret(key), serverName: "queue.test" };
-    await using host = redisHost("h1", { settings: { ...single, tls } });
+    await using host = redisHost("h1", { settings: { ...single, tls }, times: PATIENT });
     await redis.ask("XADD", STREAM_A, "*", "id", "j");
     expect(await host.commit(await claimOne(host), completed("j"))).toBe("committed");
     expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);

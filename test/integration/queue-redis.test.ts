@@ -13,4 +13,4 @@ afterAll(async () => {
   await redis[Symbol.asyncDispose]();
 });
 
-describeJobSource("redis", async () => worldOn(redis));
+describeJobSource("redis", async (leaseMs) => worldOn(redis, leaseMs));

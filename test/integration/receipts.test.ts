@@ -1,20 +1,14 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import libsql from "libsql";
 import { expect, test } from "vitest";
-import type { AttemptEntry, ChainEntry, ReceiptLimits, ReceiptLog } from "../../src/core/index.ts";
+import type { AttemptEntry } from "../../src/core/index.ts";
 import { ExecutorError } from "../../src/core/index.ts";
 import { startLocalWriter } from "../../src/drivers/records/chain/local-writer.ts";
-import { openReceiptLog } from "../../src/drivers/records/open-receipt-log.ts";
-import { systemClock } from "../../src/std/index.ts";
-import { ChainVerifier, verifyReceipt } from "../../src/std/receipts/index.ts";
-import { silentLog } from "../../src/telemetry/index.ts";
+import { verifyReceipt } from "../../src/std/receipts/index.ts";
 import { attempt, exported, heldMeter, plainId, refused } from "../support/attempts.ts";
-
-const LIMITS: ReceiptLimits = { records: 1_000_000, ageMs: 86_400_000, bytes: 1e9 };
+import { entriesOf, LIMITS, openLog, report, withFolder, withLog } from "../support/receipt-log.ts";
 
 test("an attempt is read as it was told, with its phases, its use and its place", async () => {
   await withLog(async (log) => {
@@ -207,7 +201,7 @@ test("a part of the chain is whole, and says that it is a part", async () => {
 test("what was pruned leaves a chain that is whole, and that says what is gone", async () => {
   await withFolder(async (folder) => {
     const limits = { ...LIMITS, records: 40 };
-    await using log = await open(folder, { limits });
+    await using log = await openLog(folder, { limits });
     for (let index = 0; index < 100; index += 1) {
       log.record(attempt(plainId(index)));
       await log.flush();
@@ -221,116 +215,22 @@ test("what was pruned leaves a chain that is whole, and that says what is gone",
     expect(await log.get(plainId(0))).toBeUndefined();
     expect(await log.get(plainId(99))).toBeDefined();
     // Somebody else who drops the oldest block is found out: the chain says where it begins.
-    const block = lines.findIndex((line) => line.startsWith('{"checkpoint"'));
-    expect(report([lines[0] ?? "", ...lines.slice(block + 1)]).isWhole).toBe(false);
+    const second = lines.findIndex((line, at) => at > 1 && line.startsWith('{"checkpoint"'));
+    expect(report([lines[0] ?? "", ...lines.slice(second)]).isWhole).toBe(false);
   });
 });
 
 test("entries that are too old go, whatever their number", async () => {
   await withFolder(async (folder) => {
     {
-      await using log = await open(folder);
+      await using log = await openLog(folder);
       log.record(attempt(plainId(1)));
     }
-    await using log = await open(folder, { limits: { ...LIMITS, ageMs: 0 } });
+    await using log = await openLog(folder, { limits: { ...LIMITS, ageMs: 0 } });
     log.record(attempt(plainId(2)));
     await log.flush();
     expect(await log.get(plainId(1))).toBeUndefined();
     expect(report(await exported(log))).toMatchObject({ isWhole: true, isComplete: true, prunedTo: 3 - 1 });
-  });
-});
-
-test("a chain goes on in the next life; a life that closed is told from one that was cut off", async () => {
-  await withFolder(async (folder) => {
-    const first = await open(folder);
-    first.record(attempt(plainId(1)));
-    await first[Symbol.asyncDispose]();
-    const second = await open(folder);
-    second.record(attempt(plainId(2)));
-    await second.flush();
-    // No dispose: a daemon that is killed closes nothing.
-    await using third = await open(folder);
-    third.record(attempt(plainId(3)));
-    await third.flush();
-    const lines = await exported(third);
-    expect(report(lines)).toMatchObject({ isWhole: true, isComplete: true, attempts: 3, crashes: 1 });
-    const types = entriesOf(lines).map(({ type }) => type);
-    expect(types).toEqual(["opened", "attempt", "closed", "opened", "attempt", "gap", "opened", "attempt"]);
-    await second[Symbol.asyncDispose]();
-  });
-});
-
-test("a life is in the chain from its start on, and with it whether the one before was cut off", async () => {
-  await withFolder(async (folder) => {
-    const first = await open(folder);
-    first.record(attempt(plainId(1)));
-    await first.flush();
-    // No dispose: a daemon that is killed closes nothing.
-    await using second = await open(folder);
-    await second.flush();
-    const lines = await exported(second);
-    expect(entriesOf(lines).map(({ type }) => type)).toEqual(["opened", "attempt", "gap", "opened"]);
-    expect(report(lines)).toMatchObject({ isWhole: true, isComplete: true, crashes: 1, isAnew: false });
-    expect(second.state()).toMatchObject({ written: 0, pending: 0, fault: undefined });
-    await first[Symbol.asyncDispose]();
-  });
-});
-
-test.each(["deleted", "emptied", "without its blocks"])(
-  "a chain that was %s while its key stayed begins anew: the log says so once, and the chain for ever",
-  async (how) => {
-    await withFolder(async (folder) => {
-      const file = join(folder, "receipts.db");
-      {
-        await using log = await open(folder);
-        log.record(attempt(plainId(1)));
-        await log.flush();
-        expect(report(await exported(log))).toMatchObject({ isAnew: false });
-      }
-      if (how === "deleted") await rm(file);
-      else if (how === "emptied") {
-        await rm(file);
-        await writeFile(file, "");
-      } else {
-        const database = new libsql(file);
-        database.exec("DELETE FROM blocks");
-        database.close();
-      }
-      const told: string[] = [];
-      const log = { ...silentLog, log: (_: unknown, event: string): void => void told.push(event) };
-      for (const id of [2, 3]) {
-        await using receipts = await open(folder, { log });
-        receipts.record(attempt(plainId(id)));
-        await receipts.flush();
-        const found = report(await exported(receipts));
-        expect(found).toMatchObject({ isWhole: true, isFromStart: true, isAnew: true, attempts: id - 1 });
-      }
-      expect(told).toEqual(["receipts.anew"]);
-    });
-  },
-);
-
-test("the key is made once, for its owner's eyes only; a chain whose key is gone is set aside", async () => {
-  await withFolder(async (folder) => {
-    const keyFile = join(folder, "receipts.key");
-    const keys: string[] = [];
-    for (const id of [1, 2]) {
-      await using log = await open(folder);
-      log.record(attempt(plainId(id)));
-      keys.push((await log.key()).publicKey);
-    }
-    expect(keys[0]).toBe(keys[1]);
-    for (const file of ["receipts.key", "receipts.db"]) {
-      expect((await stat(join(folder, file))).mode & 0o777, file).toBe(0o600);
-    }
-    expect(await readFile(keyFile, "utf8")).toContain("PRIVATE KEY");
-    await rm(keyFile);
-    await using log = await open(folder);
-    log.record(attempt(plainId(3)));
-    await log.flush();
-    expect((await log.key()).publicKey).not.toBe(keys[0]);
-    expect(report(await exported(log))).toMatchObject({ isWhole: true, isFromStart: true, attempts: 1 });
-    expect((await readdir(folder)).filter((name) => name.endsWith(".old"))).toHaveLength(1);
   });
 });
 
@@ -365,10 +265,25 @@ test("an attempt waits for its use, and not for ever", async () => {
   });
 });
 
+test("all who wait for one attempt go on when its use is told, not only the last who came", async () => {
+  await withLog(async (log) => {
+    const { meter, tell } = heldMeter();
+    log.record(attempt(plainId(1), { use: { type: "later", meter, wasAlone: true } }));
+    const flushed = [log.flush(), log.flush(), log.flush()];
+    tell(42);
+    expect((await Promise.allSettled(flushed)).map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "fulfilled",
+      "fulfilled",
+    ]);
+    expect((await log.get(plainId(1)))?.used).toMatchObject({ cpuUs: 42_000 });
+  });
+});
+
 test("while nothing can be written attempts wait; those beyond a bound are a gap that the chain tells of", async () => {
   await withFolder(async (folder) => {
     const broken = { is: true };
-    await using log = await open(folder, {
+    await using log = await openLog(folder, {
       startWriter: async (place) => {
         const writer = await startLocalWriter(place);
         return {
@@ -392,120 +307,41 @@ test("while nothing can be written attempts wait; those beyond a bound are a gap
   });
 });
 
-test("a store that is no database, or of a later version, loses no call its answer, and is left as it was", async () => {
-  await withFolder(async (folder) => {
-    const file = join(folder, "receipts.db");
-    await writeFile(file, "this is not a database, however long it may be ".repeat(50));
-    await using log = await open(folder);
-    log.record(attempt(plainId(1)));
-    await log.flush();
-    expect(log.state().fault).toBeDefined();
-    await expect(log.list({ limit: 1 })).rejects.toMatchObject({ code: "RECORDS_UNAVAILABLE" });
-    expect(await readFile(file, "utf8")).toContain("not a database");
-  });
-  await withFolder(async (folder) => {
-    const database = new libsql(join(folder, "receipts.db"));
-    database.pragma("user_version = 99");
-    database.close();
-    await using log = await open(folder);
-    await expect(log.list({ limit: 1 })).rejects.toMatchObject({ code: "RECORDS_UNAVAILABLE" });
-  });
-});
-
 test("W: what somebody changes in the file itself is found when the chain is checked", async () => {
   await withFolder(async (folder) => {
     {
-      await using log = await open(folder);
+      await using log = await openLog(folder);
       for (let index = 0; index < 5; index += 1) log.record(attempt(plainId(index)));
     }
     const database = new libsql(join(folder, "receipts.db"));
-    const { entries } = database.prepare("SELECT entries FROM blocks WHERE first = 2").get() as {
-      entries: Buffer;
-    };
-    const changed = Buffer.from(entries.toString().replace('"cpuUs":1500', '"cpuUs":1501'));
-    database.prepare("UPDATE blocks SET entries = ? WHERE first = ?").run(changed, 2);
+    const { text } = database.prepare("SELECT text FROM blocks WHERE first = 2").get() as { text: Buffer };
+    const changed = Buffer.from(text.toString().replace('"cpuUs":1500', '"cpuUs":1501'));
+    expect(changed.equals(text)).toBe(false);
+    database.prepare("UPDATE blocks SET text = ? WHERE first = ?").run(changed, 2);
     database.close();
-    await using log = await open(folder);
+    await using log = await openLog(folder);
     const found = report(await exported(log));
     expect(found.isWhole).toBe(false);
     expect(found.faults[0]?.seq).toBe(2);
-    const receipt = await log.receipt(plainId(0));
-    expect(receipt && verifyReceipt(receipt)).not.toEqual([]);
+    // What was not signed when it was written is not signed later either.
+    await expect(log.receipt(plainId(0))).rejects.toMatchObject({ code: "RECORDS_UNAVAILABLE" });
   });
 });
 
-test("a disk that does not answer does not keep the daemon from ending", async () => {
-  await withFolder(async (folder) => {
-    const log = await open(folder, {
-      startWriter: async (place) => ({
-        ...(await startLocalWriter(place)),
-        append: () => new Promise(() => undefined),
-      }),
-    });
-    log.record(attempt(plainId(1)));
-    await log[Symbol.asyncDispose]();
-    expect(log.state()).toMatchObject({ written: 0, pending: 1 });
-    await expect(log.list({ limit: 1 })).rejects.toMatchObject({ code: "RECORDS_UNAVAILABLE" });
-  });
-});
-
-test("receipts that are off record nothing, and show what there was", async () => {
-  await withFolder(async (folder) => {
-    {
-      await using log = await open(folder);
-      log.record(attempt(plainId(1)));
+test("an export of more than one piece, of blocks of several sizes, is whole, and each receipt is of it", async () => {
+  await withLog(async (log) => {
+    for (const count of [1, 700, 2000, 3]) {
+      const { written } = log.state();
+      for (let index = 0; index < count; index += 1) log.record(attempt(plainId(written + index)));
+      await log.flush();
     }
-    await using log = await open(folder, { isEnabled: false });
-    log.record(attempt(plainId(2)));
-    await log.flush();
-    expect(await log.list({ limit: 10 })).toHaveLength(1);
-    expect(report(await exported(log))).toMatchObject({ isWhole: true, attempts: 1 });
+    const lines = await exported(log);
+    expect(report(lines)).toMatchObject({ isWhole: true, isComplete: true, attempts: 2704, last: 2705 });
+    for (const index of [0, 1, 513, 700, 701, 2000, 2703]) {
+      const receipt = await log.receipt(plainId(index));
+      expect(receipt?.entry).toMatchObject({ id: plainId(index), seq: index + 2 });
+      expect(report(lines, { receipt })).toMatchObject({ isWhole: true });
+    }
+    expect(await log.get(plainId(2704))).toBeUndefined();
   });
 });
-
-type More = Partial<Parameters<typeof openReceiptLog>[0]>;
-
-function open(folder: string, more: More = {}): Promise<ReceiptLog> {
-  return openReceiptLog({
-    file: join(folder, "receipts.db"),
-    keyFile: join(folder, "receipts.key"),
-    version: "1.2.3",
-    isEnabled: true,
-    limits: LIMITS,
-    clock: systemClock,
-    log: silentLog,
-    startWriter: startLocalWriter,
-    ...more,
-  });
-}
-
-async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "hearth-receipts-"));
-  try {
-    await work(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function withLog(work: (log: ReceiptLog) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => {
-    await using log = await open(folder);
-    await work(log);
-  });
-}
-
-function report(text: readonly string[] | Buffer): ReturnType<ChainVerifier["end"]> {
-  const lines: readonly string[] = Buffer.isBuffer(text)
-    ? text.toString("latin1").split("\n").slice(0, -1)
-    : text;
-  const verifier = new ChainVerifier();
-  for (const line of lines) verifier.feed(line);
-  return verifier.end();
-}
-
-function entriesOf(lines: readonly string[]): ChainEntry[] {
-  return lines
-    .filter((line) => line.startsWith('{"entry"'))
-    .map((line) => (JSON.parse(line) as { entry: ChainEntry }).entry);
-}

@@ -75,7 +75,7 @@ export function specOf(
   resolved: ResolvedImage,
   {
     task = {},
-    startTimeoutMs = 20_000,
+    startTimeoutMs = 60_000,
   }: { readonly task?: Partial<TaskSpec>; readonly startTimeoutMs?: number } = {},
 ): SandboxSpec {
   const whole: TaskSpec = {

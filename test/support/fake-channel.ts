@@ -8,6 +8,9 @@ import type {
 } from "../../src/core/index.ts";
 import { ExecutorError } from "../../src/core/index.ts";
 
+/** How long after its sandbox's end a call that hears no more is given up. */
+const REST_MS = 2000;
+
 /** A call that has reached a fake sandbox and waits for the test, or for its own running time, to answer it. */
 export interface FakeCall {
   readonly sandboxId: string;
@@ -22,6 +25,8 @@ export class FakeChannels {
   readonly calls: FakeCall[] = [];
   /** Sandboxes whose connections are refused from now on. */
   readonly unreachable = new Set<string>();
+  /** Sandboxes whose servers take further connections after one has broken. */
+  readonly serving = new Set<string>();
   runMs: number | undefined;
   readonly #clock: Clock;
 
@@ -41,6 +46,14 @@ export class FakeChannels {
       close: () => {
         isClosed = true;
       },
+      serverEnded: () => {
+        isClosed = true;
+        this.#clock.after(REST_MS, () => {
+          for (const call of this.calls.filter((one) => one.sandboxId === sandboxId))
+            call.fail(new ExecutorError("TASK_EXITED"));
+        });
+      },
+      takesConnections: () => Promise.resolve(this.serving.has(sandboxId)),
     };
   }
 

@@ -34,7 +34,7 @@ import type {
   Verdict,
   WaitingView,
 } from "../../src/engine/executor.ts";
-import type { GpuView } from "../../src/engine/gpu-cards.ts";
+import type { GpuView } from "../../src/engine/gpus/gpu-cards.ts";
 import { FakeJobs } from "./fake-jobs.ts";
 import { TEST_SETTINGS } from "./test-executor.ts";
 

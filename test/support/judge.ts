@@ -49,7 +49,7 @@ export async function judgeAtRest(
       }
       return true;
     },
-    40_000,
+    60_000,
   );
   // I1: the test awaits every request, so all that is left to count is that none vanished.
   expect(caller.answered + caller.broken).toBe(caller.sent);

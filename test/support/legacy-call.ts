@@ -21,7 +21,7 @@ export interface TaskReply extends LegacyReply {
 }
 
 /** Patience with one answer: a test that hangs says which call it was. */
-const DEADLINE_MS = 25_000;
+const DEADLINE_MS = 75_000;
 
 /** Sends a request to a path of the contract. */
 export async function ask(daemon: Daemon, path: string, body?: unknown): Promise<LegacyReply> {

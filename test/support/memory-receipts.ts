@@ -5,6 +5,7 @@ import type {
   AttemptFilter,
   CanonicalValue,
   ChainRange,
+  Checkpoint,
   Receipt,
   ReceiptKey,
   ReceiptLog,
@@ -12,7 +13,7 @@ import type {
 } from "../../src/core/index.ts";
 import { canonical } from "../../src/core/index.ts";
 import {
-  checkpointLine,
+  blockLine,
   digestOf,
   endLine,
   entryLine,
@@ -22,7 +23,9 @@ import {
   receiptKey,
   signCheckpoint,
   signEnd,
+  signReceipt,
 } from "../../src/std/receipts/index.ts";
+import { blockText } from "./block-text.ts";
 
 /** A signed chain in memory, one block in all, into which a test writes what it likes. */
 export class MemoryReceipts implements ReceiptLog {
@@ -97,20 +100,12 @@ export class MemoryReceipts implements ReceiptLog {
   }
 
   receipt(id: string): Promise<Receipt | undefined> {
-    const at = this.entries.findIndex((entry) => entry.id === id);
-    const entry = this.entries[at];
+    const entry = this.entries.find((one) => one.id === id);
     if (entry === undefined) return Promise.resolve(undefined);
-    const links = this.#links();
-    const { checkpoint, signature } = this.#checkpoint();
-    const following = this.entries.slice(at + 1).map((one) => digestOf(textOf(one)).toString("hex"));
-    const hash = links[at] ?? "";
-    const next = links[at + 1];
-    const prev = links[at - 1] ?? GENESIS.toString("hex");
-    const key = this.#key;
-    return Promise.resolve({
-      ...{ entry, canonical: textOf(entry), prev, hash, next, following },
-      ...{ checkpoint, signature, key },
-    });
+    const { checkpoint } = this.#block();
+    const statement = { canonical: textOf(entry), checkpoint, atUs: 10 };
+    const signature = signReceipt(statement, this.#private).toString("base64url");
+    return Promise.resolve({ entry, ...statement, signature, key: this.#key });
   }
 
   key(): Promise<ReceiptKey> {
@@ -119,13 +114,11 @@ export class MemoryReceipts implements ReceiptLog {
 
   // biome-ignore lint/suspicious/useAwait: the port is asynchronous
   async *lines(_range: ChainRange): AsyncIterable<string> {
-    const links = this.#links();
-    const { checkpoint, signature } = this.#checkpoint();
+    const { text, checkpoint, signature } = this.#block();
     const { chain, first, last, head } = checkpoint;
     const end = { chain, first, last, head, newest: last, atUs: 9 };
-    const lines = this.entries.map((entry, at) => entryLine(textOf(entry), links[at] ?? ""));
-    yield `${[headLine(this.#key), ...lines].join("\n")}\n`;
-    yield `${checkpointLine(checkpoint, signature)}\n`;
+    yield `${headLine(this.#key)}\n${blockLine(checkpoint, signature, text)}\n`;
+    yield this.entries.map((entry) => `${entryLine(textOf(entry))}\n`).join("");
     yield `${endLine(end, signEnd(end, this.#private).toString("base64url"))}\n`;
   }
 
@@ -138,19 +131,16 @@ export class MemoryReceipts implements ReceiptLog {
     return Promise.resolve();
   }
 
-  #links(): readonly string[] {
-    let at: Buffer = GENESIS;
-    return this.entries.map((entry) => {
-      at = linkHash(at, digestOf(textOf(entry)));
-      return at.toString("hex");
-    });
-  }
-
-  #checkpoint(): Pick<Receipt, "checkpoint" | "signature"> {
+  #block(): { readonly text: string; readonly checkpoint: Checkpoint; readonly signature: string } {
+    const text = blockText(1, [], this.entries);
     const prev = GENESIS.toString("hex");
-    const head = this.#links().at(-1) ?? prev;
+    const head = linkHash(GENESIS, digestOf(text)).toString("hex");
     const checkpoint = { chain: this.#key.chain, first: 1, last: this.entries.length, prev, head, atUs: 8 };
-    return { checkpoint, signature: signCheckpoint(checkpoint, this.#private).toString("base64url") };
+    return {
+      text,
+      checkpoint,
+      signature: signCheckpoint(checkpoint, this.#private).toString("base64url"),
+    };
   }
 }
 

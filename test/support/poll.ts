@@ -5,7 +5,7 @@
 export async function poll(
   what: string,
   ask: () => Promise<true | string> | true | string,
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const startedAtMs = performance.now();
   for (;;) {

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, openSync } from "node:fs";
+import { existsSync, openSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -85,6 +85,8 @@ export async function openPrivateEngine(options: PrivateEngineOptions = {}): Pro
   }
 }
 
+const MOST_STARTS = 3;
+
 class Dockerd implements PrivateEngine {
   readonly socketPath: string;
   readonly #root: string;
@@ -107,21 +109,30 @@ class Dockerd implements PrivateEngine {
 
   async start(): Promise<void> {
     await this.#makeBridge();
-    await this.#forgetDeadContainerd();
     await this.#writeConfig();
+    for (let tries = 1; !(await this.#startOnce()); tries += 1) {
+      if (tries === MOST_STARTS) throw new Error(`dockerd ended: ${await this.#logTail()}`);
+    }
+  }
+
+  /** @returns `false` if it ended because its containerd, which it gives 15 seconds, was not there in time. */
+  async #startOnce(): Promise<boolean> {
+    await this.#forgetDeadContainerd();
+    const logged = (await this.#log()).length;
     const log = openSync(join(this.#root, "log"), "a");
     const env = { ...process.env, ...this.#options.env };
     const [program = "", ...words] = [...(this.#options.entrance ?? []), "dockerd", ...this.#arguments()];
     const child = spawn(program, words, { stdio: ["ignore", log, log], env });
     this.#child = child;
-    await poll(
-      "the private engine answers",
-      async () => {
-        if (child.exitCode !== null) throw new Error(`dockerd ended: ${await this.#logTail()}`);
-        return (await ping(this.socketPath)) ? true : await this.#logTail();
-      },
-      60_000,
-    );
+    let isUp = false;
+    await poll("the private engine answers", async () => {
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      if (hasEnded && !isLateContainerd((await this.#log()).slice(logged)))
+        throw new Error(`dockerd ended: ${await this.#logTail()}`);
+      isUp = !hasEnded && (await ping(this.socketPath));
+      return isUp || hasEnded || (await this.#logTail());
+    });
+    return isUp;
   }
 
   async stop(): Promise<void> {
@@ -144,8 +155,7 @@ class Dockerd implements PrivateEngine {
   }
 
   async #reloads(): Promise<number> {
-    const log = await readFile(join(this.#root, "log"), "utf8");
-    return log.split("Reloaded configuration").length - 1;
+    return (await this.#log()).split("Reloaded configuration").length - 1;
   }
 
   async kill(): Promise<void> {
@@ -188,9 +198,8 @@ class Dockerd implements PrivateEngine {
 
   async #makeBridge(): Promise<void> {
     if (existsSync(`/sys/class/net/${this.#bridge}`)) return;
-    const [a, b] = randomBytes(2);
     await this.#ip("link", "add", this.#bridge, "type", "bridge");
-    await this.#ip("address", "add", `10.${200 + ((a ?? 0) % 10)}.${b ?? 0}.1/24`, "dev", this.#bridge);
+    await this.#ip("address", "add", `${freeAddress()}/24`, "dev", this.#bridge);
     await this.#ip("link", "set", this.#bridge, "up");
   }
 
@@ -228,9 +237,32 @@ class Dockerd implements PrivateEngine {
     if (command.includes(this.#root)) process.kill(pid, "SIGTERM");
   }
 
-  async #logTail(): Promise<string> {
-    return (await readFile(join(this.#root, "log"), "utf8").catch(() => "")).slice(-1000);
+  async #log(): Promise<string> {
+    return await readFile(join(this.#root, "log"), "utf8").catch(() => "");
   }
+
+  async #logTail(): Promise<string> {
+    return (await this.#log()).slice(-1000);
+  }
+}
+
+/** One for a bridge, in a network that no other one of this host has. */
+function freeAddress(): string {
+  // Not `networkInterfaces()`, which leaves out bridges that nothing is plugged into.
+  const taken = readFileSync("/proc/net/fib_trie", "utf8");
+  for (let tries = 0; tries < 1000; tries += 1) {
+    const [a = 0, b = 0] = randomBytes(2);
+    const address = `10.${200 + (a % 10)}.${b}.1`;
+    if (!taken.includes(`-- ${address}\n`)) return address;
+  }
+  throw new Error("no network is free for a bridge");
+}
+
+/** On a machine that is busy or stands still; whoever runs an engine as a service has it started again, too. */
+function isLateContainerd(log: string): boolean {
+  return /failed to start containerd: timeout|timeout waiting for containerd|failed to dial .*containerd/.test(
+    log,
+  );
 }
 
 function ping(socketPath: string): Promise<boolean> {

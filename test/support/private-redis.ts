@@ -3,11 +3,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@redis/client";
+import { freePort } from "./free-port.ts";
 import { poll } from "./poll.ts";
+
+export { freePort } from "./free-port.ts";
 
 export interface PrivateRedisOptions {
   /** Further arguments, such as `--cluster-enabled yes`. */
@@ -16,6 +18,8 @@ export interface PrivateRedisOptions {
   readonly hasAof?: boolean;
   /** Where it listens; a free port unless given. */
   readonly port?: number;
+  /** The server; the one on the path unless given. */
+  readonly program?: string;
 }
 
 /** A server of a test's own on a free port of the loopback, in a folder of its own. */
@@ -36,7 +40,7 @@ export interface PrivateRedis extends AsyncDisposable {
 
 export async function openPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const folder = await mkdtemp(join(tmpdir(), "hearth-redis-"));
-  const port = options.port ?? (await freePort());
+  let port = options.port ?? (await freePort());
   let child: ChildProcess | undefined;
   let admin: ReturnType<typeof connect> | undefined;
 
@@ -51,27 +55,46 @@ export async function openPrivateRedis(options: PrivateRedisOptions = {}): Promi
     admin = undefined;
     client?.destroy();
   };
-  const start = async (): Promise<void> => {
+  const launch = (): ChildProcess => {
     const log = openSync(join(folder, "log"), "a");
     const persistence = options.hasAof ? ["--appendonly", "yes", "--appendfsync", "always"] : [];
-    child = spawn(
-      "redis-server",
+    return spawn(
+      options.program ?? "redis-server",
       ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", "", ...persistence].concat(
         options.args ?? [],
       ),
       { stdio: ["ignore", log, log] },
     );
+  };
+  /** Whether it is this very server that answers there; not whoever else has taken the port. */
+  const isUp = async (server: ChildProcess): Promise<true | string> => {
+    try {
+      const [, pid] = /process_id:(\d+)/.exec(String(await ask("INFO", "server"))) ?? [];
+      return pid === String(server.pid) || `the port is that of process ${pid}`;
+    } catch (error) {
+      await forget();
+      // It asks for a password: it is there.
+      return /NOAUTH|NOPERM|LOADING/.test(String(error)) ? true : String(error);
+    }
+  };
+  let mayMove = options.port === undefined;
+  const start = async (): Promise<void> => {
+    const server = launch();
+    child = server;
+    let hasMoved = false as boolean;
     await poll("the server answers", async () => {
-      if (child?.exitCode !== null) return (await readFile(join(folder, "log"), "utf8")).slice(-500);
-      try {
-        await ask("PING");
-        return true;
-      } catch (error) {
-        await forget();
-        // It asks for a password: it is there.
-        return /NOAUTH|LOADING/.test(String(error)) ? true : String(error);
-      }
+      if (server.exitCode === null) return await isUp(server);
+      const log = await readFile(join(folder, "log"), "utf8");
+      // Somebody was quicker: it was free a moment ago.
+      hasMoved = mayMove && log.includes("Address already in use");
+      return hasMoved || log.slice(-500);
     });
+    if (hasMoved) {
+      await forget();
+      port = await freePort();
+      await start();
+    }
+    mayMove = false;
   };
   const stop = async (signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> => {
     await forget();
@@ -110,13 +133,4 @@ async function connect(port: number) {
   client.on("error", () => undefined); // the next command meets it
   await client.connect();
   return client;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

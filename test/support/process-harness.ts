@@ -6,6 +6,7 @@ import { openProcessDriver } from "../../src/drivers/process/index.ts";
 import { NAMESPACES_FOLDER, NetworkNames } from "../../src/drivers/process/network/names.ts";
 import type { BehaviourImages, SandboxDriverHarness } from "../conformance/sandbox-driver/harness.ts";
 import { freshName } from "./fresh-name.ts";
+import { recordedSandboxes } from "./recorded-sandboxes.ts";
 
 const BEHAVIOURS: readonly (keyof BehaviourImages)[] = [
   "echo",
@@ -118,12 +119,8 @@ export async function openProcessHarness(
 async function remains(owner: string, state: string): Promise<readonly string[]> {
   const mounts = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
   const roots = mounts.filter((line) => / - cgroup2? /.test(line)).map((line) => line.split(" ")[4] ?? "");
-  const places = [
-    ...roots.map((path) => join(path, "hearth", owner)),
-    join(state, "sandboxes"),
-    join(state, "homes", owner),
-  ];
-  const found: string[] = [];
+  const places = [...roots.map((path) => join(path, "hearth", owner)), join(state, "homes", owner)];
+  const found = [...(await recordedSandboxes(join(state, "sandboxes")))];
   const names = new NetworkNames(owner);
   for (const place of [NAMESPACES_FOLDER, "/sys/class/net"]) {
     const entries = await readdir(place).catch(() => []);
@@ -131,7 +128,7 @@ async function remains(owner: string, state: string): Promise<readonly string[]>
   }
   for (const place of places) {
     const entries = await readdir(place, { withFileTypes: true }).catch(() => []);
-    // A cgroup directory always holds the kernel's own files; ours are the directories, and the records of the state.
+    // A cgroup directory always holds the kernel's own files; ours are the directories.
     const ours = entries.filter((entry) => entry.isDirectory() || place.startsWith(state));
     found.push(...ours.map((entry) => join(place, entry.name)));
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Caller, SECRET_CANARY } from "./caller.ts";
 import { freshName } from "./fresh-name.ts";
 import type { Judged } from "./judge.ts";
+import { recordedSandboxes } from "./recorded-sandboxes.ts";
 import type { DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
 
@@ -19,12 +20,21 @@ export interface ProcessDaemonOptions extends Omit<DaemonOptions, "config"> {
   readonly owner?: string;
 }
 
+/**
+ * For a script of {@link ProcessHost.obeys}: waits, however slow the machine is, until {@link OPENS} ran in the same sandbox. No file of
+ * the host could say it: a folder that changes is another image.
+ */
+export const WAITS = "while (globalThis.isOpen !== true) await sleep(20);";
+export const OPENS = "globalThis.isOpen = true; return 'open'";
+
 /** Task folders for faults that need no container, and daemons on request. */
 export interface ProcessHost extends AsyncDisposable {
   /** Runs its input as JavaScript: see `tasks/obeys.mjs`. Each name is a task of its own. */
   readonly obeys: string;
   /** Has a program that is not ready for a minute. */
   readonly slow: string;
+  /** Obeys, too, three seconds later. */
+  readonly late: string;
   start(options?: ProcessDaemonOptions): Promise<ProcessDaemon>;
   /** Ids of processes whose environment or command line names one of this host's folders. */
   taskProcesses(): Promise<readonly number[]>;
@@ -44,9 +54,11 @@ export async function openProcessHost(): Promise<ProcessHost> {
   const mark = `mark-${freshName("task")}`;
   const obeys = await add("obeys", ["node", "obeys.mjs", mark]);
   const slow = await add("slow", ["sh", "-c", `sleep 60; exec node obeys.mjs ${mark}`]);
+  const late = await add("late", ["sh", "-c", `sleep 3; exec node obeys.mjs ${mark}`]);
   return {
     obeys,
     slow,
+    late,
     async start({ config = "", tasks = "", owner = freshName("fault"), env, ...rest } = {}) {
       const daemon = await startDaemon({
         ...rest,
@@ -63,7 +75,7 @@ ${config}
         daemon,
         caller: new Caller(daemon.baseUrl),
         owner,
-        realSandboxes: () => recordsIn(join(daemon.stateDir, "process", "sandboxes")),
+        realSandboxes: () => recordedSandboxes(join(daemon.stateDir, "process", "sandboxes")),
         [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
       };
     },
@@ -72,11 +84,6 @@ ${config}
       await rm(root, { recursive: true, force: true });
     },
   };
-}
-
-async function recordsIn(folder: string): Promise<readonly string[]> {
-  const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => name.endsWith(".json")).map((name) => name.slice(0, -".json".length));
 }
 
 async function processesWith(mark: string): Promise<readonly number[]> {

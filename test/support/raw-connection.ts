@@ -7,12 +7,12 @@ export interface RawConnection extends AsyncDisposable {
   readonly text: string;
   readonly isClosed: boolean;
   write(text: string | Uint8Array): void;
-  /** Until what came back matches. Rejects when the connection closes first, or after ten seconds. */
+  /** Until what came back matches. Rejects when the connection closes first, or after a minute. */
   match(pattern: RegExp): Promise<RegExpExecArray>;
   closed(): Promise<void>;
 }
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 /** Connects to a port of this host. */
 export async function openRawConnection(port: number): Promise<RawConnection> {

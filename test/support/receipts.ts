@@ -1,4 +1,5 @@
 import type { AttemptEntry, ChainReport, Receipt } from "../../src/core/index.ts";
+import type { VerifyOptions } from "../../src/std/receipts/index.ts";
 import { ChainVerifier, verifyReceipt } from "../../src/std/receipts/index.ts";
 import { poll } from "./poll.ts";
 import type { Daemon } from "./start-daemon.ts";
@@ -25,8 +26,8 @@ export async function chainOf(daemon: Pick<Daemon, "baseUrl">): Promise<string[]
   return (await answer.text()).split("\n").slice(0, -1);
 }
 
-export function verify(lines: readonly string[]): ChainReport {
-  const verifier = new ChainVerifier();
+export function verify(lines: readonly string[], options: VerifyOptions = {}): ChainReport {
+  const verifier = new ChainVerifier(options);
   for (const line of lines) verifier.feed(line);
   return verifier.end();
 }

@@ -1,7 +1,7 @@
 import { createCluster } from "@redis/client";
 import type { RedisSettings } from "../../src/drivers/queue/index.ts";
 import { poll } from "./poll.ts";
-import { freePort, openPrivateRedis, type PrivateRedis } from "./private-redis.ts";
+import { openPrivateRedis, type PrivateRedis } from "./private-redis.ts";
 import type { Ask } from "./redis-world.ts";
 
 const NODES = 3;
@@ -19,10 +19,7 @@ export interface RedisCluster extends AsyncDisposable {
 export async function openRedisCluster(): Promise<RedisCluster> {
   const nodes: PrivateRedis[] = [];
   for (let at = 0; at < NODES; at += 1) {
-    // The nodes talk to each other on the port 10000 above.
-    let port = await freePort();
-    while (port > 55_000) port = await freePort();
-    nodes.push(await openPrivateRedis({ port, args: ["--cluster-enabled", "yes"] }));
+    nodes.push(await openPrivateRedis({ args: ["--cluster-enabled", "yes"] }));
   }
   for (const [at, node] of nodes.entries()) {
     const first = Math.floor((SLOTS * at) / NODES);

@@ -2,7 +2,14 @@ import type { JobEvent, Log } from "../../src/core/index.ts";
 import type { RedisSettings, RedisSource, RedisSourceOptions } from "../../src/drivers/queue/index.ts";
 import { openRedisFleet, openRedisSource } from "../../src/drivers/queue/index.ts";
 import { silentLog } from "../../src/telemetry/index.ts";
-import { LEASE_MS, type QueueWorld, STREAM_A, STREAM_B } from "../conformance/job-source/world.ts";
+import {
+  LEASE_MS,
+  LONG_LEASE_MS,
+  type QueueWorld,
+  STREAM_A,
+  STREAM_B,
+} from "../conformance/job-source/world.ts";
+import { poll } from "./poll.ts";
 import type { PrivateRedis } from "./private-redis.ts";
 
 export const GROUP = "all_consumers";
@@ -15,6 +22,9 @@ export const QUICK = {
   retryFirstMs: 50,
   retryMaxMs: 500,
 };
+
+/** Where there is no fault to be noticed: a machine that stands still for a while is none. */
+export const PATIENT = { ...QUICK, commandMs: 60_000, blockGraceMs: 60_000, silenceMs: 60_000 };
 
 export interface HostOptions extends Partial<Omit<RedisSourceOptions, "limits">> {
   readonly settings: RedisSettings;
@@ -57,30 +67,26 @@ export interface RedisWorldOptions {
   readonly ask: Ask;
   /** Empties the queue, or ends the server. */
   readonly close: () => Promise<void>;
+  readonly leaseMs?: number | undefined;
 }
 
 /** The world of the conformance suite, on a real Redis. */
-export function redisWorld({ settings, ask, close }: RedisWorldOptions): QueueWorld {
+export function redisWorld({ settings, ask, close, leaseMs = LONG_LEASE_MS }: RedisWorldOptions): QueueWorld {
   const opened: AsyncDisposable[] = [];
   return {
     async open(consumer) {
-      const source = redisHost(consumer, { settings });
+      const source = redisHost(consumer, { settings, times: PATIENT, limits: { leaseMs } });
       opened.push(source);
-      await source.untilUp(AbortSignal.timeout(10_000));
+      await source.untilUp(AbortSignal.timeout(60_000));
       return source;
     },
     async openFleet(lifeMs) {
-      const board = openRedisFleet({ settings, lifeMs, times: QUICK });
+      const board = openRedisFleet({ settings, lifeMs, times: PATIENT });
       opened.push(board);
-      for (let tries = 0; ; tries += 1) {
-        const isUp = await board.hosts(AbortSignal.timeout(1000)).then(
-          () => true,
-          () => false,
-        );
-        if (isUp) return board;
-        if (tries > 200) throw new Error("the board does not answer");
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await poll("the board answers", () =>
+        board.hosts(AbortSignal.timeout(60_000)).then(() => true as const, String),
+      );
+      return board;
     },
     add: async (stream, fields) =>
       String(await ask("XADD", stream, "*", ...Object.entries(fields).flat(), "x", "")),
@@ -99,10 +105,11 @@ export function redisWorld({ settings, ask, close }: RedisWorldOptions): QueueWo
   };
 }
 
-export function worldOn(redis: PrivateRedis): QueueWorld {
+export function worldOn(redis: PrivateRedis, leaseMs?: number): QueueWorld {
   return redisWorld({
     settings: redis.settings,
     ask: redis.ask,
+    leaseMs,
     close: async () => {
       await redis.ask("FLUSHALL");
     },

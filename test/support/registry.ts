@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { poll } from "./poll.ts";
 
 /** An image registry on a loopback port, which engines take without TLS. */
@@ -36,7 +36,7 @@ export async function openRegistry(): Promise<Registry> {
     }),
   );
   const child = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
-  await poll("the registry answers", () => answers(child, host), 20_000);
+  await poll("the registry answers", () => answers(child, host));
   return {
     host,
     async [Symbol.asyncDispose]() {
@@ -61,13 +61,4 @@ function answers(child: ChildProcess, host: string): Promise<true | string> {
     call.on("error", (error) => resolve(error.message));
     call.end();
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

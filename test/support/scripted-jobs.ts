@@ -6,7 +6,7 @@ import type { ImagesFile } from "../../src/contract/executer-tracker/index.ts";
 import { parseImagesFile } from "../../src/contract/executer-tracker/index.ts";
 import type { Archiver, ArtifactStore, JobEvent, LogEvent } from "../../src/core/index.ts";
 import { asId, ExecutorError } from "../../src/core/index.ts";
-import type { StreamDoorOptions, StreamSettings } from "../../src/doors/stream/door-options.ts";
+import type { JobDefaults, StreamDoorOptions, StreamSettings } from "../../src/doors/stream/door-options.ts";
 import type { StreamDoor } from "../../src/doors/stream/open-stream-door.ts";
 import { openStreamDoor } from "../../src/doors/stream/open-stream-door.ts";
 import { MemoryQueue, openMemorySource } from "../../src/drivers/queue/index.ts";
@@ -98,10 +98,20 @@ const SETTINGS: StreamSettings = {
   outputLimits: { entries: 10, totalBytes: 1e6, ratio: 10, depth: 3, nameBytes: 100, deadlineMs: 1000 },
   logBytes: 1000,
   uploadPatienceMs: 1,
+  disk: { reserveBytes: 1, jobBytes: undefined, parts: 2 },
   workingDir: "/working_dir",
   hostName: "here",
   labels: {},
   fleetMs: 1000,
+};
+
+export const DEFAULTS: JobDefaults = {
+  cpuMillis: 100,
+  memoryBytes: 1e6,
+  gpuCount: 2,
+  pidsLimit: 5,
+  network: "default",
+  timeLimitMs: 1e6,
 };
 
 export const REGISTRATION = {
@@ -136,7 +146,7 @@ export class ScriptedDoor implements AsyncDisposable {
     this.folder = folder;
     const all = { ...SETTINGS, ...settings };
     this.queue = new MemoryQueue({
-      nowMs: () => systemClock.nowMs(),
+      nowMs: () => (options.clock ?? systemClock).nowMs(),
       wallMs: Date.now,
       leaseMs: all.leaseMs,
     });
@@ -146,14 +156,7 @@ export class ScriptedDoor implements AsyncDisposable {
       executor: this.executor,
       types: types(),
       methods: { noop: ["/bin/true"] },
-      defaults: () => ({
-        cpuMillis: 100,
-        memoryBytes: 1e6,
-        gpuCount: 2,
-        pidsLimit: 5,
-        network: "default",
-        timeLimitMs: 1e6,
-      }),
+      defaults: () => DEFAULTS,
       settings: all,
       sharedDir: { localPath: folder, hostPath: "/on/the/host" },
       store: this.#store(),
@@ -166,6 +169,7 @@ export class ScriptedDoor implements AsyncDisposable {
       register: () => Promise.resolve({ ...REGISTRATION, redis_streams: [...REGISTRATION.redis_streams] }),
       forgetRegistration: () => Promise.resolve(),
       isPreempted: () => Promise.resolve(false),
+      onFailure: () => this.log.push("executor.failed"),
       ownerId: "owner",
       version: "0",
       clock: systemClock,
@@ -282,9 +286,10 @@ export class ScriptedDoor implements AsyncDisposable {
     const unused = (): Promise<never> => Promise.reject(new Error("unused"));
     return {
       unpack: (_zip, into) => mkdir(join(into, "unpacked")).then(() => undefined),
-      async pack(_dir, zipPath, _limits, _extra, signal) {
+      async pack(_dir, to, _limits, _extra, signal) {
         await steps.pack(signal);
-        await writeFile(zipPath, "zip");
+        const zip = Buffer.from("zip");
+        await (typeof to === "string" ? writeFile(to, zip) : to.write(zip));
         return { bytes: 3, files: 0, skipped: [], skippedCount: 0 };
       },
       list: unused,

@@ -2,13 +2,14 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 import { poll } from "./poll.ts";
 import { outputOf } from "./run-program.ts";
+
+export { freePort } from "./free-port.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "dist/hearth.mjs");
@@ -66,6 +67,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     HEARTH_HTTP_PORT: String(port),
     HEARTH_MONITOR_PORT: String(monitorPort),
     HEARTH_STATE_DIR: stateDir,
+    HEARTH_INDEXIFY_PROXY_PORT: "0",
     ...options.env,
   };
   const output = openSync(logFile, "a");
@@ -96,7 +98,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       return await ended;
     },
     async [Symbol.asyncDispose]() {
-      const escalate = setTimeout(() => child.kill("SIGKILL"), 15_000);
+      const escalate = setTimeout(() => child.kill("SIGKILL"), 40_000);
       await daemon.end("SIGTERM");
       clearTimeout(escalate);
       // For whoever looks for the reason of a failure.
@@ -120,19 +122,10 @@ async function untilWell(daemon: Daemon): Promise<void> {
         );
         return answer?.status === 200 || daemon.log().slice(-2000);
       },
-      30_000,
+      120_000,
     );
   } catch (error) {
     await daemon[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** A TCP port of loopback that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

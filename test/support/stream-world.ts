@@ -10,16 +10,21 @@ import { outputOf } from "./run-program.ts";
 import type { Daemon, DaemonOptions } from "./start-daemon.ts";
 import { startDaemon } from "./start-daemon.ts";
 
+/** What a bulky result holds: enough that packing it takes a while, in plain text. */
+export const BULK_BYTES = 12 * 1024 * 1024;
+
 /** What a test's jobs can do: each is one shell script of the executer, by method. */
 export const SCRIPTS = {
   "test.copy":
     "mkdir -p output/artifacts && cp in.txt output/artifacts/out.txt && echo '[1]' > output/output.json && echo said && echo cried >&2",
   "test.nothing": "true",
   "test.noop": "mkdir output && echo '[]' > output/output.json",
-  "test.exit": "mkdir -p output/artifacts; echo partial > output/artifacts/p.txt; exit $(cat code)",
+  "test.exit":
+    "mkdir -p output/artifacts; echo partial > output/artifacts/p.txt; echo said; echo cried >&2; exit $(cat code)",
   "test.sleep":
-    "mkdir -p output/artifacts; echo begun > output/artifacts/begun.txt; sleep $(cat seconds) & wait $!; echo done > output/artifacts/done.txt",
-  "test.stubborn": "trap '' TERM; touch begun; (trap '' TERM; sleep 600) & sleep 600 & wait; sleep 600",
+    "mkdir -p output/artifacts; echo said; echo begun > output/artifacts/begun.txt; sleep $(cat seconds) & wait $!; echo done > output/artifacts/done.txt",
+  "test.stubborn":
+    "trap '' TERM; (sleep $(cat seconds)) & setsid sleep $(cat seconds) & touch begun; wait; sleep $(cat seconds)",
   "test.polite":
     "trap 'mkdir -p output/artifacts; echo bye > output/artifacts/bye.txt; exit 0' TERM; touch begun; sleep 600 & wait",
   "test.links":
@@ -28,10 +33,25 @@ export const SCRIPTS = {
   "test.late": "mkdir -p output; sleep $(cat seconds); exit 7",
   "test.talk":
     "echo said; echo cried >&2; touch begun; while ! test -e go; do sleep 0.05; done; echo last words",
+  "test.bulky": `mkdir -p output/artifacts; head -c ${(BULK_BYTES / 4) * 3} /dev/urandom | base64 -w 0 > output/artifacts/bulk.txt`,
+  // As many bytes as `random` says that nothing makes shorter, then 16 MiB, as often as `repeats` says, that are.
+  "test.large":
+    "mkdir -p output/artifacts; cd output/artifacts; head -c $(cat ../../random) /dev/urandom > large.bin; " +
+    "head -c 16384 /dev/urandom > ../../block; for _ in 1 2 3 4 5 6 7 8 9 10; do cat ../../block ../../block > ../../twice; mv ../../twice ../../block; done; " +
+    "for _ in $(seq $(cat ../../repeats)); do cat ../../block >> large.bin; done; sha256sum < large.bin",
+  "test.environment": "mkdir -p output; env > output/env.txt",
   "test.count": "mkdir -p output; echo '[]' > output/output.json; sleep 0.05",
 } as const;
 
 export type Method = keyof typeof SCRIPTS;
+
+/** A store that is no folder of this host. */
+export interface RemoteStore {
+  /** As hosts are told. */
+  readonly uri: string;
+  put(key: string, fromPath: string): Promise<void>;
+  get(key: string, toPath: string): Promise<void>;
+}
 
 export interface StreamWorldOptions {
   readonly hasAof?: boolean;
@@ -39,6 +59,8 @@ export interface StreamWorldOptions {
   readonly redisArgs?: readonly string[];
   /** Images or task folders by type, instead of one `shell` type. */
   readonly types?: Readonly<Record<string, unknown>>;
+  /** Where files of jobs are instead of in the world's own folder, which then has copies. */
+  readonly remote?: RemoteStore;
 }
 
 export interface SubmitOptions {
@@ -57,11 +79,13 @@ export class StreamWorld implements AsyncDisposable {
   readonly redis: PrivateRedis;
   readonly folder: string;
   readonly store: string;
+  readonly #remote: RemoteStore | undefined;
   readonly #daemons: Daemon[] = [];
   #made = 0;
 
-  private constructor(redis: PrivateRedis, folder: string) {
+  private constructor(redis: PrivateRedis, folder: string, remote: RemoteStore | undefined) {
     this.redis = redis;
+    this.#remote = remote;
     this.folder = folder;
     this.store = join(folder, "store");
   }
@@ -72,7 +96,7 @@ export class StreamWorld implements AsyncDisposable {
       hasAof: options.hasAof === true,
       args: options.redisArgs ?? [],
     });
-    const world = new StreamWorld(redis, folder);
+    const world = new StreamWorld(redis, folder, options.remote);
     await mkdir(world.store);
     await mkdir(join(folder, "tasks/shell/scripts"), { recursive: true });
     await writeFile(join(folder, "tasks/shell/task.json"), JSON.stringify({ id: "shell", mode: "job" }));
@@ -101,7 +125,7 @@ export class StreamWorld implements AsyncDisposable {
     const stream = {
       images_file: join(this.folder, "images.json"),
       methods_file: join(this.folder, "methods.json"),
-      artifact_store: this.store,
+      artifact_store: this.#remote?.uri ?? this.store,
       registration: "none",
       metadata_host: "none",
       host_name: name,
@@ -141,15 +165,17 @@ export class StreamWorld implements AsyncDisposable {
     await mkdir(dir, { recursive: true });
     const path = join(dir, "input.zip");
     if (zip === null) return;
-    if (zip !== undefined) {
-      await writeFile(path, zip);
-      return;
-    }
+    if (zip === undefined) await this.#packInput(path, files);
+    else await writeFile(path, zip);
+    await this.#remote?.put(`t/${id}/input.zip`, path);
+  }
+
+  async #packInput(path: string, files: Readonly<Record<string, string>>): Promise<void> {
     const source = await mkdtemp(join(this.folder, "input-"));
     for (const [name, text] of Object.entries({ "input.json": "{}", ...files })) {
       await writeFile(join(source, name), text);
     }
-    await zipArchiver.pack(source, path, LIMITS, {}, AbortSignal.timeout(10_000));
+    await zipArchiver.pack(source, path, LIMITS, {}, AbortSignal.timeout(60_000));
     await rm(source, { recursive: true });
   }
 
@@ -174,7 +200,7 @@ export class StreamWorld implements AsyncDisposable {
   }
 
   /** Waits for the one event that ends a job. */
-  async ending(id: string, deadlineMs = 30_000): Promise<TrackerEvent> {
+  async ending(id: string, deadlineMs = 60_000): Promise<TrackerEvent> {
     let found: TrackerEvent | undefined;
     await poll(
       `job ${id} is over`,
@@ -203,11 +229,42 @@ export class StreamWorld implements AsyncDisposable {
 
   /** The members of a job's result, and the text of each file. */
   async output(id: string): Promise<Record<string, string>> {
-    const zip = join(this.store, "t", id, "output.zip");
+    const zip = await this.outputZip(id);
     const code =
       "import sys,zipfile,json\nz=zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n" +
       "print(json.dumps({n: z.read(n).decode() for n in z.namelist()}))";
     return JSON.parse(await outputOf("python3", ["-c", code, zip])) as Record<string, string>;
+  }
+
+  /** The same for results that are too long for a text: of each file its length and its SHA-256, read piece by piece. */
+  async outputDigests(id: string): Promise<Record<string, readonly [bytes: number, sha256: string]>> {
+    const code = [
+      "import sys,zipfile,json,hashlib",
+      "def digest(f):",
+      "  h, n = hashlib.sha256(), 0",
+      "  while piece := f.read(1 << 20): h.update(piece); n += len(piece)",
+      "  return n, h.hexdigest()",
+      "z = zipfile.ZipFile(sys.argv[1])",
+      "print(json.dumps({n: digest(z.open(n)) for n in z.namelist()}))",
+    ].join("\n");
+    const zip = await this.outputZip(id);
+    return JSON.parse(await outputOf("python3", ["-c", code, zip], { timeoutMs: 120_000 })) as never;
+  }
+
+  /** Where a job's result is on this host, or a copy of it. */
+  async outputZip(id: string): Promise<string> {
+    const path = join(this.store, "t", id, "output.zip");
+    await this.#remote?.get(`t/${id}/output.zip`, path);
+    return path;
+  }
+
+  /** What the queue says of every entry that somebody holds: who, and how often it was handed out. */
+  async held(type = "shell"): Promise<readonly { readonly consumer: string; readonly deliveries: number }[]> {
+    const rows = await this.redis.ask("XPENDING", `${type}_requests`, "all_consumers", "-", "+", "100");
+    return (rows as [string, string, number, number][]).map(([, consumer, , deliveries]) => ({
+      consumer,
+      deliveries,
+    }));
   }
 
   async pending(type = "shell"): Promise<number> {

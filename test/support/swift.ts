@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { poll } from "./poll.ts";
 
 /** A real S3 server: OpenStack Swift with its S3 API, from Debian's packages. */
@@ -17,7 +17,9 @@ const STORES = ["account", "container", "object"] as const;
 /** Starts Swift's four servers on free loopback ports, all they keep in a folder of their own. Ended by their pids. */
 export async function startSwift(): Promise<Swift> {
   const folder = await mkdtemp(join(tmpdir(), "hearth-swift-"));
-  const [proxyPort, ...ports] = await freePorts(STORES.length + 1);
+  const proxyPort = await freePort();
+  const ports: number[] = [];
+  for (const _ of STORES) ports.push(await freePort());
   const etc = join(folder, "etc");
   const devices = join(folder, "srv");
   await mkdir(etc);
@@ -32,7 +34,7 @@ export async function startSwift(): Promise<Swift> {
     ])
       build(etc, `${store}.builder`, step);
   }
-  await writeFile(join(etc, "proxy-server.conf"), proxyConf(proxyPort!, etc));
+  await writeFile(join(etc, "proxy-server.conf"), proxyConf(proxyPort, etc));
   const servers = await Promise.all([...STORES, "proxy"].map((name) => start(folder, etc, name)));
   const end = async (): Promise<void> => {
     await Promise.all(servers.map(endServer));
@@ -48,24 +50,6 @@ export async function startSwift(): Promise<Swift> {
     await end();
     throw error;
   }
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            resolve(typeof address === "object" && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function build(etc: string, builder: string, step: readonly string[]): void {

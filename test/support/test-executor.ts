@@ -84,6 +84,7 @@ export async function testExecutor(
       host: {
         capacity: { cpuMillis: 8000, memoryBytes: 8192 * MEBIBYTE },
         usage: () => parts.hostUsage,
+        memoryAvailableBytes: () => parts.hostUsage.memoryAvailableBytes,
       },
       gpus,
       clock,
@@ -179,4 +180,14 @@ export function record(executor: Executor, spec: TaskSpec, options: Partial<Call
   };
   const exchange = executor.call(spec, REQUEST, { door: "http", ...options }, sink);
   return recorded;
+}
+
+/** Fills the executor with idle sandboxes, in this order. */
+export async function fill(parts: TestExecutor, ...tasks: ReturnType<typeof task>[]): Promise<void> {
+  for (const one of tasks) {
+    record(parts.executor, one);
+    await parts.clock.advance(10);
+    parts.channels.calls[0]?.answer();
+    await settle();
+  }
 }

@@ -3,6 +3,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { poll } from "./poll.ts";
 
 const execute = promisify(execFile);
 const WORLD = fileURLToPath(new URL("world-beyond.mjs", import.meta.url));
@@ -44,7 +45,7 @@ export interface WalledHost extends AsyncDisposable {
 
 /** Disposing ends both; so does the end of this process, whichever. */
 export async function openWalledHost(): Promise<WalledHost> {
-  const host = await begin([
+  const { child: host } = await begin([
     "unshare",
     "--mount",
     "--net",
@@ -69,8 +70,10 @@ export async function openWalledHost(): Promise<WalledHost> {
   };
   try {
     const world = await begin([...entrance, "unshare", "--net", process.execPath, WORLD, BEYOND.names]);
-    children.push(world);
-    await connect(run, world.pid ?? 0);
+    children.push(world.child);
+    await connect(run, world.child.pid ?? 0);
+    // Its name server has the address that it was given here.
+    await world.untilSaid("names");
     return walled;
   } catch (error) {
     await walled[Symbol.asyncDispose]();
@@ -95,17 +98,31 @@ async function connect(run: WalledHost["run"], world: number): Promise<void> {
   await run("ip", "-6", "address", "add", `${HOST_ADDRESS_6}/64`, "dev", "lo", "nodad");
 }
 
-/** Starts a program that says when it is ready; its standard input ends with us. */
-async function begin([program = "", ...args]: readonly string[]): Promise<ChildProcess> {
+interface Begun {
+  readonly child: ChildProcess;
+  /** Resolves once it has said this word on its output. */
+  untilSaid(word: string): Promise<void>;
+}
+
+/** Starts a program that says when it is `ready`; its standard input ends with us. */
+async function begin([program = "", ...args]: readonly string[]): Promise<Begun> {
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
   let said = "";
-  child.stderr.on("data", (chunk: Buffer) => {
+  let complaints = "";
+  child.stdout.on("data", (chunk: Buffer) => {
     said += chunk.toString();
   });
-  const ended = once(child, "exit").then(() => Promise.reject(new Error(`${program} ended: ${said}`)));
-  await Promise.race([once(child.stdout, "data"), ended]);
-  ended.catch(() => undefined); // its end is asked for later
-  return child;
+  child.stderr.on("data", (chunk: Buffer) => {
+    complaints += chunk.toString();
+  });
+  const untilSaid = async (word: string): Promise<void> => {
+    await poll(`${program} says ${word}`, () => {
+      if (child.exitCode !== null) throw new Error(`${program} ended: ${complaints}`);
+      return said.includes(word) || `so far: ${said}${complaints}`;
+    });
+  };
+  await untilSaid("ready");
+  return { child, untilSaid };
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -23,7 +23,7 @@ function serveNames() {
     names.close();
     setTimeout(serveNames, 20);
   });
-  names.bind(53, process.argv[2]);
+  names.bind(53, process.argv[2], () => console.log("names"));
 }
 
 /** RFC 1035, 4.1: the question again, and for type A one answer that points at its name. */

@@ -128,9 +128,9 @@ function optionsOf(box: HTMLElement, { lines, most, print }: ChartProps): uPlot.
       y: false,
       points: { size: 6 },
     },
-    padding: [8, 4, 0, 0],
+    padding: [8, 24, 0, 0], // half of a time stands beyond the last tick
     scales: {
-      x: { range: (_plot, min, max) => spanOf(min, max) },
+      x: { range: ({ data: [times] }) => spanOf(times[0], times.at(-1)) },
       y: { range: (_plot, _min, max) => [0, most ?? niceTop(max)] },
     },
     axes: [
@@ -176,10 +176,10 @@ function loneValues(plot: uPlot, series: number): number[] {
   return Array.from(values, (_, at) => at).filter((at) => !isBlank(at) && isBlank(at - 1) && isBlank(at + 1));
 }
 
-/** uPlot says `null` where it has no data yet, whatever its types say. */
-function spanOf(min: number | null, max: number | null): [number, number] {
-  const end = max ?? Date.now() / 1000;
-  return [Math.max(end - SPAN_S, Math.min(end - LEAST_SPAN_S, min ?? end)), end];
+/** Not what uPlot proposes: of a single moment it makes a day. */
+function spanOf(first: number | undefined, last: number | undefined): [number, number] {
+  const end = last ?? Date.now() / 1000;
+  return [Math.max(end - SPAN_S, Math.min(end - LEAST_SPAN_S, first ?? end)), end];
 }
 
 /** The next 1, 2 or 5 times a power of ten, so that the scale does not jump with each sample. */

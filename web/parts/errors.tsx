@@ -51,9 +51,8 @@ function One({ group: { last, count } }: { readonly group: Group }): JSX.Element
   return (
     <li>
       <time>{clock(at)}</time>
-      <code>{code}</code>
       <span class="name">
-        {image} {count > 1 && <b class="count">{count} times</b>}
+        <code>{code}</code> {image} {count > 1 && <b>{count} times</b>}
       </span>
       <p>{detail}</p>
       <small>

@@ -73,7 +73,9 @@ function Row({ host, isSelf }: { readonly host: FleetHost; readonly isSelf: bool
           <Glyph name={SIGNS[state]} /> {state}
         </span>
       </td>
-      <td data-label="Types">{executerTypes.join(", ")}</td>
+      <td data-label="Types" class="long">
+        {executerTypes.join(", ")}
+      </td>
       <Figure label="Runs">{jobs.running}</Figure>
       <Figure label="Waits">{jobs.waiting}</Figure>
       <Figure label="Cores">

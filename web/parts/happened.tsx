@@ -104,6 +104,7 @@ const JOB_ENDS: Readonly<Record<Extract<HostEvent, { type: "jobEnded" }>["cause"
   exit: "ended with an error",
   signal: "was ended by a signal",
   memory: "used more memory than it has",
+  disk: "wrote more to disk than it may",
   time: "ran out of time",
   killed: "was killed",
   drain: "was ended: the daemon stops",

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import type { Host } from "../../src/client/index.ts";
 import { askPause, askUnpause } from "../actions.ts";
 import { clock } from "../format.ts";
 import { token } from "../state/daemon.ts";
@@ -152,11 +153,25 @@ function ofState(): Told {
       return {
         tone: "good",
         word: "Running",
-        text: `${calls(view?.running ?? 0)} under way, ${view?.waiting ?? 0} waiting.`,
+        text:
+          view === undefined ? "" : `${work(view.running, view.jobs.running)} under way, ${waiting(view)}.`,
       };
   }
 }
 
 function calls(count: number): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? "call" : "calls"}`;
+  return counted(count, "call");
+}
+
+/** Jobs are named where there are any. */
+function work(callCount: number, jobCount: number): string {
+  return jobCount === 0 ? calls(callCount) : `${calls(callCount)} and ${counted(jobCount, "job")}`;
+}
+
+function waiting({ waiting: callCount, jobs }: Host): string {
+  return callCount + jobs.waiting === 0 ? "none waiting" : `${work(callCount, jobs.waiting)} waiting`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -36,7 +36,7 @@ export function Offer(): JSX.Element {
     <Card
       title="This host"
       about={ABOUT}
-      aside={`${cores(view.cpuMillis)} cores, ${bytes(view.memoryBytes)}`}
+      aside={`${view.driver}, ${cores(view.cpuMillis)} cores, ${bytes(view.memoryBytes)}`}
     >
       <h3>Isolation</h3>
       <ul class="classes">
@@ -120,21 +120,9 @@ function Networks({ report }: { readonly report: Host["networks"] }): JSX.Elemen
 }
 
 function GpuLine({ card }: { readonly card: Gpu }): JSX.Element {
-  const {
-    index,
-    model,
-    isHealthy,
-    reason,
-    computePercent,
-    memoryUsedBytes,
-    memoryBytes,
-    holders,
-    isBusyOutside,
-  } = card;
-  const use =
-    holders.length === 0
-      ? "free"
-      : `held by ${holders.length === 1 ? "one task" : `${holders.length} tasks`}`;
+  const { index, model, isHealthy, reason, computePercent, memoryUsedBytes, memoryBytes, isBusyOutside } =
+    card;
+  const { word, sign } = useOf(card);
   const facts = [
     `computes ${percent(computePercent)}`,
     `${bytes(memoryUsedBytes)} of ${bytes(memoryBytes)} in use`,
@@ -143,14 +131,25 @@ function GpuLine({ card }: { readonly card: Gpu }): JSX.Element {
   ];
   return (
     <li class={isHealthy ? "usable" : "unusable"}>
-      <Glyph name={isHealthy ? (holders.length === 0 ? "ring" : "dot") : "cross"} />
+      <Glyph name={sign} />
       <span>
         <b>
           {index} {model}
         </b>{" "}
-        {isHealthy ? use : "cannot be used"}
+        {word}
       </span>
       <small>{facts.join(" · ")}</small>
     </li>
   );
+}
+
+function useOf({ isHealthy, isBusyOutside, holders }: Gpu): {
+  readonly word: string;
+  readonly sign: GlyphName;
+} {
+  if (!isHealthy) return { word: "cannot be used", sign: "cross" };
+  if (holders.length > 0) {
+    return { word: `held by ${holders.length === 1 ? "one task" : `${holders.length} tasks`}`, sign: "dot" };
+  }
+  return isBusyOutside ? { word: "left alone", sign: "half" } : { word: "free", sign: "ring" };
 }

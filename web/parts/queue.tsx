@@ -10,18 +10,18 @@ export function Queue(): JSX.Element {
   return (
     <Card
       title="Waiting"
-      about="Calls that have no slot yet, by task, and why."
-      aside={callers === 0 ? undefined : callers === 1 ? "1 call" : `${callers.toLocaleString("en")} calls`}
+      about="Calls that have no slot yet and jobs that have no room, by task, and why."
+      aside={callers === 0 ? undefined : callers.toLocaleString("en")}
     >
       {all.length === 0 ? (
-        <Empty>Nothing waits. Calls that cannot run at once stand here, with the reason.</Empty>
+        <Empty>Nothing waits. Calls and jobs that cannot run at once stand here, with the reason.</Empty>
       ) : (
         <ul class="queue">
-          {all.map(({ taskKey, image, callers: count, waitedMs, reason, resources }) => (
-            <li key={taskKey}>
+          {all.map(({ taskKey, image, callers: count, waitedMs, reason, resources, jobIds }) => (
+            <li key={`${jobIds === undefined ? "call" : "job"} ${taskKey}`}>
               <b class="name">{image}</b>
               <span class="num">
-                {count} {count === 1 ? "call" : "calls"}, {age(waitedMs)}
+                {counted(count, jobIds === undefined ? "call" : "job")}, {age(waitedMs)}
               </span>
               <p>{reason}</p>
               <small>
@@ -34,4 +34,8 @@ export function Queue(): JSX.Element {
       )}
     </Card>
   );
+}
+
+function counted(count: number, what: "call" | "job"): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }

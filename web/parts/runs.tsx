@@ -125,10 +125,10 @@ function Row({ line }: { readonly line: Line }): JSX.Element {
       <td data-label="Ended">
         <time>{clock(at)}</time>
       </td>
-      <td data-label="Image">
+      <td data-label="Image" class="long">
         <span class="name">{image}</span>
       </td>
-      <td data-label="Outcome">
+      <td data-label="Outcome" class="long">
         <span class={`tier ${state}`} title={why}>
           <Glyph name={SIGNS[state]} /> {state} {how}
         </span>

@@ -70,6 +70,7 @@ function Row({ sandbox }: { readonly sandbox: LiveSandbox }): JSX.Element {
           {image}
         </span>
         <small>{traitsOf(sandbox)}</small>
+        {sandbox.warnings.length > 0 && <small>{sandbox.warnings.join(" · ")}</small>}
       </th>
       <td data-label="State">
         <span class={`tier ${tier}`}>
@@ -133,7 +134,7 @@ function Acts({ sandbox }: { readonly sandbox: LiveSandbox }): JSX.Element {
 
 /** What is special about it; nothing for most. */
 function traitsOf(sandbox: LiveSandbox): string {
-  const { network, sgx, gpuIds, warnings } = sandbox;
+  const { network, sgx, gpuIds } = sandbox;
   return [
     sandbox.id.slice(0, 10),
     ...(network === "default" ? [] : [`network ${network}`]),
@@ -142,6 +143,5 @@ function traitsOf(sandbox: LiveSandbox): string {
       ? []
       : [`kept by ${sandbox.sessions === 1 ? "a session" : `${sandbox.sessions} sessions`}`]),
     ...(gpuIds.length === 0 ? [] : [`GPU ${gpuIds.map((gpu) => gpu.slice(0, 12)).join(", ")}`]),
-    ...warnings,
   ].join(" · ");
 }

@@ -1,7 +1,7 @@
 import { effect, signal } from "@preact/signals";
 import type { Fleet } from "../../src/client/index.ts";
 import { daemon } from "./daemon.ts";
-import { link } from "./live.ts";
+import { host, link } from "./live.ts";
 
 const EVERY_MS = 5000;
 
@@ -15,6 +15,11 @@ export function startFleet(): void {
   effect(() => {
     // A new object with each sample, so this runs each second.
     if (link.value.type !== "open") return;
+    // Nobody knows of a fleet where no queue is shared.
+    if (host.value?.takesJobs !== true) {
+      fleet.value = undefined;
+      return;
+    }
     if (isAsking || performance.now() - askedAtMs < EVERY_MS) return;
     isAsking = true;
     askedAtMs = performance.now();

@@ -1,5 +1,5 @@
 import { batch, computed, signal } from "@preact/signals";
-import type { Access, Host, HostEvent, Live, LiveSandbox, WaitingCall } from "../../src/client/index.ts";
+import type { Access, Host, HostEvent, Job, Live, LiveSandbox, WaitingCall } from "../../src/client/index.ts";
 import { HearthError } from "../../src/client/index.ts";
 import { daemon, token } from "./daemon.ts";
 import { addBlank, addSample } from "./history.ts";
@@ -27,6 +27,7 @@ export const link = signal<Link>({ type: "connecting" });
 export const host = signal<Host | undefined>(undefined);
 export const engine = signal<Live["engine"]>({ isHealthy: true, detail: "" });
 export const waiting = signal<readonly WaitingCall[]>([]);
+export const jobs = signal<readonly Job[]>([]);
 export const sandboxes = signal<ReadonlyMap<string, LiveSandbox>>(new Map());
 export const events = signal<readonly HostEvent[]>([]);
 export const access = signal<Access | undefined>(undefined);
@@ -116,6 +117,7 @@ function show(live: Live): void {
   host.value = live.host;
   engine.value = live.engine;
   waiting.value = live.waiting;
+  jobs.value = live.jobs;
   nowMs.value = Date.parse(live.at);
   addSample(live);
   if (live.type === "sample" || lastCalls.value.length === 0) addCalls(live.events);

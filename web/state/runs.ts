@@ -1,24 +1,32 @@
 import { effect, signal } from "@preact/signals";
-import type { Run } from "../../src/client/index.ts";
+import type { HostEvent, Run } from "../../src/client/index.ts";
 import { daemon } from "./daemon.ts";
 import { history } from "./history.ts";
-import { link } from "./live.ts";
+import { events, link } from "./live.ts";
 
 const EVERY_MS = 3000;
+/** A job's record follows its end by so much at most. */
+const SETTLES_MS = 5000;
 const SHOWN = 30;
 
 /** The last runs; `undefined` until they are known. */
 export const runs = signal<readonly Run[] | undefined>(undefined);
 
-/** Asks anew when calls have ended, at most every few seconds; nothing is asked while nothing happens. */
+/** Asks anew when calls or jobs have ended, at most every few seconds; nothing is asked while nothing happens. */
 export function startRuns(): void {
   let askedAtMs = Number.NEGATIVE_INFINITY;
   let isDue = true;
   let isAsking = false;
+  let lastOfJobs: HostEvent | undefined;
+  let settlesAtMs = Number.NEGATIVE_INFINITY;
   effect(() => {
     const { figures } = history.value;
     if (link.value.type !== "open") return;
     if ((figures.answered.at(-1) ?? 0) + (figures.failed.at(-1) ?? 0) > 0) isDue = true;
+    const ofJobs = events.value.findLast(({ type }) => type === "job");
+    if (ofJobs !== lastOfJobs) settlesAtMs = performance.now() + SETTLES_MS;
+    lastOfJobs = ofJobs;
+    if (performance.now() < settlesAtMs) isDue = true;
     if (!isDue || isAsking || performance.now() - askedAtMs < EVERY_MS) return;
     isDue = false;
     isAsking = true;

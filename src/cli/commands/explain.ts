@@ -1,5 +1,5 @@
 import type { ExplainWish, Verdict } from "../../client/index.ts";
-import { ISOLATION_CLASSES } from "../../core/index.ts";
+import { ISOLATION_CLASSES, NETWORK_POLICIES } from "../../core/index.ts";
 import type { Command } from "../command.ts";
 import { numberOption, textArg, textOption } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
@@ -21,6 +21,11 @@ export const explain: Command = {
       about: "at least this strong",
       choices: ["default", ...ISOLATION_CLASSES],
     },
+    {
+      flags: "--network <policy>",
+      about: "what the task would reach",
+      choices: ["default", ...NETWORK_POLICIES],
+    },
     { flags: "--sgx", about: "with SGX" },
   ],
   examples: ["hearth explain echo", "hearth explain big:latest --cpu 2 --mem 1024"],
@@ -32,6 +37,7 @@ export const explain: Command = {
       gpus: numberOption(invocation, "gpus"),
       gpuMemory: numberOption(invocation, "gpuMemory"),
       isolation: textOption(invocation, "isolation") as ExplainWish["isolation"],
+      network: textOption(invocation, "network") as ExplainWish["network"],
       sgx: invocation.options["sgx"] === true ? true : undefined,
       signal: context.signal,
     });

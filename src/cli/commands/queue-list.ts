@@ -27,12 +27,12 @@ function stateLine({ isOn, state, reason, streams, figures }: Queue): string {
 }
 
 function rowOf(job: Queue["jobs"][number]): string[] {
-  const { jobId, method, executerType, step, attempt, sandboxId, ageMs } = job;
+  const { jobId, method, executerType, step, end, attempt, sandboxId, ageMs } = job;
   return [
     jobId,
     method ?? "-",
     executerType ?? "-",
-    step,
+    end === undefined ? step : `${step} (${end})`,
     String(attempt),
     sandboxId ?? "-",
     formatDuration(ageMs),

@@ -9,7 +9,10 @@ export const runsShow: Command = {
   summary: "show one run: how it ended, where its time went and what it used",
   args: [{ name: "<run>", about: "its id, as the answer's Hearth-Run-Id said" }],
   options: [{ flags: "--receipt", about: "print its receipt, with what proves it, for `hearth verify`" }],
-  examples: ["hearth runs show 01ky1d3xk3000", "hearth runs show 01ky1d3xk3000 --receipt > receipt.json"],
+  examples: [
+    "hearth runs show 01m7xs67ey00000dpa0knxf41d",
+    "hearth runs show 01m7xs67ey00000dpa0knxf41d --receipt > receipt.json",
+  ],
   async run({ io, isJson, connect, signal }, { args, options }) {
     const id = textArg(args[0]) ?? "";
     if (options["receipt"] === true) await printJson(io, await connect().receipt(id, { signal }));

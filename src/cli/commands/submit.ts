@@ -9,6 +9,7 @@ import { jobApiAddress } from "../submit/api-address.ts";
 import { checkIsFree, fetchOutput } from "../submit/fetch-output.ts";
 import { followTask, printLiveLog } from "../submit/follow-task.ts";
 import { makeJobInput, parseParameters } from "../submit/job-input.ts";
+import { lastWords } from "../submit/last-words.ts";
 
 /** How long a task that was killed may take to say that it is over, and its output to come. */
 const KILL_MS = 60_000;
@@ -86,12 +87,20 @@ async function waitFor(
 ): Promise<number> {
   const over = new AbortController();
   const { signal } = context;
+  const live = { hasPrinted: false };
   const logs =
-    context.isJson || context.isQuiet ? undefined : printLiveLog(context, context.connect(), id, over.signal);
+    context.isJson || context.isQuiet
+      ? undefined
+      : printLiveLog(context, context.connect(), id, over.signal, () => {
+          live.hasPrinted = true;
+        });
   try {
     const task = await followTask(context, api, id, signal);
     await logsEnd(logs);
-    return await finish(context, api, task, folder, files);
+    const code = await finish(context, api, task, folder, files);
+    if (logs !== undefined && !live.hasPrinted && task.status === "failed")
+      await tellLastWords(context, folder);
+    return code;
   } catch (error) {
     if (!signal.aborted) throw error;
     return await killed(context, api, id, folder, files);
@@ -107,6 +116,11 @@ const LAST_WORDS_MS = 1000;
 async function logsEnd(logs: Promise<void> | undefined): Promise<void> {
   if (logs === undefined) return;
   await Promise.race([logs, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS).unref())]);
+}
+
+/** Why it failed is in what it complained, which no daemon here could show while it ran. */
+async function tellLastWords({ io }: Context, folder: string): Promise<void> {
+  for (const line of await lastWords(folder)) io.err(`  ${line}`);
 }
 
 /** Ctrl-C: the task is killed, what it left is fetched, and the signal's own code is the answer. */

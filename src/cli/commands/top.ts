@@ -4,7 +4,7 @@ import { sleep } from "../../std/index.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { printJson, visible } from "../print.ts";
-import { headLines, taskLines, waitingLines } from "../top/draw.ts";
+import { headLines, jobLines, taskLines, waitingLines } from "../top/draw.ts";
 import { keysOf } from "../top/keys.ts";
 import type { Terminal } from "../top/screen.ts";
 import { Screen } from "../top/screen.ts";
@@ -41,11 +41,12 @@ async function once({ io, isJson, connect, signal }: Context): Promise<number> {
   if (state === undefined) return EXIT.no.code;
   const sandboxes = listed(state.sandboxes.values(), FIRST_VIEW);
   if (isJson) {
-    const { host, engine, waiting, latency, callsPerSecond } = state;
+    const { host, engine, waiting, jobs, latency, callsPerSecond } = state;
     await printJson(io, {
       host,
       engine,
       waiting,
+      jobs,
       sandboxes,
       callsPerSecond: callsPerSecond.at(-1) ?? 0,
       ...(latency === undefined ? {} : { latency }),
@@ -56,7 +57,8 @@ async function once({ io, isJson, connect, signal }: Context): Promise<number> {
   const paint = io.style;
   const lines = [
     ...headLines(state, paint),
-    ...waitingLines(state.waiting).map((line) => `waits   ${line}`),
+    ...waitingLines(state.waiting, state.waiting.length).map((line) => `waits   ${line}`),
+    ...jobLines(state.jobs, state.jobs.length).map((line) => `job     ${line}`),
     ...(rows.length === 0 ? [] : ["", paint("bold", head), ...rows]),
   ];
   await io.out(`${lines.map((line) => line.trimEnd()).join("\n")}\n`);
@@ -115,7 +117,7 @@ class Watching implements Disposable {
     this.#screen[Symbol.dispose]();
   }
 
-  /** Until the daemon goes away; a wrong address or token is no reason to go on trying. */
+  /** Until the daemon goes away; what will be refused another time as well, as a wrong token, is no reason to go on trying. */
   async #follow(): Promise<void> {
     try {
       for await (const message of this.#client.live({ signal: this.#signal })) {
@@ -125,7 +127,7 @@ class Watching implements Disposable {
       }
     } catch (error) {
       if (this.#signal.aborted) return;
-      if (error instanceof HearthError && error.code !== "UNREACHABLE") throw error;
+      if (error instanceof HearthError && error.retry === "never") throw error;
     }
     const trouble = "the daemon does not answer; what is shown is what it said last";
     this.#view = { ...this.#view, trouble };

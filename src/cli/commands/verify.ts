@@ -26,16 +26,25 @@ export const verify: Command = {
     { flags: "--key <key>", about: "the public key that it must be signed with, or a file that holds it" },
     {
       flags: "--must-hold <hash>",
-      about: "a hash that must be in it, such as that of a receipt kept elsewhere",
+      about: "a hash that must be in it, such as the head of a receipt kept elsewhere",
     },
+    { flags: "--receipt <file>", about: "a receipt kept elsewhere: the chain must say the same" },
   ],
-  examples: ["hearth verify", "hearth verify receipts.ndjson --key host.key", "hearth verify receipt.json"],
+  examples: [
+    "hearth verify",
+    "hearth verify receipts.ndjson --key host.key --receipt receipt.json",
+    "hearth verify receipt.json",
+  ],
   async run(context, invocation) {
-    const options = { publicKey: keyOf(context, invocation), mustHold: hashOf(invocation) };
+    const publicKey = keyOf(context, invocation);
+    const kept = await keptReceipt(context, invocation, publicKey);
+    const options = { publicKey, mustHold: hashOf(invocation), receipt: kept };
     const file = textArg(invocation.args[0]);
     const lines =
       file === undefined ? context.connect().receipts({ signal: context.signal }) : read(context, file);
     const { receipt, faults, rest } = await readReceipt(lines);
+    if (kept !== undefined && (receipt !== undefined || faults.length > 0))
+      throw new UsageError("--receipt is for a chain, and what is to be checked is a receipt");
     if (receipt !== undefined) return await checkReceipt(context, receipt, faults, options);
     return faults.length > 0
       ? await refuseReceipt(context, faults)
@@ -62,8 +71,8 @@ async function checkReceipt(
   unreadable: readonly string[],
   { publicKey, mustHold }: VerifyOptions,
 ): Promise<number> {
-  const isHeld =
-    mustHold === undefined || [receipt.hash, receipt.prev, receipt.checkpoint.head].includes(mustHold);
+  const { prev, head } = receipt.checkpoint;
+  const isHeld = mustHold === undefined || mustHold === head || mustHold === prev;
   const faults = [
     ...unreadable,
     ...verifyReceipt(receipt, publicKey),
@@ -75,7 +84,10 @@ async function checkReceipt(
     await printJson(io, { isWhole, faults, seq, id, isPinned: publicKey === receipt.key.publicKey });
   else {
     const verdict = isWhole
-      ? [`genuine: the receipt of run ${id}, entry ${seq}`, checkedRow(receipt)]
+      ? [
+          `genuine: the receipt of run ${id}, entry ${seq}`,
+          "checked   its entry, place and signature; --receipt checks it against its chain",
+        ]
       : faults.map((fault) => `forged: ${fault}`);
     const remark =
       publicKey === undefined ? [`key       ${receipt.key.publicKey}, taken from the receipt itself`] : [];
@@ -84,10 +96,19 @@ async function checkReceipt(
   return isWhole ? EXIT.done.code : EXIT.no.code;
 }
 
-/** The hash after its own is past what was signed where it is the last of its block. */
-function checkedRow({ following, next }: Receipt): string {
-  const but = next !== undefined && following.length === 0 ? ", but not `next`, which was signed later" : "";
-  return `checked   its entry, hashes, place and signature${but}`;
+/** A receipt that the chain is held against; it must be genuine itself. */
+async function keptReceipt(
+  context: Context,
+  invocation: Invocation,
+  publicKey: string | undefined,
+): Promise<Receipt | undefined> {
+  const file = textOption(invocation, "receipt");
+  if (file === undefined) return undefined;
+  const { receipt, faults } = await readReceipt(read(context, file));
+  if (receipt === undefined) throw new UsageError("--receipt needs a file with one receipt");
+  const [fault] = [...faults, ...verifyReceipt(receipt, publicKey)];
+  if (fault !== undefined) throw new UsageError(`--receipt: it is not genuine itself: ${fault}`);
+  return receipt;
 }
 
 /** Says that a text is meant to be a receipt and is none. */

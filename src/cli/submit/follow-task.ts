@@ -52,17 +52,22 @@ export async function followTask(
 /**
  * Prints what a task prints while it runs, for as long as the signal lets it, if the daemon that has it can be asked. Not knowing is
  * no failure: the status is told all the same.
+ *
+ * @param onText told that something was printed.
  */
 export async function printLiveLog(
   { io }: Pick<Context, "io">,
   daemon: HearthClient,
   id: string,
   signal: AbortSignal,
+  onText: () => void,
 ): Promise<void> {
   try {
     const sandboxId = await findSandbox(daemon, id, signal);
-    for await (const chunk of daemon.followLogs(sandboxId, { tailBytes: 65_536, signal }))
+    for await (const chunk of daemon.followLogs(sandboxId, { tailBytes: 65_536, signal })) {
+      onText();
       await io.out(chunk.text);
+    }
   } catch {
     // No daemon here, one that does not tell this caller, a task on another host; or the task is over.
   }

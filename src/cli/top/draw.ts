@@ -1,4 +1,4 @@
-import type { Gpu, Host, LiveSandbox, WaitingCall } from "../../client/index.ts";
+import type { Gpu, Host, Job, LiveSandbox, WaitingCall } from "../../client/index.ts";
 import { eventLine } from "../event-line.ts";
 import type { Io } from "../io.ts";
 import { formatBytes, formatCores, formatDuration, visible } from "../print.ts";
@@ -30,9 +30,11 @@ export function headLines(state: TopState, paint: Paint): readonly string[] {
   ];
 }
 
-function titleLine({ version, driver, state, running, waiting, sandboxes }: Host, paint: Paint): string {
+function titleLine(host: Host, paint: Paint): string {
+  const { version, driver, state, running, waiting, sandboxes, jobs } = host;
   const word = state === "running" ? paint("green", state) : paint("yellow", state);
-  return `${paint("bold", "hearth")} ${version}  ${driver}  ${word}   ${running} running  ${waiting} waiting  ${sandboxes} warm`;
+  const ofJobs = jobs.running + jobs.waiting === 0 ? "" : `  ${jobs.running} jobs  ${jobs.waiting} waiting`;
+  return `${paint("bold", "hearth")} ${version}  ${driver}  ${word}   ${running} running  ${waiting} waiting  ${sandboxes} warm${ofJobs}`;
 }
 
 function gauge(name: string, percent: number, of: string, paint: Paint): string {
@@ -90,30 +92,60 @@ const COLUMNS = [
   ["IDLE", (one: LiveSandbox, atMs: number) => sinceText(one.idleSince, atMs)],
 ] as const;
 
-/** The warm tasks as a table: its head, then one line each. */
+/** A name is cut no shorter than this, however narrow the screen is. */
+const LEAST_NAME = 12;
+
+/**
+ * The warm tasks as a table: its head, then one line each.
+ *
+ * @param columns what there is room for: long names are cut at their front, where images are alike, so that the figures are seen.
+ */
 export function taskLines(
   sandboxes: readonly LiveSandbox[],
   atMs: number,
+  columns = Number.POSITIVE_INFINITY,
 ): { readonly head: string; readonly rows: readonly string[] } {
   const cells = sandboxes.map((one) => COLUMNS.map(([, cellOf]) => cellOf(one, atMs)));
-  const widths = COLUMNS.map(([head], column) =>
+  const [longest = 0, ...others] = COLUMNS.map(([head], column) =>
     Math.max(head.length, ...cells.map((row) => row[column]?.length ?? 0)),
   );
-  const line = (row: readonly string[]): string =>
-    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ");
+  const taken = others.reduce((sum, width) => sum + GAP.length + width, 0);
+  const widths = [Math.min(longest, Math.max(LEAST_NAME, columns - taken)), ...others];
+  const line = ([name = "", ...row]: readonly string[]): string =>
+    [cutFront(name, widths[0] ?? 0), ...row].map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(GAP);
   return { head: line(COLUMNS.map(([head]) => head)), rows: cells.map(line) };
+}
+
+const GAP = "  ";
+
+function cutFront(text: string, width: number): string {
+  return text.length <= width ? text : `…${text.slice(text.length - width + 1)}`;
 }
 
 function sinceText(time: string | undefined, atMs: number): string {
   return time === undefined ? "-" : formatDuration(Math.max(0, atMs - Date.parse(time)));
 }
 
-/** What waits, and why: one line for each task. */
-export function waitingLines(waiting: readonly WaitingCall[]): readonly string[] {
-  return waiting.map(
-    ({ image, callers, waitedMs, reason }) =>
-      `${callers} x ${visible(image)}, ${formatDuration(waitedMs)}: ${visible(reason)}`,
-  );
+/** What waits, and why: one line for each task, and how many more there are. */
+export function waitingLines(waiting: readonly WaitingCall[], most: number): readonly string[] {
+  const lines = waiting
+    .slice(0, most)
+    .map(
+      ({ image, callers, waitedMs, reason, jobIds }) =>
+        `${callers} ${jobIds === undefined ? "x" : callers === 1 ? "job of" : "jobs of"} ${visible(image)}, ${formatDuration(waitedMs)}: ${visible(reason)}`,
+    );
+  return waiting.length > most ? [...lines, `${waiting.length - most} more: hearth ps`] : lines;
+}
+
+/** The jobs that hold room: one line each, and how many more there are. */
+export function jobLines(jobs: readonly Job[], most: number): readonly string[] {
+  const lines = jobs.slice(0, most).map(({ jobId, attempt, image, state, ranMs, resources }) => {
+    const name = attempt > 1 ? `${visible(jobId)} (try ${attempt})` : visible(jobId);
+    const ran = ranMs === undefined ? "" : `, ran ${formatDuration(ranMs)}`;
+    const held = `${formatCores(resources.cpuMillis)} cores, ${formatBytes(resources.memoryBytes)}`;
+    return `${name}  ${visible(image)}  ${state}${ran}  ${held}`;
+  });
+  return jobs.length > most ? [...lines, `${jobs.length - most} more: hearth ps`] : lines;
 }
 
 /** The last things that went wrong or changed, newest first; what calls come to is shown above. */

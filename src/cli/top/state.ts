@@ -1,4 +1,12 @@
-import type { EngineHealth, Host, HostEvent, Live, LiveSandbox, WaitingCall } from "../../client/index.ts";
+import type {
+  EngineHealth,
+  Host,
+  HostEvent,
+  Job,
+  Live,
+  LiveSandbox,
+  WaitingCall,
+} from "../../client/index.ts";
 
 /** How many seconds of calls the sparkline shows, and how many events are remembered. */
 const HISTORY = 60;
@@ -9,6 +17,7 @@ export interface TopState {
   readonly host: Host;
   readonly engine: EngineHealth;
   readonly waiting: readonly WaitingCall[];
+  readonly jobs: readonly Job[];
   readonly sandboxes: ReadonlyMap<string, LiveSandbox>;
   /** The daemon's clock, as of the last sample. */
   readonly atMs: number;
@@ -24,7 +33,7 @@ export interface TopState {
 /** What a further message of the feed makes of it; `undefined` before the first snapshot. */
 export function afterMessage(state: TopState | undefined, live: Live): TopState | undefined {
   const atMs = Date.parse(live.at);
-  const figures = { host: live.host, engine: live.engine, waiting: live.waiting, atMs };
+  const figures = { host: live.host, engine: live.engine, waiting: live.waiting, jobs: live.jobs, atMs };
   if (live.type === "snapshot") {
     return {
       ...figures,

@@ -47,6 +47,7 @@ const HOST: Host = {
   running: 1,
   waiting: 2,
   sandboxes: 2,
+  takesJobs: true,
   jobs: { running: 0, waiting: 0 },
 };
 
@@ -89,6 +90,32 @@ const SNAPSHOT: Live = {
       waitedMs: 1500,
       reason: "others",
     },
+    {
+      taskKey: "d",
+      image: "d",
+      resources: warm("x", "d", 0).resources,
+      callers: 1,
+      waitedMs: 2000,
+      reason: "no room",
+      jobIds: ["j9"],
+    },
+  ],
+  jobs: [
+    {
+      jobId: "j1",
+      attempt: 2,
+      door: "stream",
+      state: "running",
+      sandboxId: "s9",
+      image: "sim:1",
+      isolationWish: "default",
+      network: "default",
+      resources: warm("x", "c", 0).resources,
+      reserved: NOTHING,
+      gpuIds: [],
+      ageMs: 3000,
+      ranMs: 2000,
+    },
   ],
   life: "1",
   intervalMs: 500,
@@ -119,6 +146,7 @@ test("a sample changes what it names and leaves the rest; calls become a rate", 
     host: { ...HOST, running: 0 },
     engine: { isHealthy: true, detail: "" },
     waiting: [],
+    jobs: [],
     sandboxes: { changed: [warm("s3", "gamma", 0)], gone: ["s1"] },
     events: [{ ...calls, tookMs: { p50: 2, p90: 3, p99: 4, max: 5 } } as never],
   });
@@ -126,6 +154,16 @@ test("a sample changes what it names and leaves the rest; calls become a rate", 
   expect(state.callsPerSecond).toEqual([20]);
   expect(state.latency).toEqual({ p50: 2, p99: 4 });
   expect(headLines(state, plain).at(-1)).toBe("calls   20/s   p50 2.0 ms  p99 4.0 ms   █");
+});
+
+test("jobs that run and jobs that wait are on the screen, with why they wait, and go when they are over", () => {
+  const screen = screenLines(stateOf(), FIRST_VIEW, { rows: 30, columns: 110 }, plain);
+  expect(screen).toContain("waits   1 job of d, 2.0 s: no room");
+  expect(screen).toContain("job     j1 (try 2)  sim:1  running, ran 2.0 s  0.5 cores, 128 MB");
+  const over = stateOf({ ...SNAPSHOT, jobs: [], waiting: [] });
+  expect(screenLines(over, FIRST_VIEW, { rows: 30, columns: 110 }, plain).join("\n")).not.toMatch(
+    /^(job|waits) /m,
+  );
 });
 
 test("the head says what the host has, holds and lacks", () => {
@@ -191,18 +229,56 @@ test("nothing is done to the daemon without a yes", () => {
 
 test("the screen shows the chosen row, what waits and why, and fits its rows", () => {
   const { view } = press("\u001b[B") as { view: View };
-  const lines = screenLines(stateOf(), view, { rows: 24 }, plain);
+  const lines = screenLines(stateOf(), view, { rows: 24, columns: 110 }, plain);
   expect(lines).toHaveLength(24);
   expect(lines).toContain("waits   2 x c, 1.5 s: others");
   expect(lines.filter((line) => line.startsWith("> "))).toEqual([expect.stringContaining("beta")]);
   const lost = screenLines(
     stateOf(),
     { ...view, trouble: "the daemon does not answer" },
-    { rows: 24 },
+    { rows: 24, columns: 110 },
     plain,
   );
   expect(lost[0]).toBe("the daemon does not answer");
-  expect(screenLines(undefined, FIRST_VIEW, { rows: 24 }, plain)).toContain("connecting ...");
+  expect(screenLines(undefined, FIRST_VIEW, { rows: 24, columns: 110 }, plain)).toContain("connecting ...");
+});
+
+test("however much there is to say, the question is on the last line, and a warm task above it", () => {
+  const [card] = HOST.gpus;
+  const [call] = SNAPSHOT.waiting;
+  const [job] = SNAPSHOT.jobs;
+  const busy = stateOf({
+    ...SNAPSHOT,
+    host: { ...HOST, gpus: Array.from({ length: 8 }, () => card!), jobs: { running: 20, waiting: 3 } },
+    waiting: Array.from({ length: 40 }, () => call!),
+    jobs: Array.from({ length: 20 }, () => job!),
+  });
+  const view: View = {
+    ...FIRST_VIEW,
+    selected: "s2",
+    mode: { type: "ask", question: "sure?", action: { type: "pause" } },
+  };
+  for (const rows of [12, 24, 40]) {
+    const lines = screenLines(busy, view, { rows, columns: 80 }, plain);
+    expect(lines).toHaveLength(rows);
+    expect(lines.at(-1)).toBe("sure? y/n");
+    expect(lines.filter((line) => line.startsWith("> beta"))).toHaveLength(1);
+    expect(lines[0]).toContain("20 jobs  3 waiting");
+  }
+  const tall = screenLines(busy, view, { rows: 40, columns: 80 }, plain);
+  expect(tall.filter((line) => line.startsWith("waits   2 x c"))).toHaveLength(6);
+  expect(tall).toContain("waits   34 more: hearth ps");
+});
+
+test("a long name is cut at its front, so that all figures are on the screen", () => {
+  const long = `registry.example.org/${"deep/".repeat(20)}simple-foam:1.2`;
+  const [head, row] = ((one) => [one.head, one.rows[0] ?? ""])(
+    taskLines([warm("s9", long, 1234567)], Date.parse(AT), 90),
+  );
+  expect([head.length, row.length]).toEqual([90, 90]);
+  expect(row).toMatch(/^….*simple-foam:1\.2 +hot +container .* 1234567 +10 s/);
+  // Where there is no screen, nothing is cut.
+  expect(taskLines([warm("s9", long, 1)], Date.parse(AT)).rows[0]).toContain(long);
 });
 
 test("only lines that differ are written again, cut at the edge, and the terminal is left as it was", () => {

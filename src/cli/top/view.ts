@@ -1,7 +1,7 @@
 import type { LiveSandbox } from "../../client/index.ts";
 import { assertNever } from "../../core/index.ts";
 import type { Paint } from "./draw.ts";
-import { eventLines, headLines, taskLines, waitingLines } from "./draw.ts";
+import { eventLines, headLines, jobLines, taskLines, waitingLines } from "./draw.ts";
 import type { Key } from "./keys.ts";
 import type { Sort } from "./sort.ts";
 import { listed, SORTS } from "./sort.ts";
@@ -46,6 +46,12 @@ export type Step =
   | { readonly type: "show"; readonly view: View }
   | { readonly type: "do"; readonly view: View; readonly action: Action }
   | { readonly type: "leave" };
+
+/** Warm tasks need their room as well. */
+const MOST_JOBS = 8;
+const MOST_WAITING = 6;
+/** Of the list of warm tasks, on the smallest screen. */
+const LEAST_BODY = 3;
 
 const LIST = { type: "list" } as const;
 
@@ -165,7 +171,7 @@ const HELP = [
 export function screenLines(
   state: TopState | undefined,
   view: View,
-  size: { readonly rows: number },
+  size: { readonly rows: number; readonly columns: number },
   paint: Paint,
 ): readonly string[] {
   const foot = footLine(view, paint);
@@ -173,20 +179,30 @@ export function screenLines(
   const head = [
     ...(view.trouble === undefined ? [] : [paint("red", view.trouble)]),
     ...headLines(state, paint),
-    ...waitingLines(state.waiting).map((line) => paint("yellow", `waits   ${line}`)),
-    "",
-  ];
-  const room = Math.max(3, size.rows - head.length - 1);
-  const body = bodyLines(state, view, room, paint);
+    ...waitingLines(state.waiting, MOST_WAITING).map((line) => paint("yellow", `waits   ${line}`)),
+    ...jobLines(state.jobs, MOST_JOBS).map((line) => `job     ${line}`),
+  ]
+    // The last line is where questions are asked: it stays on the screen, however many cards a host has.
+    .slice(0, Math.max(1, size.rows - LEAST_BODY - 2))
+    .concat("");
+  const room = Math.max(LEAST_BODY, size.rows - head.length - 1);
+  const body = bodyLines(state, view, { rows: room, columns: size.columns }, paint);
   const blank = Array.from({ length: Math.max(0, room - body.length) }, () => "");
   return [...head, ...body, ...blank, foot];
 }
 
-function bodyLines(state: TopState, view: View, room: number, paint: Paint): readonly string[] {
+const MARK = "> ";
+
+function bodyLines(
+  state: TopState,
+  view: View,
+  { rows: room, columns }: { readonly rows: number; readonly columns: number },
+  paint: Paint,
+): readonly string[] {
   if (view.mode.type === "help") return HELP.slice(0, room);
   if (view.mode.type === "pane") return [paint("bold", view.mode.title), ...view.mode.lines.slice(1 - room)];
   const sandboxes = listed(state.sandboxes.values(), view);
-  const { head, rows } = taskLines(sandboxes, state.atMs);
+  const { head, rows } = taskLines(sandboxes, state.atMs, columns - MARK.length);
   const events = eventLines(state, Math.max(0, Math.min(6, room - rows.length - 3)));
   const most = Math.max(1, room - 1 - (events.length === 0 ? 0 : events.length + 1));
   const at = sandboxes.findIndex(({ id }) => id === view.selected);
@@ -194,7 +210,7 @@ function bodyLines(state: TopState, view: View, room: number, paint: Paint): rea
   const shown = rows
     .slice(first, first + most)
     // Marked by a sign as well: not every terminal shows colours.
-    .map((row, offset) => (first + offset === at ? paint("inverse", `> ${row}`) : `  ${row}`));
+    .map((row, offset) => (first + offset === at ? paint("inverse", `${MARK}${row}`) : `  ${row}`));
   const empty = view.filter === "" ? "no warm task" : `no warm task matches "${view.filter}"`;
   return [
     paint("bold", `  ${head}`),

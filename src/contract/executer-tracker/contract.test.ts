@@ -86,7 +86,11 @@ describe("entries", () => {
     "D23: without %s the job fails by name",
     (field) => {
       const { [field]: _, ...rest } = ENTRY;
-      expect(readRequestEntry(rest)).toEqual({ type: "faulty", reason: `the entry has no ${field}` });
+      expect(readRequestEntry(rest)).toEqual({
+        type: "faulty",
+        reason: `the entry has no ${field}`,
+        taskDir: field === "task_dir" ? undefined : ENTRY.task_dir,
+      });
     },
   );
 
@@ -100,14 +104,20 @@ describe("entries", () => {
   test.each(["..", "../x", "/abs", "a//b", "a/../b", "a/", "a/./b", "a\\b", "a/\0", "a/".repeat(40)])(
     "D23: the folder %j is refused",
     (folder) => {
-      expect(readRequestEntry({ ...ENTRY, task_dir: folder })).toMatchObject({ type: "faulty" });
+      expect(readRequestEntry({ ...ENTRY, task_dir: folder })).toMatchObject({
+        type: "faulty",
+        taskDir: undefined,
+      });
     },
   );
 
   test.each(["0", "-1", "NaN", "1e9", "soon", "", "99999999999"])(
     "a life of %j seconds is refused",
     (life) => {
-      expect(readRequestEntry({ ...ENTRY, time_to_live_seconds: life })).toMatchObject({ type: "faulty" });
+      expect(readRequestEntry({ ...ENTRY, time_to_live_seconds: life })).toMatchObject({
+        type: "faulty",
+        taskDir: ENTRY.task_dir,
+      });
     },
   );
 });

@@ -17,6 +17,7 @@ const typeSchema = z.strictObject({
   gpu_memory: z.int().min(0).max(LARGEST_MB).optional().describe("MB of each card; absent is whole cards."),
   cpus: z.number().positive().max(4096).optional().describe("Cores."),
   memory: z.int().min(6).max(LARGEST_MB).optional().describe("MB."),
+  disk: z.int().min(1).max(LARGEST_MB).optional().describe("MB that its work folder may take."),
   pids: z.int().min(1).max(4_194_304).optional().describe("Processes and threads."),
   network: z.enum(NETWORK_POLICIES).optional(),
   isolation: z.enum(["default", ...ISOLATION_CLASSES]).optional(),

@@ -22,10 +22,13 @@ const schema = z.object({
 
 export type RequestEntry = Readonly<z.output<typeof schema>>;
 
-/** `nameless`: nobody can be told of this one by the id of its task. `faulty`: its task fails. */
+/**
+ * `nameless`: nobody can be told of this one by the id of its task. `faulty`: its task fails, with an empty result where its own
+ * field says, unless that is what is wrong.
+ */
 export type EntryReading =
   | { readonly type: "request"; readonly request: RequestEntry }
-  | { readonly type: "faulty"; readonly reason: string }
+  | { readonly type: "faulty"; readonly reason: string; readonly taskDir: string | undefined }
   | { readonly type: "nameless"; readonly reason: string };
 
 /** Reads the fields of an entry; unknown ones are passed over. Every text in it is a stranger's. */
@@ -34,7 +37,8 @@ export function readRequestEntry(fields: Readonly<Record<string, string>>): Entr
   if (result.success) return { type: "request", request: result.data };
   const isNameless = result.error.issues.some(({ path }) => path[0] === "id");
   const reason = [...new Set(result.error.issues.map(({ message }) => message))].join("; ");
-  return { type: isNameless ? "nameless" : "faulty", reason };
+  if (isNameless) return { type: "nameless", reason };
+  return { type: "faulty", reason, taskDir: schema.shape.task_dir.safeParse(fields["task_dir"]).data };
 }
 
 /** The same as it is written to a stream. */

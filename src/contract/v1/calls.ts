@@ -8,7 +8,6 @@ import {
   cpu,
   gpuMemory,
   gpus,
-  idText,
   image,
   isolation,
   isolationWish,
@@ -180,7 +179,14 @@ export const runList = named(
 );
 export type RunList = z.infer<typeof runList>;
 
-export const runParams = z.object({ runId: idText });
+/** A job's runs are called after it: its id, then `~` and the attempt. */
+const runId = z
+  .string()
+  .min(1)
+  .max(256)
+  .regex(/^[A-Za-z0-9_-][A-Za-z0-9._~-]*$/);
+
+export const runParams = z.object({ runId });
 
 const time = (about: string) => z.iso.datetime({ offset: true }).optional().describe(`${about} RFC 3339.`);
 

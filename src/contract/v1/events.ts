@@ -3,6 +3,7 @@ import type { ErrorCode } from "../../core/index.ts";
 import { CALL_ENDS, DOOR_NAMES, ERRORS, JOB_ENDS, JOB_STATES, STOP_CAUSES } from "../../core/index.ts";
 import { configValue } from "./config.ts";
 import { executorState, host } from "./host.ts";
+import { job } from "./jobs.ts";
 import { named } from "./registry.ts";
 import { sandbox, waitingCall } from "./sandboxes.ts";
 import { count, isolation } from "./shared.ts";
@@ -207,7 +208,7 @@ export const hostEvent = named(
 );
 export type HostEvent = z.infer<typeof hostEvent>;
 
-export const eventQuery = z.object({
+export const eventQuery = z.strictObject({
   after: z
     .string()
     .max(64)
@@ -245,6 +246,7 @@ const figures = {
   host,
   engine: engineHealth,
   waiting: z.array(waitingCall),
+  jobs: z.array(job).describe("All that hold room, the oldest first; at most 200."),
 };
 
 export const live = named(

@@ -105,6 +105,9 @@ export const host = named(
     running: count.describe("Calls that run."),
     waiting: count.describe("Calls that wait."),
     sandboxes: count.describe("Of calls; those of jobs are not among them."),
+    takesJobs: z
+      .boolean()
+      .describe("Whether it takes jobs from a queue: then `/v1/queue` and `/v1/fleet` know of it."),
     jobs: z.object({
       running: count.describe("Jobs whose command runs, or whose files are collected."),
       waiting: count.describe("Jobs that wait for room."),

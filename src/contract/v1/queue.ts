@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { JOB_ENDS } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { count, resources } from "./shared.ts";
 
@@ -65,6 +66,10 @@ export const queue = named(
         executerType: z.string().optional(),
         method: z.string().optional(),
         step: z.enum(JOB_STEPS),
+        end: z
+          .enum(JOB_ENDS)
+          .optional()
+          .describe("How its command ended, once it has: from then on its results are packed and published."),
         sandboxId: z.string().optional().describe("Names its logs and figures once it runs."),
         ageMs: z.number(),
       }),
@@ -73,7 +78,7 @@ export const queue = named(
 );
 export type Queue = z.infer<typeof queue>;
 
-export const deadQuery = z.object({
+export const deadQuery = z.strictObject({
   limit: z.coerce
     .number()
     .int()

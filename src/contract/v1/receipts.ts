@@ -4,10 +4,14 @@ import { named } from "./registry.ts";
 import { count, isolation } from "./shared.ts";
 
 const us = count.describe("Microseconds.");
+/** Until the year 2255. */
+const sinceUs = z.number().int().min(0).max(9e15).describe("Microseconds since 1970.");
 
 export const door = z
   .enum(ATTEMPT_DOORS)
-  .describe("The way in: the contract's own paths, `/v1`, a job over a stream, an allocation of Indexify.");
+  .describe(
+    "The way in: the contract's own paths, `/v1`, a job over a stream, an allocation of Indexify or a worker of its functions.",
+  );
 
 /** The chain's own words, as they are hashed: times in microseconds, nothing renamed. */
 export const receiptEntry = named(
@@ -16,7 +20,7 @@ export const receiptEntry = named(
   z.object({
     type: z.literal("attempt"),
     seq: count.describe("Its place in the chain. Attempts stand in the order in which they ended."),
-    id: z.string().describe("What the answer's `Hearth-Run-Id` said."),
+    id: z.string().describe("What the answer's `Hearth-Run-Id` said, or what the door calls it."),
     door,
     image: z.string(),
     digest: z.string().optional().describe("The content that ran."),
@@ -43,11 +47,11 @@ export const receiptEntry = named(
         reading: z
           .enum(READINGS)
           .describe(
-            "`own`: nobody else was in its sandbox; `shared`: others were, and the use is shared out by time; `none`: the counters could not be read.",
+            "`own`: nobody else was in its sandbox; `shared`: others were, and the use is shared out by time; `none`: the counters could not be read, or nobody can tell whose part is whose.",
           ),
       })
       .describe("What it took."),
-    acceptedAtUs: count.describe("Microseconds since 1970."),
+    acceptedAtUs: sinceUs,
     wallUs: us.describe("From accepted to ended, in microseconds."),
     phasesUs: z
       .object({
@@ -65,6 +69,11 @@ export const receiptEntry = named(
     error: z.string().optional().describe("The code of why it failed."),
     exitCode: z.number().int().min(0).max(255).optional(),
     signal: z.string().optional(),
+    facts: z
+      .string()
+      .max(512)
+      .optional()
+      .describe("What else it failed with (what was asked, what the limit is): JSON text of one object."),
   }),
 );
 export type ReceiptEntry = z.infer<typeof receiptEntry>;
@@ -87,15 +96,12 @@ export const receipt = named(
   "An attempt with what proves it, without the rest of the chain. `hearth verify` checks it.",
   z.object({
     entry: receiptEntry,
-    canonical: z.string().describe("The entry's canonical text: what is hashed."),
-    prev: hex.describe("The hash of the entry before it."),
-    hash: hex,
-    next: hex.optional().describe("The hash of the entry after it."),
-    following: z.array(hex).describe("The digests of the entries between it and the signed head, in order."),
+    canonical: z.string().describe("The entry's canonical text: what is signed."),
     checkpoint: z
-      .object({ chain: z.string(), first: count, last: count, prev: hex, head: hex, atUs: count })
-      .describe("What is signed: that its entries stand between two hashes."),
-    signature: z.string().describe("Of the checkpoint's canonical text; base64url."),
+      .object({ chain: z.string(), first: count, last: count, prev: hex, head: hex, atUs: sinceUs })
+      .describe("Of the block that it stands in: its entries, and the hashes before it and at its end."),
+    atUs: sinceUs.describe("When this receipt was given out; microseconds since 1970."),
+    signature: z.string().describe("Of the entry, the checkpoint and the time; base64url."),
     key: receiptKey,
   }),
 );

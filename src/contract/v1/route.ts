@@ -35,6 +35,7 @@ export interface Route {
 
 /** Errors that any route may answer. */
 export const COMMON_PROBLEMS = [
+  "INPUT_INVALID",
   "HOST_FORBIDDEN",
   "ORIGIN_FORBIDDEN",
   "SOURCE_FORBIDDEN",

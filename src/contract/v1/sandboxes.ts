@@ -90,11 +90,11 @@ export type WaitingList = z.infer<typeof waitingList>;
 
 export const sandboxParams = z.object({ sandboxId: idText });
 
-export const evictQuery = z.object({
+export const evictQuery = z.strictObject({
   force: z.stringbool().default(false).describe("Also while calls run in it; they are ended."),
 });
 
-export const logQuery = z.object({
+export const logQuery = z.strictObject({
   tailBytes: z.coerce
     .number()
     .int()

@@ -25,6 +25,27 @@ export interface WrittenArtifact {
   readonly sha256: string;
 }
 
+/** Where the bytes of a new object go, one piece after the other. */
+export interface ByteSink {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** An object that is being made in its place, unseen until it is published. Disposing it takes away what was not. */
+export interface StagedArtifact extends ByteSink, AsyncDisposable {
+  /** No more comes: all of it is safe, and still unseen. To be called once. */
+  seal(): Promise<WrittenArtifact>;
+  /** Gives it its name, in the place of what has that name. Safe to call again after a failure. */
+  publish(): Promise<void>;
+}
+
+/** An object that is read where it lies; its path is good until it is disposed, and names it whatever takes its folder's place. */
+export interface BorrowedArtifact extends AsyncDisposable {
+  readonly path: string;
+  readonly bytes: number;
+  /** All of it, where that is little. */
+  readonly whole?: Uint8Array | undefined;
+}
+
 /** The bounds of a write or a download. */
 export interface WriteOptions {
   /** More than this is refused, and nothing is left. */
@@ -59,6 +80,13 @@ export interface ArtifactStore extends AsyncDisposable {
     options: WriteOptions,
     signal: AbortSignal,
   ): Promise<WrittenArtifact>;
+  /**
+   * The object as a file of this host, without a copy; only stores that hold files of this host have it. It may change while it is
+   * read, if whoever writes to the store changes it.
+   */
+  borrow?(key: ArtifactKey, options: WriteOptions, signal: AbortSignal): Promise<BorrowedArtifact>;
+  /** Begins an object in its place; only stores where that spares a copy have it. */
+  stage?(key: ArtifactKey, signal: AbortSignal): Promise<StagedArtifact>;
   /** Publishes a local file. */
   upload(key: ArtifactKey, fromPath: string, signal: AbortSignal): Promise<WrittenArtifact>;
   /**
@@ -72,28 +100,6 @@ export interface ArtifactStore extends AsyncDisposable {
   remove(key: ArtifactKey, signal: AbortSignal): Promise<void>;
   /** Whether it can be read and written now; for the start and for `doctor`. */
   check(signal: AbortSignal): Promise<void>;
-}
-
-/**
- * A store that gives those without credentials a link for one object and one deed. Uploads are begun and ended here and their
- * parts sent by others; ids and tags are plain text, so that an upload outlives the process that began it.
- */
-export interface PresigningStore extends ArtifactStore {
-  /** @param lifeMs at most seven days; credentials that end earlier end the link with them. */
-  presignRead(key: ArtifactKey, lifeMs: number): Promise<string>;
-  /** @returns the id of the upload. Nothing is seen under the key before it is completed. */
-  beginUpload(key: ArtifactKey, signal: AbortSignal): Promise<string>;
-  /** A link for one PUT. Its answer's `ETag` is what completing needs. @param partNumber from 1. */
-  presignPart(key: ArtifactKey, uploadId: string, partNumber: number, lifeMs: number): Promise<string>;
-  /** @param etags of all parts, in their order, as they were received. */
-  completeUpload(
-    key: ArtifactKey,
-    uploadId: string,
-    etags: readonly string[],
-    signal: AbortSignal,
-  ): Promise<void>;
-  /** No error if there is no such upload. */
-  abortUpload(key: ArtifactKey, uploadId: string, signal: AbortSignal): Promise<void>;
 }
 
 /** What an archive may hold at most; all of it is counted as it is, not as the archive says. */
@@ -132,17 +138,28 @@ export interface ArchiveEntry {
  * DISK_FULL; the signal's reason.
  */
 export interface Archiver {
-  /** Into a folder that is there and empty; after a rejection it is empty again. Plain files and folders only. */
-  unpack(zipPath: string, intoDir: string, limits: ArchiveLimits, signal: AbortSignal): Promise<void>;
   /**
-   * The contents of a folder into a new file: folder entries with a trailing slash, none for the root, links never followed.
+   * Into a folder that is there, empty, and nobody else's before this resolves; after a rejection it is empty again. Plain files
+   * and folders only.
+   *
+   * @param zip the path of an archive, or all of it.
+   */
+  unpack(
+    zip: string | Uint8Array,
+    intoDir: string,
+    limits: ArchiveLimits,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /**
+   * The contents of a folder into a new file, or into what is given: folder entries with a trailing slash, none for the root, links never followed.
    * Names that no reader would take are escaped with `%`. A folder that is not there is empty.
    *
-   * @param extra entries that are written if the folder does not have them: a name ending in `/` is an empty folder.
+   * @param extra entries that are written if the folder does not have them: a name ending in `/` is an empty folder. What has the
+   * name of one but is of the other kind, a folder for a file, is packed under another name, with a number behind it.
    */
   pack(
     dir: string,
-    zipPath: string,
+    to: string | ByteSink,
     limits: ArchiveLimits,
     extra: Readonly<Record<string, Uint8Array>>,
     signal: AbortSignal,

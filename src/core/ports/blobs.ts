@@ -24,6 +24,8 @@ export interface BlobStore extends AsyncDisposable {
   size(uri: string, signal: AbortSignal): Promise<bigint | undefined>;
   /** An address to read the blob from, by ranges, without credentials. */
   readUri(uri: string, signal: AbortSignal): Promise<string>;
+  /** Whether a blob of that name could be written, as far as can be known without asking anybody for it. */
+  checkWrite(uri: string, signal: AbortSignal): Promise<void>;
   /** Begins to write a blob anew: nothing of an older and longer one shows through. */
   beginWrite(uri: string, signal: AbortSignal): Promise<BlobWrite>;
   /** A whole blob that is small. @throws ARTIFACT_TOO_LARGE above `maxBytes`. */

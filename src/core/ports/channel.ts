@@ -40,7 +40,8 @@ export interface AnswerSink {
   onData(chunk: Uint8Array): void;
   onEnd(): void;
   /**
-   * `TASK_UNREACHABLE`: nothing was sent, another try is safe. `TASK_EXITED`: the connection ended before the answer had.
+   * `TASK_UNREACHABLE`: nothing was sent, another try is safe. `TASK_EXITED`: the connection ended before the answer had; whether
+   * its server has ended as well is not known here.
    * `TASK_PROTOCOL`: what came is not HTTP/1.1. `QUEUE_FULL`: too many requests for this one sandbox.
    */
   onError(error: Error): void;
@@ -60,6 +61,13 @@ export interface CallChannel {
   send(request: CallRequest, sink: AnswerSink): Exchange;
   /** Closes idle connections now, and each other one as its request ends. `send` after it errs with `TASK_UNREACHABLE`. */
   close(): void;
+  /**
+   * Its server has ended: closes, and ends each call that gets nothing more of its answer with `TASK_EXITED`, although its
+   * connection may never say so. What was sent before is still handed on, at the receiver's pace.
+   */
+  serverEnded(): void;
+  /** Whether its server takes a connection now and keeps it for a moment: it runs. Takes some 60 ms; never rejects. */
+  takesConnections(): Promise<boolean>;
 }
 
 /** Opens a channel; no connection is made before the first request. */

@@ -3,6 +3,7 @@ import type { RuntimeSetting } from "../settings.ts";
 import type { IsolationClass } from "../task/isolation.ts";
 import type { NetworkPolicy } from "../task/network-policy.ts";
 import type { TaskSpec } from "../task/task-spec.ts";
+import type { CardHandover } from "./gpus.ts";
 import type { JobDriver } from "./job-sandbox.ts";
 import type { WorkerDriver } from "./worker-sandbox.ts";
 
@@ -204,6 +205,8 @@ export type DriverHealth =
 export interface SandboxDriver extends JobDriver, WorkerDriver, AsyncDisposable {
   readonly name: string;
   readonly capabilities: DriverCapabilities;
+  /** Where something else than this driver hands cards to tasks, which may not be able to; absent: it hands them over itself. */
+  readonly cards?: CardHandover;
   /**
    * Pins an image to its content, fetching it if need be. Callers that ask for the same image at once share one fetch; a
    * caller whose signal aborts leaves it running for the others.
@@ -213,7 +216,8 @@ export interface SandboxDriver extends JobDriver, WorkerDriver, AsyncDisposable 
   resolve(image: string, options: ResolveOptions, signal: AbortSignal): Promise<ResolvedImage>;
   /**
    * Says what can be told of an image without fetching anything: rejects as `resolve` would for a name that no image can have,
-   * or that nothing here has and nobody else can have. That it resolves is no promise that there is such an image.
+   * or that nothing here has and nobody else can have, or as `start` would for what is here and cannot serve calls. That it
+   * resolves is no promise that there is such an image.
    *
    * @throws {@link ExecutorError} IMAGE_NAME_INVALID, TASK_NOT_FOUND, IMAGE_NOT_FOUND, IMAGE_UNUSABLE, ENGINE_UNAVAILABLE.
    */

@@ -34,6 +34,25 @@ export interface GpuMonitor extends AsyncDisposable {
   onChange(listener: () => void): () => void;
 }
 
+/** What a driver knows of whether tasks can be given cards through it. */
+export type HandoverAnswer =
+  /** It has not been tried yet. */
+  | { readonly type: "untried" }
+  /** It was tried and worked, or could not be tried: then a start that needs cards will tell. */
+  | { readonly type: "usable" }
+  | { readonly type: "refused"; readonly reason: string };
+
+/** Finds out by trying whether a driver can give cards to tasks: that a host has some does not say so. */
+export interface CardHandover {
+  readonly answer: HandoverAnswer;
+  /** Says which healthy cards there are. Tries with them, in the background, if that has not been done. */
+  offer(gpuIds: readonly string[]): void;
+  /** Resolves with the answer once no trial is under way; never rejects. */
+  tried(): Promise<HandoverAnswer>;
+  /** Called when the answer is another; the returned function ends that. */
+  onChange(listener: () => void): () => void;
+}
+
 /** The monitor of a host without GPUs. */
 export const NO_GPUS: GpuMonitor = {
   source: "none",

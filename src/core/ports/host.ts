@@ -13,8 +13,10 @@ export interface HostUsage {
   readonly memoryAvailableBytes: number;
 }
 
-/** Reads the host. Neither call blocks for more than a few microseconds, and neither throws once it is open. */
+/** Reads the host. No call blocks for more than a few microseconds, and none throws once it is open. */
 export interface HostMonitor {
   readonly capacity: HostCapacity;
   usage(): HostUsage;
+  /** The same of its memory alone, for who asks often. */
+  memoryAvailableBytes(): number;
 }

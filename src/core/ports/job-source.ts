@@ -85,6 +85,8 @@ export interface SourceFigures {
 export interface JobSource extends AsyncDisposable {
   readonly state: SourceState;
   readonly figures: SourceFigures;
+  /** Whether it has handed out all that this host held in earlier lives and still holds. What else is left of those is nobody's here. */
+  readonly hasGivenOwn: boolean;
   /**
    * Entries for this host, at most `count`: first its own of an earlier life, then those handed back and those of the dead whose
    * lease ran out, then new ones, streams taken in turn. An entry whose job has its completion already is acknowledged and not
@@ -112,18 +114,23 @@ export interface JobSource extends AsyncDisposable {
   commit(claim: Claim, completion: Completion): Promise<CommitResult>;
   /**
    * Hands entries back at once and without counting a death: any host may claim them the next moment. `failed`: this host began
-   * them and could not see them to their end, which is counted; by itself nothing is.
+   * them and could not see them to their end, which is counted; by itself nothing is. `elsewhere`: this host cannot run them, and
+   * is not given them again for two leases, unless its daemon begins another life; others are, at once.
    */
-  release(claims: readonly Claim[], reason: string, how?: "failed"): Promise<void>;
+  release(claims: readonly Claim[], reason: string, how?: "failed" | "elsewhere"): Promise<void>;
   /** Puts an entry aside with its reason, publishes the events and acknowledges, in one fenced step. */
   deadLetter(claim: Claim, reason: string, events: readonly JobEvent[]): Promise<CommitResult>;
-  /** Publishes events that end nothing; with a claim, only while this host holds it. */
+  /**
+   * Publishes events that end nothing. With a claim: only while this host holds it, which is what it resolves with, and once for
+   * each attempt: what an earlier life of this host has said of it is not said again.
+   */
   publish(events: readonly JobEvent[], claim?: Claim): Promise<boolean>;
   /**
-   * Hears every message on a job's command lists (`kill`, or whatever was sent) until the signal aborts. A kill that was sent
-   * before is heard at once.
+   * Hears every message on a job's command lists (`kill`, or whatever was sent) until the signal aborts. Resolves once the lists
+   * have been looked at and what had been sent before was heard; while the connection is away that waits. Resolves as well when
+   * the signal aborts, and for a host that may not look; never rejects.
    */
-  watchCommands(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): void;
+  watchCommands(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): Promise<void>;
   /** The oldest first. */
   deadLetters(limit: number, signal: AbortSignal): Promise<readonly DeadLetter[]>;
   /** Puts dead entries back on their streams, all or those named, once each; resolves with how many. */

@@ -8,7 +8,7 @@ export interface JournalEntry {
 /**
  * Entries that must outlive the daemon. `add` and `remove` return at once and are written behind the caller's back, together
  * and soon; an entry that is removed before that was never written. What was not written when the process is killed is
- * lost: some tens of milliseconds.
+ * lost: entries of some tens of milliseconds, removals of a second, whose entries are then kept once more.
  */
 export interface Journal extends AsyncDisposable {
   /** What an earlier life left, by number. */

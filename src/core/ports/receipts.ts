@@ -36,14 +36,14 @@ export interface AttemptRecord {
   readonly gpuIds: readonly string[];
   /** By the clock's milliseconds (`Clock.nowMs`). */
   readonly times: AttemptTimes;
-  /** `undefined`: nobody measures, or it never had a place. */
+  /** `undefined`: nobody measures or can tell, or it never had a place. */
   readonly use: AttemptUse | undefined;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly outcome: CallEnd;
   /** Of the task's answer, where it has one. */
   readonly status: number | undefined;
-  /** Why it failed. Of an `ExecutorError` the facts `exitCode` and `signal` are kept as well. */
+  /** Why it failed. Of an `ExecutorError` the short facts are kept as well. */
   readonly error: Error | undefined;
 }
 
@@ -76,22 +76,16 @@ export interface AttemptFilter {
 /** An attempt with what proves it, without the rest of the chain. `verifyReceipt` (`std/receipts`) checks it. */
 export interface Receipt {
   readonly entry: AttemptEntry;
-  /** The entry's canonical text: what is hashed. */
+  /** The entry's canonical text. */
   readonly canonical: string;
-  /** Hash of the entry before it, its own, and (for one that is not the newest) of the one after it; hexadecimal. */
-  readonly prev: string;
-  readonly hash: string;
-  readonly next: string | undefined;
-  /** The digests of the entries between it and the signed head, in order; at most {@link BLOCK_ENTRIES}. */
-  readonly following: readonly string[];
+  /** Of the block in which it stands. */
   readonly checkpoint: Checkpoint;
-  /** Of the checkpoint's canonical text; base64url. */
+  /** When it was given out; microseconds since the epoch. */
+  readonly atUs: number;
+  /** Of all that is above, by the key that signed the block; base64url. */
   readonly signature: string;
   readonly key: ReceiptKey;
 }
-
-/** Entries under one signature at most: so many digests a receipt may have to carry. */
-export const BLOCK_ENTRIES = 1024;
 
 /** Who signs, and what the chain is called. */
 export interface ReceiptKey {

@@ -8,14 +8,19 @@ export interface WorkerBind {
   readonly isReadOnly: boolean;
 }
 
+/** A program that runs functions for its door, or one of a user's own that is reached through it. */
+export type WorkerPurpose = "function" | "sandbox";
+
 /**
  * A long-lived program that its door talks to in a protocol of its own. It holds room as a job does, and has no work folder.
  * Where it listens is the driver's choice.
  */
 export interface WorkerSpec extends Omit<JobSandboxSpec, "workDir" | "command" | "image"> {
+  /** What it is called where what the driver makes has a name. */
+  readonly purpose: WorkerPurpose;
   /** `undefined` where the driver runs programs of this host (`process`). */
   readonly image: ResolvedImage | undefined;
-  /** The program and its arguments, given where it is to listen: `host:port`. */
+  /** The program and its arguments, given where it is to listen: `host:port`. An empty one is what the image would start. */
   command(listen: string): readonly string[];
   /** Of the operator's configuration only. */
   readonly binds: readonly WorkerBind[];
@@ -27,6 +32,8 @@ export interface WorkerSpec extends Omit<JobSandboxSpec, "workDir" | "command" |
 export interface WorkerSandbox extends JobSandbox {
   /** Where it is reached from this process, once it listens; nothing waits for that here. */
   readonly endpoint: Endpoint;
+  /** Where this process reaches what else listens in it, by the port inside; `undefined` where only `endpoint` is to be reached. */
+  endpointOf(port: number): Endpoint | undefined;
 }
 
 /** The part of a driver that runs workers. */

@@ -10,7 +10,8 @@ export type AttemptDoor = (typeof ATTEMPT_DOORS)[number];
 /**
  * Where the time of an attempt went, in this order; whole microseconds. One that is left out took none. Their sum is `wallUs`.
  * `queued`: waiting for room, for a slot, or for a frozen sandbox to wake. `pull` to `ready`: what it waited for of a start.
- * `firstByte`: from the request handed to the task to the head of its answer. `answer`: until the answer's last byte.
+ * `firstByte`: from the request handed to the task to the head of its answer. `answer`: until the answer's last byte. Of an
+ * allocation these two are the run of its function, and what is left to do for its outcome.
  */
 export const ATTEMPT_PHASES = ["queued", "pull", "create", "start", "ready", "firstByte", "answer"] as const;
 export type AttemptPhase = (typeof ATTEMPT_PHASES)[number];
@@ -19,7 +20,7 @@ export type PhasesUs = Partial<Readonly<Record<AttemptPhase, number>>>;
 /**
  * How the use of an attempt was found. `own`: its sandbox's counters before and after, with no other call in it. `shared`: other
  * calls ran in it meanwhile, or ended before the counters were read again; the difference is shared out by the time that each
- * ran. `none`: the counters could not be read.
+ * ran. `none`: the counters could not be read, or nobody can tell whose part is whose.
  */
 export const READINGS = ["own", "shared", "none"] as const;
 export type Reading = (typeof READINGS)[number];
@@ -37,7 +38,7 @@ export interface Booked {
 }
 
 export interface Used {
-  /** Of the request's body, and of the answer's. */
+  /** Of the request's body, and of the answer's; of an allocation, of what it was given to read and of the blobs that it wrote. */
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** CPU time of all processes of its sandbox, in microseconds. Left out where it is not known. */
@@ -78,6 +79,8 @@ export interface AttemptEntry {
   readonly error?: ErrorCode;
   readonly exitCode?: number;
   readonly signal?: string;
+  /** What else it failed with: see `keptFacts`. */
+  readonly facts?: string;
 }
 
 /** Why attempts are not in the chain: the writer could not keep up; the store refused them; the daemon ended without closing. */

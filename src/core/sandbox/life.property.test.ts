@@ -32,6 +32,10 @@ test("over any events: calls run only in hot and retiring, gone is for ever, and
         const before: LifeState = state;
         state = advance(state, one);
         expect(slotsUsed(state)).toBeGreaterThanOrEqual(0);
+        // A call ends by itself, or with a stop that says so.
+        if (one.type !== "give" && one.type !== "stop") {
+          expect(slotsUsed(state)).toBeGreaterThanOrEqual(slotsUsed(before));
+        }
         if (slotsUsed(state) > 0) expect(["hot", "retiring"]).toContain(state.type);
         if (before.type === "gone") expect(state).toBe(before);
         if (before.type === "stopping") expect(["stopping", "gone"]).toContain(state.type);
@@ -43,6 +47,20 @@ test("over any events: calls run only in hot and retiring, gone is for ever, and
     }),
     { numRuns: 3_000 },
   );
+});
+
+test("one that retires and is told so again stays for the calls that run in it, and for its first cause", () => {
+  let state: LifeState = { type: "starting" };
+  const events: LifeEvent[] = [
+    { type: "ready", nowMs: 0 },
+    { type: "take" },
+    { type: "take" },
+    { type: "retire", cause: "paused" },
+    { type: "give", nowMs: 50 },
+    { type: "retire", cause: "drained" },
+  ];
+  for (const one of events) state = advance(state, one);
+  expect(state).toEqual({ type: "retiring", slotsUsed: 1, cause: "paused" });
 });
 
 test("M11: the idle clock starts at the end of the last call", () => {

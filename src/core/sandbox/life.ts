@@ -52,7 +52,7 @@ export type LifeEvent =
 
 /**
  * The only way from one state to the next. An event that has no meaning in a state leaves it as it is: `give` after the sandbox
- * died, a second `stop`. The first cause of an end is kept.
+ * died, a second `stop` or `retire`. The first cause of an end is kept.
  */
 export function advance(state: LifeState, event: LifeEvent): LifeState {
   switch (event.type) {
@@ -74,9 +74,7 @@ export function advance(state: LifeState, event: LifeEvent): LifeState {
       // Woken for a call: its idle clock starts anew, or it could expire before that call takes its slot.
       return state.type === "thawing" ? { type: "hot", slotsUsed: 0, idleSinceMs: event.nowMs } : state;
     case "retire":
-      return state.type === "hot" && state.slotsUsed > 0
-        ? { type: "retiring", slotsUsed: state.slotsUsed, cause: event.cause }
-        : advance(state, { type: "stop", cause: event.cause });
+      return retire(state, event.cause);
     case "stop":
       return stop(state, event.cause);
     case "removed":
@@ -117,6 +115,14 @@ function give(state: LifeState, nowMs: number): LifeState {
   }
   if (state.type === "retiring" && state.slotsUsed > 0) return { ...state, slotsUsed: state.slotsUsed - 1 };
   return state;
+}
+
+function retire(state: LifeState, cause: StopCause): LifeState {
+  // Its calls were promised their end; a second reason takes nothing of that back.
+  if (state.type === "retiring") return state;
+  return state.type === "hot" && state.slotsUsed > 0
+    ? { type: "retiring", slotsUsed: state.slotsUsed, cause }
+    : stop(state, cause);
 }
 
 function stop(state: LifeState, cause: StopCause): LifeState {

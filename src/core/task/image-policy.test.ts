@@ -17,6 +17,7 @@ test("an allow list lets only its images through, and deny is stronger", () => {
 });
 
 test("characters that mean something in a pattern language stand for themselves", () => {
-  const isAllowed = imagePolicy({ allow: ["host:5000/a.b+c:1"], deny: [] });
+  const isAllowed = imagePolicy({ allow: ["host:5000/a.b+c:1", "my-lab/*"], deny: [] });
   expect([isAllowed("host:5000/a.b+c:1"), isAllowed("host:5000/aXb+c:1")]).toEqual([true, false]);
+  expect([isAllowed("my-lab/a-b:1"), isAllowed("mylab/a:1")]).toEqual([true, false]);
 });

@@ -17,6 +17,6 @@ export function imagePolicy({ allow, deny }: ImagePolicy): (image: string) => bo
 
 /** Runs of `*` become one, so that no pattern can take exponential time. */
 function toPattern(text: string): RegExp {
-  const parts = text.split(/\*+/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\/-]/g, "\\$&"));
+  const parts = text.split(/\*+/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`, "su");
 }

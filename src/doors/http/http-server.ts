@@ -3,6 +3,8 @@ import { createServer } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ExecutorError } from "../../core/index.ts";
+import { LateRequests } from "../../std/index.ts";
+import { QuietTime } from "./answer/quiet-time.ts";
 import { refuseSocket } from "./answer/refuse-socket.ts";
 import { expectsContinue } from "./body/expect-continue.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -37,11 +39,7 @@ export function boundedServer(limits: HttpLimits, onRequest: RequestListener): B
   // Bodies are watched by their readers: what counts is that they come, not how long they take.
   server.requestTimeout = 0;
   server.keepAliveTimeout = limits.keepAliveMs;
-  server.timeout = limits.writeTimeoutMs;
-  server.on("timeout", (socket: Socket) => {
-    // Quiet while an answer is awaited is no fault of the client's; bytes that it leaves unread are.
-    if (socket.writableLength > 0 || !answers.isAwaited(socket)) socket.destroy();
-  });
+  endQuiet(server, limits, answers);
   const onExpectation = (request: IncomingMessage, response: ServerResponse): void => {
     expectsContinue(request);
     server.emit("request", request, response);
@@ -52,7 +50,30 @@ export function boundedServer(limits: HttpLimits, onRequest: RequestListener): B
     const reason = "this is not a proxy";
     refuseSocket(socket, new ExecutorError("INPUT_INVALID", { reason }), nextRunId());
   });
-  return { server, onClientError: (error, socket) => onClientError(error, socket, answers) };
+  const late = new LateRequests(server);
+  return {
+    server,
+    onClientError: (error: Error & { readonly code?: string }, socket) => {
+      const refuse = (): void => onClientError(error, socket, answers);
+      if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") late.lookAgain(socket, refuse);
+      else refuse();
+    },
+  };
+}
+
+/** Ends connections that are idle for too long, and those whose clients leave an answer unread. */
+function endQuiet(server: Server, { writeTimeoutMs }: HttpLimits, answers: AnswersUnderWay): void {
+  const quiet = new QuietTime(writeTimeoutMs);
+  server.timeout = quiet.partMs;
+  server.on("timeout", (socket: Socket) => {
+    const isAwaited = answers.isAwaited(socket);
+    // Quiet while an answer is awaited is no fault of the client's; bytes that it leaves unread are.
+    if (isAwaited && socket.writableLength === 0) return;
+    // Between two requests the timer is that of `keepAliveTimeout`, which is over when it is due.
+    const isBetween = !isAwaited && answers.hasHad(socket);
+    if (isBetween || quiet.isOver(socket)) socket.destroy();
+    else socket.setTimeout(quiet.partMs);
+  });
 }
 
 function onClientError(
@@ -87,6 +108,11 @@ class AnswersUnderWay {
     this.#open.set(socket, responses);
     responses.add(response);
     response.once("close", () => responses.delete(response));
+  }
+
+  /** Whether it has ever had a request. */
+  hasHad(socket: Duplex): boolean {
+    return this.#open.has(socket);
   }
 
   isAwaited(socket: Duplex): boolean {

@@ -122,7 +122,7 @@ function makeParts(
     held,
     streams: new EventStreams(),
     runs,
-    book: new RunBook({ records, receipts, desk: runs }),
+    book: new RunBook({ records, receipts, desk: runs, facts: options.feed.facts }),
     refusals: new Refusals(),
     watch: new HostWatch({ executor, options }, options.feed),
     accessOf: (context) => guard.accessOf(context),

@@ -4,7 +4,7 @@ import { ExecutorError } from "../../core/index.ts";
 
 /** One request on its way through the door. */
 export class RequestContext {
-  /** Names this request in its answer, and the call if it is one. */
+  /** Names this request in its answer and in the log, and the run if it becomes one. */
   readonly runId: RunId;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -16,7 +16,12 @@ export class RequestContext {
     this.runId = runId;
     this.request = request;
     this.response = response;
-    response.setHeader("Hearth-Run-Id", runId);
+    response.setHeader("Hearth-Request-Id", runId);
+  }
+
+  /** The executor has heard of this call, so that there will be a run of this name to ask for. */
+  nameRun(): void {
+    if (!this.response.headersSent) this.response.setHeader("Hearth-Run-Id", this.runId);
   }
 
   get peer(): string {

@@ -3,6 +3,8 @@ import type { Channel } from "../../std/grpc/open-channel.ts";
 import type { ShownIndexify } from "../../telemetry/metrics/index.ts";
 import type { ContainerOrder } from "./commands/orders.ts";
 import type { HostFigures, ResourceOverrides } from "./host/host-resources.ts";
+import type { EndedAllocation } from "./observe/record-allocations.ts";
+import type { SandboxDeskOptions } from "./sandbox/sandbox-desk.ts";
 import type { CodeCache } from "./worker/code-cache.ts";
 import type { WorkerProcess } from "./worker/worker.ts";
 
@@ -18,6 +20,8 @@ export interface HostIntroduction {
   /** `undefined` belongs to none. */
   readonly catalogEntry: string | undefined;
   readonly overrides: ResourceOverrides;
+  /** Where the server reaches the proxy to sandboxes; `undefined` where none can run. */
+  readonly proxyAddress: string | undefined;
 }
 
 /** What the host has, and what of it workers may hold; as it is now. */
@@ -37,8 +41,16 @@ export interface IndexifyDoorOptions {
   /** How long a worker may take until it answers. */
   readonly readyMs: number;
   size(): HostSize;
+  /** Resolves once `size` tells of all that there is, or when the signal aborts: the server is told of a host once. Never rejects. */
+  untilSized(signal: AbortSignal): Promise<void>;
   /** Starts the program of a worker. @throws {@link ExecutorError} why there is none. */
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
+  /** Starts the container of a sandbox. @throws {@link ExecutorError} why there is none. */
+  launchSandbox: SandboxDeskOptions["launch"];
+  /** Whether workers are asked how they are. */
+  readonly checksHealth: boolean;
+  /** Hears of every allocation that is over; never throws. */
+  onAllocationEnd(ended: EndedAllocation): void;
   /** Where what happens here is counted, and whose metrics they are. */
   readonly metrics: Omit<ShownIndexify, "figures">;
   readonly clock: Clock;

@@ -1,20 +1,23 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Log } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
 import type { DataplaneStateFullSyncSchema } from "../../gen/executor_api_pb.js";
 import { Scope } from "../../std/index.ts";
 import type { IndexifyFigures, ShownIndexify } from "../../telemetry/metrics/index.ts";
 import { Desk } from "./desk/desk.ts";
 import type { IndexifyDoorOptions } from "./door-options.ts";
-import { allowedFunctions } from "./host/allowed-functions.ts";
-import { hostResources } from "./host/host-resources.ts";
+import { allowedFunctions, isAllowed, isNamespaceAllowed } from "./host/allowed-functions.ts";
+import { hostResources, withinBooks } from "./host/host-resources.ts";
 import { keptReports, reportJournal } from "./link/journal-reports.ts";
-import { ReportQueue } from "./link/report-queue.ts";
+import { isUrgent, ReportQueue } from "./link/report-queue.ts";
 import type { ReportedHeartbeat } from "./link/reported-heartbeat.ts";
 import type { LinkState } from "./link/server-link.ts";
 import { LINK_TIMES, ServerLink } from "./link/server-link.ts";
 import { doorFigures } from "./observe/door-figures.ts";
+import type { Route } from "./sandbox/route.ts";
 import type { WantedWork } from "./show-door.ts";
 import { wantedWork } from "./show-door.ts";
+import type { WorkerTimes } from "./worker/worker.ts";
 import { WORKER_TIMES } from "./worker/worker.ts";
 
 /** Reports in one heartbeat, and of one type in the queue (`contracts/indexify.md` section 12). */
@@ -36,6 +39,8 @@ export interface IndexifyDoor extends AsyncDisposable {
   readonly metrics: ShownIndexify;
   /** What the server wants of this host, and how far it is. */
   desired(): WantedWork;
+  /** Where a port of the sandbox of a user is reached. */
+  route(sandboxId: string, port: number): Route;
   /**
    * From the moment of the call nothing more is reported: not the deaths of workers either, which may be ended by the same
    * signal as this process. Tells the server of the end, so that it has the work done elsewhere, ends every worker, and
@@ -55,7 +60,10 @@ export function openIndexifyDoor(options: IndexifyDoorOptions): IndexifyDoor {
   const { desk, link } = joinParts(options, (state) => {
     hasAnswered ||= isAnswer(state);
   });
-  scope.spawn(async (signal) => await link.run(signal));
+  scope.spawn(async (signal) => {
+    await options.untilSized(signal);
+    await link.run(signal);
+  });
   let draining: Promise<void> | undefined;
   const drain = async (): Promise<void> => {
     scope.stop();
@@ -83,6 +91,7 @@ export function openIndexifyDoor(options: IndexifyDoorOptions): IndexifyDoor {
       return link.lastTaken;
     },
     desired: () => wantedWork(desk),
+    route: (sandboxId, port) => desk.sandboxes.route(sandboxId, port),
     drain() {
       draining ??= drain();
       return draining;
@@ -103,19 +112,33 @@ function joinParts(
   const { introduction, channel, journal, blobs, code, clock, log } = options;
   const observer = options.metrics.counters;
   const functions = allowedFunctions(introduction.functions);
+  const kept = keptReports(journal);
   const reports = new ReportQueue({
     fragmentBytes: FRAGMENT_BYTES,
     limit: REPORT_LIMIT,
     journal: reportJournal(journal),
-    kept: keptReports(journal),
+    kept,
     onDropped: ({ type }) => tellDropped(log, type),
-    onAdded: () => link.nudge(),
+    onAdded: (report) => link.nudge(isUrgent(report)),
   });
   const desk = new Desk({
     ...{ blobs, code, clock, log, observer },
-    workerTimes: { ...WORKER_TIMES, readyMs: options.readyMs },
-    launch: (order, signal) => options.launch(order, signal),
+    workerTimes: workerTimes(options),
+    finished: kept.flatMap(({ report }) =>
+      report.type === "outcome" ? [report.message.outcome.value?.allocationId ?? ""] : [],
+    ),
+    isAllowed: (wanted) => isAllowed(functions, wanted),
+    launch: async (order, signal) => {
+      if (!isAllowed(functions, order.function)) throw notAllowed("its function");
+      return await options.launch(order, signal);
+    },
+    launchSandbox: async (order, signal) => {
+      if (!isNamespaceAllowed(functions, order.description.function?.namespace))
+        throw notAllowed("its namespace");
+      return await options.launchSandbox(order, signal);
+    },
     report: (report) => reports.add(report),
+    onAllocationEnd: (ended) => options.onAllocationEnd(ended),
   });
   const link = new ServerLink({
     ...{ channel, reports, clock, log, observer, onState },
@@ -131,21 +154,26 @@ function joinParts(
   return { desk, link };
 }
 
+function workerTimes({ readyMs, checksHealth }: IndexifyDoorOptions): WorkerTimes {
+  return { ...WORKER_TIMES, readyMs, healthMs: checksHealth ? WORKER_TIMES.healthMs : undefined };
+}
+
 function fullState(
   { introduction, size }: IndexifyDoorOptions,
   functions: ReturnType<typeof allowedFunctions>,
   desk: Desk,
 ): MessageInitShape<typeof DataplaneStateFullSyncSchema> {
-  const { hostName, version, labels, catalogEntry, overrides } = introduction;
+  const { hostName, version, labels, catalogEntry, overrides, proxyAddress } = introduction;
   const { whole, forWorkers } = size();
   return {
     hostname: hostName,
     version,
     totalResources: hostResources(whole, overrides),
-    totalContainerResources: hostResources(forWorkers, overrides),
+    totalContainerResources: hostResources(forWorkers, withinBooks(overrides, forWorkers)),
     allowedFunctions: functions,
     labels: { ...labels },
     ...(catalogEntry === undefined ? {} : { catalogEntryName: catalogEntry }),
+    ...(proxyAddress === undefined ? {} : { proxyAddress }),
     containerStates: [...desk.states()],
   };
 }
@@ -157,6 +185,12 @@ function isAnswer(state: LinkState): boolean {
 function troubleOf(state: LinkState): string | undefined {
   if (state.type === "unhealthy") return state.reason;
   return isAnswer(state) ? undefined : NOT_YET;
+}
+
+/** The server is told by the list whom to place elsewhere; one that places it here all the same is refused. */
+function notAllowed(what: string): ExecutorError {
+  const reason = `${what} is not in indexify.functions`;
+  return new ExecutorError("SANDBOX_START_FAILED", { reason });
 }
 
 function tellDropped(log: Log, type: string): void {

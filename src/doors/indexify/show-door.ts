@@ -8,7 +8,7 @@ export interface WantedWork {
 
 export interface WantedContainer {
   readonly id: string;
-  /** `namespace:application:function[:version]` */
+  /** `namespace:application:function[:version]`; `sandbox:image` of a sandbox. */
   readonly function: string;
   readonly state: "starting" | "running" | "stopping" | "terminated";
 }
@@ -23,14 +23,20 @@ export interface WantedAllocation {
 /** What the desk has before it, in the order in which it came. */
 export function wantedWork({
   containers,
+  sandboxes,
   allocations,
-}: Pick<Desk, "containers" | "allocations">): WantedWork {
+}: Pick<Desk, "containers" | "sandboxes" | "allocations">): WantedWork {
+  const workers = containers.map(({ order, condition }): WantedContainer => {
+    const { namespace, application, name, version } = order.function;
+    const parts = [namespace, application, name, ...(version === undefined ? [] : [version])];
+    return { id: order.id, function: parts.join(":"), state: condition.type };
+  });
+  const others = sandboxes.sandboxes.map(({ order, condition }): WantedContainer => {
+    const image = order.description.sandboxMetadata?.image ?? "";
+    return { id: order.id, function: `sandbox:${image}`, state: condition.type };
+  });
   return {
-    containers: containers.map(({ order, condition }) => {
-      const { namespace, application, name, version } = order.function;
-      const parts = [namespace, application, name, ...(version === undefined ? [] : [version])];
-      return { id: order.id, function: parts.join(":"), state: condition.type };
-    }),
+    containers: [...workers, ...others],
     allocations: allocations.map(({ order: { id, containerId, requestId }, phase }) => ({
       ...{ id, containerId, requestId, phase },
     })),

@@ -27,8 +27,8 @@ import { submitTask } from "./routes/submit-task.ts";
 import { taskStatus } from "./routes/task-status.ts";
 import { uploadInput } from "./routes/upload-input.ts";
 
-/** How long a refused upload may go on, so that its client reads why instead of a broken connection. */
-const LINGER_MS = 2_000;
+/** How long a refused body may go on coming, so that its client reads why instead of a broken connection. */
+const LINGER_MS = 30_000;
 
 /** The web API, listening. Disposing it lets answers under way finish for a moment, then cuts the rest. */
 export interface JobApi extends AsyncDisposable {
@@ -95,7 +95,7 @@ function buildApp(parts: ApiParts): FastifyInstance {
     const refusal = refusalOf(thrown);
     if (refusal.status >= 500)
       log.log("warn", "api.failed", { path: request.url.slice(0, 200), error: refusal.cause });
-    endUpload(request, reply);
+    readAway(request, reply);
     return sendJson(reply, refusal.status, { detail: refusal.detail });
   });
   for (const route of ROUTES) route(app, parts);
@@ -141,13 +141,17 @@ function refusalOf(thrown: unknown): ApiRefusal {
   return ApiRefusal.from(thrown);
 }
 
-/** What still comes of a body that nobody wants is read away for a moment, then the connection ends. */
-function endUpload({ raw }: FastifyRequest, reply: FastifyReply): void {
+/**
+ * What still comes of a body that nobody wants is read away, within bounds. The answer must not say that the connection ends: it
+ * would end with the answer, and a client that reads only once it has sent everything would find it broken.
+ */
+function readAway({ raw }: FastifyRequest, reply: FastifyReply): void {
   if (raw.complete) return;
-  reply.header("connection", "close");
+  reply.removeHeader("connection");
   const socket: Socket = raw.socket;
   raw.resume();
-  reply.raw.once("finish", () => setTimeout(() => socket.destroy(), LINGER_MS).unref());
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  raw.once("close", () => clearTimeout(cut));
 }
 
 async function listen(app: FastifyInstance, { host, port }: JobApiOptions): Promise<AddressInfo> {

@@ -179,7 +179,7 @@ test("the guard is told what is a page, so that links may lead to it, and what i
   ]);
 });
 
-test("X3: an Indexify server that has not answered keeps the start from being over; then what it wants and was told is shown", async () => {
+test("X3, X6: an Indexify server that has not answered keeps the start from being over; then what it wants and was told is shown", async () => {
   const { url, open: show } = await open();
   const silent: ServerLink = {
     executorId: "e1",

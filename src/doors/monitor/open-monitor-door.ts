@@ -7,6 +7,7 @@ import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
 import type { MonitorDoorOptions, MonitorGuard, MonitorParts, OtherPages } from "./door-options.ts";
 import { limitPeers } from "./peer-connections.ts";
+import { refuseBadRequests } from "./refuse-bad-requests.ts";
 import type { MonitorRoute } from "./routes.ts";
 import { MONITOR_ROUTES } from "./routes.ts";
 
@@ -70,6 +71,7 @@ export async function openMonitorDoor(options: MonitorDoorOptions): Promise<Moni
     },
   );
   limitPeers(server, LIMITS);
+  refuseBadRequests(server);
   const { address, port } = await listen(server, options);
   options.log.log("info", "door.opened", { door: "monitor", host: address, port });
   let closing: Promise<void> | undefined;

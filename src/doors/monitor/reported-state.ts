@@ -49,12 +49,25 @@ export function reportedState(
     free_cpu_cores: (capacity.cpuMillis - reserved.cpuMillis) / 1000,
     free_memory_bytes: capacity.memoryBytes - reserved.memoryBytes,
     free_gpus: capacity.gpuCount - reserved.gpuCount,
+    ...gpuFault(view),
   };
   return {
     ...content,
     state_hash: createHash("sha256").update(JSON.stringify(content)).digest("hex"),
     system_time: new Date(wallMs).toISOString(),
   };
+}
+
+/** Why cards that are there are none for tasks; no line while all of them are. */
+function gpuFault({ gpus, gpuTrouble }: ExecutorView): ReportedState {
+  const reasons = gpus.flatMap(({ index, health }) =>
+    health.isHealthy ? [] : [{ index, reason: health.reason }],
+  );
+  const [first] = reasons;
+  const same = reasons.length > 1 && reasons.every(({ reason }) => reason === first?.reason);
+  const told = same ? [first?.reason] : reasons.map(({ index, reason }) => `GPU ${index}: ${reason}`);
+  const text = [...(gpuTrouble === undefined ? [] : [gpuTrouble]), ...told].join("; ");
+  return text === "" ? {} : { gpus_unusable: text.replaceAll(/\s+/g, " ") };
 }
 
 /** What an Indexify server was told last. Not part of the hash: it is news every few seconds. */

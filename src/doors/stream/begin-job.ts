@@ -23,7 +23,8 @@ export interface Begun {
 type Staged = JobFolders & { readonly bytes: number };
 
 /**
- * Room, files, start. Before the command runs the start is announced, once.
+ * Room, files, start. Before the command runs the start is announced, once; before that it has been looked whether somebody
+ * wants it killed.
  *
  * @throws what a step throws; the {@link JobHalt} of the job once that aborts. Then nothing runs, and no room is held.
  */
@@ -38,12 +39,14 @@ export async function beginJob(
   for (let failures = 1; ; failures += 1) {
     try {
       job.advance("waiting");
+      job.disk ??= await desk.disk.take(plan.diskBytes, signal);
       const room = await desk.options.executor.jobs.reserve(
         { mark: { jobId: job.claim.jobId, attempt: job.claim.attempt }, door: "stream", task: plan.task },
         signal,
       );
       try {
         staged ??= await stage(desk, job, request);
+        await job.hasListened(signal);
       } catch (error) {
         room.release();
         throw error;
@@ -52,6 +55,7 @@ export async function beginJob(
       job.advance("starting");
       const running = await room.start(orderOf(plan, staged), signal);
       job.runs(running);
+      watchDisk(job, running, staged);
       return { running, folders: staged };
     } catch (error) {
       signal.throwIfAborted();
@@ -65,9 +69,17 @@ export async function beginJob(
 async function stage(desk: JobDesk, job: HeldJob, request: RequestEntry): Promise<Staged> {
   const { store, archiver, settings } = desk.options;
   job.advance("staging");
-  const { inputBytes, inputLimits } = settings;
+  const { inputBytes } = settings;
+  const diskBytes = job.disk?.limitBytes ?? Number.POSITIVE_INFINITY;
+  const totalBytes = Math.min(settings.inputLimits.totalBytes, diskBytes);
+  const inputLimits = { ...settings.inputLimits, totalBytes };
   const staging = { store, archiver, folders: desk.folders, inputBytes, inputLimits };
   return await stageInput(staging, job.claim.jobId, request.task_dir, job.beginSignal);
+}
+
+/** Ends what fills more of the disk than it may: at once, since its neighbours write there too. */
+export function watchDisk({ disk }: HeldJob, running: RunningJob, { workDir }: JobFolders): void {
+  disk?.watch(workDir.localPath, () => running.stop("disk", 0));
 }
 
 /** Goes out behind everything that was said before and ahead of what is said later; nobody waits for it. */
@@ -76,9 +88,8 @@ export function announce(desk: JobDesk, job: HeldJob): void {
   job.isAnnounced = true;
   const { claim } = job;
   desk.source.publish([startedEvent(claim.jobId, speakerOf(desk, claim.attempt))], claim).then(
-    async (isHeld) => {
-      if (isHeld) await desk.folders.noteAnnounced(claim.jobId, claim.attempt);
-      else job.lose();
+    (isHeld) => {
+      if (!isHeld) job.lose();
     },
     (error: unknown) => logClaim(desk, job, "warn", "claim.troubled", { error, step: "announcing" }),
   );

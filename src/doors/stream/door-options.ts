@@ -9,6 +9,7 @@ import type {
   Archiver,
   ArtifactStore,
   Clock,
+  DiskLimits,
   FleetBoard,
   JobSource,
   Log,
@@ -51,6 +52,8 @@ export interface StreamSettings {
   readonly logBytes: number;
   /** How long the upload of a result is tried again. */
   readonly uploadPatienceMs: number;
+  /** How much of the file system of work folders jobs may fill. */
+  readonly disk: DiskLimits;
   /** Where a job sees its folder. */
   readonly workingDir: string;
   /** What this host is called in events and lists. */
@@ -93,6 +96,8 @@ export interface StreamDoorOptions {
   forgetRegistration(): Promise<void>;
   /** Whether the machine is being taken away; asked when the daemon ends, and given up on after a moment. */
   isPreempted(signal: AbortSignal): Promise<boolean>;
+  /** The door has failed and takes no more jobs: the daemon is to end in order. Closing the door throws what failed. */
+  onFailure(): void;
   /** This daemon over all of its lives. */
   readonly ownerId: string;
   readonly version: string;

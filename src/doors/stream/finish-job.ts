@@ -1,14 +1,13 @@
 import type { RequestEntry } from "../../contract/executer-tracker/index.ts";
-import { OUTPUT_FILE } from "../../contract/executer-tracker/index.ts";
 import type { Completion, SandboxUsage, WrittenArtifact } from "../../core/index.ts";
 import type { JobEnding, RunningJob } from "../../engine/jobs/jobs.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim, speakerOf } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
 import { captureOutput } from "./output-capture.ts";
-import { packOutput, publishOutput } from "./publish-output.ts";
+import { publishResults } from "./publish-results.ts";
 import type { Speaker, Verdict } from "./verdict.ts";
-import { endEvent, reasonOf, verdictOf } from "./verdict.ts";
+import { endEvent, verdictOf } from "./verdict.ts";
 import type { JobFolders } from "./work-folders.ts";
 
 /** What else is known of a job's end, for its record. */
@@ -31,12 +30,13 @@ export async function finishJob(
   try {
     const printed = captureOutput(running, desk.options.settings.logBytes);
     const ending = await running.ending;
+    job.ending = ending;
     const files = await printed.finish();
     if (await isGivenBack(desk, job, ending)) return;
     const { output, trouble } = await publishResults(desk, job, request, folders, files);
-    if (job.isLost) return;
+    if (isLost(desk, job)) return;
     outputBytes = output?.bytes ?? 0;
-    const verdict = withTrouble(verdictOf(ending, job.isKilled), trouble);
+    const verdict = withTrouble(verdictOf(ending, job.isKilled, job.disk?.limitBytes), trouble);
     await completeJob(desk, job, verdict, { ending, ...(output === undefined ? {} : { output }) });
   } finally {
     await running.settle(outputBytes);
@@ -45,60 +45,37 @@ export async function finishJob(
 
 /** Whether the job goes on elsewhere, or here as another attempt: then nobody is told of this end. */
 async function isGivenBack(desk: JobDesk, job: HeldJob, ending: JobEnding): Promise<boolean> {
-  if (job.isLost) return true;
+  if (isLost(desk, job)) return true;
   const { settings } = desk.options;
   if (job.isKilled) return false;
   if (ending.cause === "stopped" && ending.by === "drain" && settings.onStop === "hand_back") {
     await giveBack(desk, job, "its host stops");
     return true;
   }
-  if (ending.cause === "infrastructure" && job.claim.failures + 1 < settings.maxAttempts) {
+  if (ending.cause === "infrastructure" && mayBeTriedAgain(desk, job)) {
     await giveBack(desk, job, `its host lost it: ${ending.reason}`, "failed");
     return true;
   }
   return false;
 }
 
+/** Whether what was its host's trouble, and none of its own, may be tried once more, here or elsewhere. */
+export function mayBeTriedAgain({ options }: JobDesk, { claim }: HeldJob): boolean {
+  return claim.failures + 1 < options.settings.maxAttempts;
+}
+
+/** Whether another host may have it by now: then this one tells nobody but its operator. */
+export function isLost(desk: JobDesk, job: HeldJob): boolean {
+  if (job.isLost) logClaim(desk, job, "warn", "claim.lost", { step: job.step });
+  return job.isLost;
+}
+
 /** Any host may have it the next moment. */
 export async function giveBack(desk: JobDesk, job: HeldJob, reason: string, how?: "failed"): Promise<void> {
+  // Whoever has it next hears what is sent from now on: here nobody would look at it any more.
+  job.stopHearing();
   await desk.source.release([job.claim], reason, how);
   logClaim(desk, job, "info", "claim.released", { reason });
-}
-
-interface Results {
-  readonly output: (WrittenArtifact & { readonly uri: string }) | undefined;
-  /** A sentence: why there are none. */
-  readonly trouble: string | undefined;
-}
-
-async function publishResults(
-  desk: JobDesk,
-  job: HeldJob,
-  { task_dir: taskDir }: RequestEntry,
-  folders: JobFolders,
-  printed: Readonly<Record<string, Uint8Array>>,
-): Promise<Results> {
-  const { archiver, store, settings } = desk.options;
-  const { claim, holdSignal: signal } = job;
-  try {
-    job.advance("packing");
-    const { path } = await packOutput(archiver, folders, printed, settings.outputLimits, signal);
-    job.advance("publishing");
-    const written = await publishOutput(path, {
-      store,
-      taskDir,
-      attempt: claim.attempt,
-      patienceMs: settings.uploadPatienceMs,
-      isHeld: async () => (await desk.source.renew([claim])).length === 0,
-      signal,
-    });
-    if (written === undefined) job.lose();
-    const uri = store.uriOf(`${taskDir}/${OUTPUT_FILE}`);
-    return { output: written && { ...written, uri }, trouble: undefined };
-  } catch (error) {
-    if (!job.isLost) logClaim(desk, job, "error", "claim.troubled", { error, step: job.step });
-    return { output: undefined, trouble: `its results could not be stored: ${reasonOf(error)}` };
-  }
 }
 
 /** A success whose results nobody can read is none. */
@@ -120,7 +97,7 @@ export async function completeJob(
   const speaker = speakerOf(desk, claim.attempt);
   const completion: Completion = {
     result: recordOf(verdict, facts, speaker),
-    events: [endEvent(claim.jobId, verdict, speaker, desk.stopReason())],
+    events: [endEvent(claim.jobId, verdict, speaker, desk.termination())],
   };
   const result = await desk.source.commit(claim, completion);
   if (result === "committed") {

@@ -2,6 +2,8 @@ import type { Clock, FleetBoard, FleetHost } from "../../core/index.ts";
 import { pause } from "../../std/index.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
 
+/** How soon the others hear that this host takes no more work, or takes it again. */
+const STATE_POLL_MS = 250;
 /** No host says more of itself. */
 const WARM_LIMIT = 64;
 
@@ -32,16 +34,17 @@ export function describeHost(
   };
 }
 
-/** Says it every few seconds until the signal aborts; then takes it back. */
+/** Says it every few seconds, and at once when its state changes, until the signal aborts; then takes it back. */
 export async function keepBeating(
   board: FleetBoard,
-  { settings, clock, ownerId, log }: StreamDoorOptions,
+  { settings, clock, ownerId, log, executor }: StreamDoorOptions,
   describe: () => FleetHost,
   signal: AbortSignal,
 ): Promise<void> {
   let wasTold = true;
   while (!signal.aborted) {
     const isReady = await isReadyWithin(board, clock, settings.fleetMs, signal);
+    const { state } = executor;
     try {
       await board.publish(describe());
       wasTold = true;
@@ -50,9 +53,21 @@ export async function keepBeating(
       wasTold = false;
     }
     // One that is away has been waited for already.
-    if (isReady) await pause(clock, settings.fleetMs, signal);
+    if (isReady) await pauseWhile(() => executor.state === state, clock, settings.fleetMs, signal);
   }
   await board.withdraw(ownerId).catch(() => undefined);
+}
+
+async function pauseWhile(
+  isSame: () => boolean,
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const untilMs = clock.nowMs() + ms;
+  for (let leftMs = ms; leftMs > 0 && isSame() && !signal.aborted; leftMs = untilMs - clock.nowMs()) {
+    await pause(clock, Math.min(leftMs, STATE_POLL_MS), signal);
+  }
 }
 
 /** Waits for a board that is away, so that the others hear of this host as soon as they can, but no longer than to the next beat. */

@@ -1,8 +1,8 @@
 import type { Claim } from "../../core/index.ts";
 import { pause } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
+import { fittingJobs } from "./fitting-jobs.ts";
 import { HeldJob } from "./held-job.ts";
-import { taskOf } from "./plan-job.ts";
 import { runJob } from "./run-job.ts";
 
 /** How long one question for jobs waits for an answer; a stop or a pause takes effect after it at the latest. */
@@ -10,7 +10,7 @@ const CLAIM_WAIT_MS = 2_000;
 /** The pause before it is asked again whether there is room. */
 const ROOM_POLL_MS = 250;
 const TROUBLE_MS = 1_000;
-/** Jobs of an earlier life that are not asked for after this many leases are somebody else's by now. */
+/** Where a stream cannot be read: jobs of an earlier life that were not handed out after this many leases are somebody else's. */
 const UNCLAIMED_LEASES = 3;
 
 /** The jobs that this host holds: it asks for as many as fit, and sees each to its end. */
@@ -18,11 +18,13 @@ export class JobShift {
   readonly desk: JobDesk;
   readonly #jobs = new Set<HeldJob>();
   readonly #stop = new AbortController();
-  #wake = new AbortController();
+  #wake: () => void = () => undefined;
   #hasToldEnd = false;
+  #claimedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(desk: JobDesk) {
     this.desk = desk;
+    desk.slots.onFree = () => this.#wake();
   }
 
   held(): readonly HeldJob[] {
@@ -42,7 +44,7 @@ export class JobShift {
   /** Asks for jobs and starts them until it is told to stop. No failure ends it. */
   async claimAll(signal: AbortSignal): Promise<void> {
     const { source, options } = this.desk;
-    const onStop = (): void => this.#stop.abort(signal.reason);
+    const onStop = (): void => this.#end(signal.reason);
     signal.addEventListener("abort", onStop, { once: true });
     if (signal.aborted) onStop();
     const stop = this.#stop.signal;
@@ -50,10 +52,13 @@ export class JobShift {
       const count = this.#wanted();
       if (count === 0) {
         await this.#pause(ROOM_POLL_MS);
+        // Jobs that end together make room together.
+        await new Promise(setImmediate);
         continue;
       }
       try {
         const claims = await source.claim(count, CLAIM_WAIT_MS, stop);
+        if (claims.length > 0) this.#claimedAtMs = options.clock.nowMs();
         for (const claim of claims) this.#take(claim);
         if (claims.length === 0 && source.state.type === "away") await this.#pause(ROOM_POLL_MS);
       } catch (error) {
@@ -65,29 +70,41 @@ export class JobShift {
     signal.removeEventListener("abort", onStop);
   }
 
-  /** Ends what an earlier life started and what is not this host's any more. */
+  /** Ends what an earlier life started and what is not this host's any more, as soon as that is known. */
   async reapUnclaimed(signal: AbortSignal): Promise<void> {
-    const { leftovers, options, source, folders } = this.desk;
+    const { leftovers, options, source } = this.desk;
     let connectedMs = 0;
-    // Only time in which the queue could have handed them out counts.
-    while (leftovers.size > 0 && connectedMs < options.settings.leaseMs * UNCLAIMED_LEASES) {
+    while (leftovers.size > 0) {
       await pause(options.clock, ROOM_POLL_MS, signal);
       if (signal.aborted) return;
-      if (source.state.type === "connected") connectedMs += ROOM_POLL_MS;
+      // Only time in which the queue could have handed them out counts.
+      if (source.state.type !== "away") connectedMs += ROOM_POLL_MS;
+      if (source.hasGivenOwn || connectedMs >= options.settings.leaseMs * UNCLAIMED_LEASES) {
+        await this.#reapAll();
+      }
     }
+  }
+
+  async #reapAll(): Promise<void> {
+    const { leftovers, options, folders } = this.desk;
+    const isHeld = (jobId: string): boolean => this.held().some(({ claim }) => claim.jobId === jobId);
     for (const [jobId, leftover] of [...leftovers]) {
-      leftovers.delete(jobId);
+      // Its job was handed out a moment ago and sees to it, perhaps while the one before was reaped.
+      if (isHeld(jobId) || leftovers.get(jobId) !== leftover) continue;
       options.log.log("warn", "claim.lost", { jobId, attempt: leftover.mark.attempt, step: "adopting" });
       await leftover.reap().catch((error: unknown) => {
         options.log.log("warn", "claim.troubled", { jobId, error, step: "reaping" });
       });
+      // Whoever was handed its job meanwhile has taken this from here, reaped it as well, and has made the folder anew.
+      if (leftovers.get(jobId) !== leftover || isHeld(jobId)) continue;
+      leftovers.delete(jobId);
       await folders.remove(jobId).catch(() => undefined);
     }
   }
 
   /** No more jobs; those that have not started go back. */
   drain(): void {
-    this.#stop.abort(new Error("the door takes no more jobs"));
+    this.#end(new Error("the door takes no more jobs"));
     for (const job of this.#jobs) job.drain();
   }
 
@@ -100,35 +117,38 @@ export class JobShift {
   #wanted(): number {
     const { options, leftovers, slots } = this.desk;
     const { executor, settings } = options;
-    if (executor.view().state !== "running") return 0;
+    if (executor.state !== "running") return 0;
     // They run already, whatever the limits are now; the queue hands out this host's own first.
     const owed = leftovers.size - this.counts().waiting;
     if (owed > 0) return owed;
-    const room = settings.concurrency + settings.claimAhead - this.#jobs.size;
+    const room = settings.concurrency + settings.claimAhead - this.#unfinished();
     if (room <= 0) return 0;
-    if (settings.claimAhead > 0) return room;
-    return this.#fits() ? Math.min(room, Math.max(1, slots.free)) : 0;
+    if (settings.claimAhead > 0) return this.#isEarly(room) ? 0 : room;
+    // Who comes behind one that waits for room would wait as well, and somebody else may have room for it.
+    if (this.held().some((job) => job.wantsRoom)) return 0;
+    return fittingJobs(this.desk, Math.min(room, Math.max(1, slots.free)));
   }
 
-  /** Whether a job of some type would get room at once. */
-  #fits(): boolean {
-    const { types, executor, defaults } = this.desk.options;
-    const standard = defaults();
-    return [...types.values()].some((type) => executor.jobs.hasRoomFor(taskOf(type, standard), "stream"));
+  /** While half of those ahead are there still, a question for each one that left would only be more questions. */
+  #isEarly(room: number): boolean {
+    const { clock, settings } = this.desk.options;
+    return room * 2 < settings.claimAhead && clock.nowMs() - this.#claimedAtMs < ROOM_POLL_MS;
+  }
+
+  /** Jobs without those that are over and only tidied up; of these no more than may run at once. */
+  #unfinished(): number {
+    const over = this.held().filter(({ step }) => step === "over").length;
+    return this.#jobs.size - Math.min(over, this.desk.options.settings.concurrency);
   }
 
   #take(claim: Claim): void {
-    const { options, source } = this.desk;
-    const { clock, settings, log } = options;
+    const { clock, settings, log } = this.desk.options;
+    const { claimAhead, killGraceMs } = settings;
     const twin = this.held().find((job) => job.claim.jobId === claim.jobId);
-    const job = new HeldJob(claim, clock.nowMs(), settings.killGraceMs);
+    const job = new HeldJob(claim, clock.nowMs(), killGraceMs);
     this.#jobs.add(job);
-    // Two entries of one id are one job: the second is looked at again when the first is over, and then it is over as well.
-    const run =
-      twin === undefined
-        ? runJob(this.desk, job)
-        : twin.ended.then(async () => await source.release([claim], "its id is at work"));
-    run
+    if (claimAhead === 0) job.onPlaced = () => this.#wake();
+    this.#run(job, twin)
       .catch((error: unknown) =>
         log.log("error", "claim.troubled", { jobId: claim.jobId, error, step: "claiming" }),
       )
@@ -137,20 +157,43 @@ export class JobShift {
         job.gone();
         this.#jobs.delete(job);
         if (job.isTerminated) this.#hasToldEnd = true;
-        this.#wake.abort();
+        this.#wake();
       })
       .catch(() => undefined);
   }
 
-  /** Waits, but not longer than until a job is over. */
-  async #pause(ms: number): Promise<void> {
-    this.#wake = new AbortController();
-    const either = new AbortController();
-    const end = (): void => either.abort();
-    const stop = this.#stop.signal;
-    this.#wake.signal.addEventListener("abort", end, { once: true });
-    stop.addEventListener("abort", end, { once: true });
-    await pause(this.desk.options.clock, ms, stop.aborted ? stop : either.signal);
-    stop.removeEventListener("abort", end);
+  async #run(job: HeldJob, twin: HeldJob | undefined): Promise<void> {
+    const { claim } = job;
+    const isBack = twin?.step === "over" && isSameEntry(twin.claim, claim);
+    if (twin !== undefined) {
+      job.stepAside();
+      await twin.ended;
+      job.stepBack();
+    }
+    // Two entries of one id are one job: the second is looked at again when the first is over, and then it is over as well. One
+    // that was handed back, and is here again before its folder has gone, is just the next attempt.
+    if (twin === undefined || isBack) await runJob(this.desk, job);
+    else await this.desk.source.release([claim], "its id is at work");
   }
+
+  #end(reason: unknown): void {
+    this.#stop.abort(reason);
+    this.#wake();
+  }
+
+  /** Waits, but not longer than until a job is over or no more are taken. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.desk.options.clock.after(ms, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+function isSameEntry(one: Claim, other: Claim): boolean {
+  return one.stream === other.stream && one.entryId === other.entryId;
 }

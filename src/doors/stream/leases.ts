@@ -18,9 +18,8 @@ export async function keepLeases(
     if (jobs.length === 0) continue;
     try {
       const lost = await desk.source.renew(jobs.map(({ claim }) => claim));
-      for (const { stream, entryId } of lost) {
-        jobs.find(({ claim }) => claim.stream === stream && claim.entryId === entryId)?.lose();
-      }
+      // Of an attempt that has been counted anew meanwhile, only the old one is gone.
+      for (const gone of lost) jobs.find(({ claim, isResuming }) => claim === gone && !isResuming)?.lose();
     } catch (error) {
       log.log("warn", "claim.troubled", { error, step: "renewing" });
     }

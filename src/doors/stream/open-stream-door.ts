@@ -4,13 +4,18 @@ import { ExecutorError } from "../../core/index.ts";
 import type { LeftoverJob } from "../../engine/jobs/jobs.ts";
 import { pause, Scope } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
+import { JobDisk } from "./disk/job-disk.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
 import { describeHost, keepBeating } from "./fleet-beat.ts";
 import { JobShift } from "./job-shift.ts";
 import { keepLeases } from "./leases.ts";
+import { warnOfUnfit } from "./leave-to-others.ts";
 import { showQueue } from "./show-queue.ts";
 import { Slots } from "./slots.ts";
+import { sweepMarkers } from "./sweep-markers.ts";
 import { terminate } from "./terminate.ts";
+import type { Termination } from "./verdict.ts";
+import { failedBy } from "./verdict.ts";
 import { WorkFolders } from "./work-folders.ts";
 
 /** How long the cloud may take to say whether this machine is being taken away. */
@@ -32,8 +37,10 @@ export interface StreamDoor extends AsyncDisposable {
   /**
    * Takes no more jobs, hands back at once what has not started, and resolves when every job here is over. What ends the
    * running ones is the executor's drain.
+   *
+   * @param failure what the daemon ends by, where nobody asked it to end.
    */
-  drain(): Promise<void>;
+  drain(failure?: unknown): Promise<void>;
 }
 
 /** What the door is made of while it opens and while it is open. */
@@ -44,7 +51,9 @@ interface DoorState {
   /** Leases are kept until the very last job is over, also while the door closes; so is its place on the board. */
   readonly heart: AbortController;
   shift: JobShift | undefined;
-  stopReason: "interrupted" | "preempted";
+  termination: Termination;
+  /** Whether somebody wants the door's end. */
+  isEnding: boolean;
 }
 
 /**
@@ -57,8 +66,10 @@ export function openStreamDoor(options: StreamDoorOptions): StreamDoor {
     leftovers: new Map(options.executor.jobs.leftovers().map((job) => [job.mark.jobId, job])),
     heart: new AbortController(),
     shift: undefined,
-    stopReason: "interrupted",
+    termination: { reason: "interrupted", detail: null },
+    isEnding: false,
   };
+  tellFailure(state);
   state.scope.spawn(async (signal) => await takeJobs(state, signal));
   beat(state);
   let draining: Promise<void> | undefined;
@@ -73,15 +84,30 @@ export function openStreamDoor(options: StreamDoorOptions): StreamDoor {
       if (state.shift !== undefined) return state.shift.desk.source;
       throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: NOT_YET });
     },
-    drain() {
-      draining ??= drain(state);
+    drain(failure) {
+      draining ??= drain(state, failure);
       return draining;
     },
     async [Symbol.asyncDispose]() {
+      state.isEnding = true;
       state.heart.abort();
       await state.scope[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A part that fails is a defect: the door takes no more jobs then, so whoever runs it is told to end. */
+function tellFailure(state: DoorState): void {
+  const { signal } = state.scope;
+  signal.addEventListener(
+    "abort",
+    () => {
+      if (state.isEnding) return;
+      state.termination = failedBy(signal.reason);
+      state.options.onFailure();
+    },
+    { once: true },
+  );
 }
 
 /** Opens the queue, however long that takes, and takes jobs from it until the end. */
@@ -89,12 +115,20 @@ async function takeJobs(state: DoorState, signal: AbortSignal): Promise<void> {
   const { options, scope, leftovers, heart } = state;
   const { settings, sharedDir, ownerId } = options;
   const folders = new WorkFolders(sharedDir, ownerId, settings.workingDir);
+  const disk = new JobDisk(sharedDir.localPath, settings.disk, options);
+  await warnOfUnfit(options, disk);
+  await disk.warnOfReserve();
   await sweep(options, folders, new Set(leftovers.keys()));
+  // The daemon may have ended meanwhile: then nothing more begins.
+  signal.throwIfAborted();
+  scope.spawn(async (bounded) => await sweepMarkers(sharedDir.localPath, options.clock, bounded));
   const { registration, source } = await openSource(options, signal);
   scope.use(source);
   const slots = new Slots(settings.concurrency);
-  const stopReason = (): DoorState["stopReason"] => state.stopReason;
-  const desk = { options, source, registration, folders, slots, leftovers, stopReason };
+  scope.spawn(async () => await disk.watchAll(heart.signal));
+  const termination = (): Termination => state.termination;
+  const leftTypes = new Set<string>();
+  const desk = { options, source, registration, folders, slots, disk, leftovers, leftTypes, termination };
   const shift = new JobShift(desk);
   state.shift = shift;
   scope.spawn(async () => await keepLeases(desk, () => shift.held(), heart.signal));
@@ -132,15 +166,19 @@ function beat(state: DoorState): void {
   scope.spawn(async () => await keepBeating(board, options, describe, heart.signal));
 }
 
-async function drain(state: DoorState): Promise<void> {
+async function drain(state: DoorState, failure: unknown): Promise<void> {
   const { options, shift } = state;
+  state.isEnding = true;
+  if (failure !== undefined && state.termination.reason !== "error") state.termination = failedBy(failure);
   if (shift === undefined) {
     state.scope.stop();
     return;
   }
   shift.drain();
   const isPreempted = await options.isPreempted(AbortSignal.timeout(PREEMPTED_MS)).catch(() => false);
-  if (isPreempted) state.stopReason = "preempted";
+  // A machine that is taken away as well changes nothing about what failed.
+  if (isPreempted && state.termination.reason !== "error")
+    state.termination = { reason: "preempted", detail: null };
   await shift.quiet();
   await terminate(shift.desk, shift.hasToldEnd, AbortSignal.timeout(LEAVE_MS));
 }

@@ -11,6 +11,8 @@ export interface JobPlan {
   readonly environment: Readonly<Record<string, string>>;
   readonly user: string | undefined;
   readonly pidsLimit: number | undefined;
+  /** What its folder may take; `undefined`: it does not say. */
+  readonly diskBytes: number | undefined;
   readonly deadlineMs: number;
 }
 
@@ -42,6 +44,7 @@ export function planJob(request: RequestEntry, { types, methods, defaults }: Pla
     environment: type.env,
     user: type.user,
     pidsLimit: type.pids ?? standard.pidsLimit,
+    diskBytes: diskOf(type),
     deadlineMs: deadlineOf(request, type, standard),
   };
   return { type: "plan", plan };
@@ -56,6 +59,11 @@ export function taskOf(type: ExecuterType, standard: JobDefaults): TaskSpec {
     sgx: false,
     network: type.network ?? standard.network,
   };
+}
+
+/** What a type says of the disk that its jobs may fill. */
+export function diskOf({ disk }: ExecuterType): number | undefined {
+  return disk === undefined ? undefined : disk * MEBIBYTE;
 }
 
 function resourcesOf(type: ExecuterType, standard: JobDefaults): TaskResources {

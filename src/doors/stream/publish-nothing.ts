@@ -4,7 +4,9 @@ import { orAbort } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
-import { packNothing, publishOutput } from "./publish-output.ts";
+import { packNothing } from "./pack-output.ts";
+import { publishOutput } from "./publish-output.ts";
+import { scratchFor } from "./publish-results.ts";
 
 /** Whoever waits for the end of a job that did nothing waits no longer than this for a result with nothing in it. */
 const PATIENCE_MS = 5_000;
@@ -19,16 +21,19 @@ export async function publishNothing(
   desk: JobDesk,
   job: HeldJob,
 ): Promise<(WrittenArtifact & { readonly uri: string }) | undefined> {
-  const { request, claim } = job;
-  if (request === undefined || job.running !== undefined || job.isLost) return undefined;
+  const { taskDir, claim } = job;
+  if (taskDir === undefined || job.running !== undefined || job.isLost) return undefined;
   const { archiver, store, settings } = desk.options;
   const signal = AbortSignal.any([job.holdSignal, AbortSignal.timeout(PATIENCE_MS)]);
   const publish = async (): Promise<WrittenArtifact | undefined> => {
-    const { scratch } = await desk.folders.ensureScratch(claim.jobId);
-    return await publishOutput(await packNothing(archiver, scratch, settings.outputLimits, signal), {
+    const { scratch } = await scratchFor(desk, claim.jobId);
+    return await publishOutput({
       store,
-      taskDir: request.task_dir,
+      taskDir,
       attempt: claim.attempt,
+      scratch,
+      pack: async (to) => await packNothing(archiver, scratch, settings.outputLimits, to, signal),
+      onPacked: () => undefined,
       patienceMs: 0,
       isHeld: async () => !signal.aborted && (await desk.source.renew([claim])).length === 0,
       signal,
@@ -38,7 +43,7 @@ export async function publishNothing(
     job.advance("publishing");
     const written = await orAbort(publish(), signal);
     if (written === undefined) job.lose();
-    return written && { ...written, uri: store.uriOf(`${request.task_dir}/${OUTPUT_FILE}`) };
+    return written && { ...written, uri: store.uriOf(`${taskDir}/${OUTPUT_FILE}`) };
   } catch (error) {
     if (!job.holdSignal.aborted) logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
     return undefined;

@@ -3,12 +3,13 @@ import { KILL, readRequestEntry } from "../../contract/executer-tracker/index.ts
 import { ExecutorError } from "../../core/index.ts";
 import type { LeftoverJob, RunningJob } from "../../engine/jobs/jobs.ts";
 import { retry } from "../../std/index.ts";
-import { announce, beginJob } from "./begin-job.ts";
+import { announce, beginJob, watchDisk } from "./begin-job.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim, speakerOf } from "./desk.ts";
-import { completeJob, finishJob, giveBack } from "./finish-job.ts";
+import { completeJob, finishJob, giveBack, isLost, mayBeTriedAgain } from "./finish-job.ts";
 import type { HeldJob } from "./held-job.ts";
 import { JobHalt } from "./held-job.ts";
+import { isUnfit, leaveToOthers, listenForKill } from "./leave-to-others.ts";
 import type { JobPlan } from "./plan-job.ts";
 import { planJob } from "./plan-job.ts";
 import { publishNothing } from "./publish-nothing.ts";
@@ -17,15 +18,14 @@ import { endEvent, failed, KILLED, reasonOf } from "./verdict.ts";
 
 /** Carries one claimed job to its end, whichever that is. Never throws: one bad job is one bad job. */
 export async function runJob(desk: JobDesk, job: HeldJob): Promise<void> {
-  const hears = new AbortController();
   try {
     const reading = readRequestEntry(job.claim.fields);
     if (reading.type === "nameless") await putAside(desk, job, reading.reason);
-    else await runNamed(desk, job, reading, hears.signal);
+    else await runNamed(desk, job, reading);
   } catch (error) {
     await failUnlessOver(desk, job, error);
   } finally {
-    hears.abort();
+    job.stopHearing();
     job.over();
     await tidy(desk, job);
     job.gone();
@@ -36,44 +36,77 @@ async function runNamed(
   desk: JobDesk,
   job: HeldJob,
   reading: Exclude<EntryReading, { readonly type: "nameless" }>,
-  signal: AbortSignal,
 ): Promise<void> {
   const { claim } = job;
+  if (reading.type === "request") job.request = reading.request;
+  job.taskDir = reading.type === "request" ? reading.request.task_dir : reading.taskDir;
   if (claim.deaths >= desk.options.settings.maxDeaths) {
     await putAside(desk, job, `${claim.deaths} hosts ended while they held it`);
     return;
   }
-  desk.source.watchCommands(claim.jobId, (message) => hear(desk, job, message), signal);
+  const onCommand = (message: string): void => hear(desk, job, message);
+  job.listens(desk.source.watchCommands(claim.jobId, onCommand, job.hearSignal));
   if (reading.type === "faulty") {
-    await completeJob(desk, job, failed(reading.reason));
+    await endFaulty(desk, job, reading.reason);
     return;
   }
-  job.request = reading.request;
   const planned = planJob(reading.request, desk.options);
-  if (planned.type === "fault") {
-    await reapLeftover(desk, job);
-    await endUnrun(desk, job, failed(planned.reason));
-  } else await runPlanned(desk, job, reading.request, planned.plan);
+  if (planned.type === "fault") await endFaulty(desk, job, planned.reason);
+  else await runPlanned(desk, job, reading.request, planned.plan);
+}
+
+/** What is wrong with it is wrong on every host. */
+async function endFaulty(desk: JobDesk, job: HeldJob, reason: string): Promise<void> {
+  job.stepAside();
+  await reapLeftover(desk, job);
+  await endUnrun(desk, job, failed(reason));
 }
 
 async function runPlanned(desk: JobDesk, job: HeldJob, request: RequestEntry, plan: JobPlan): Promise<void> {
   const adopted = await adopt(desk, job, plan);
-  if (job.isLost) return;
   if (adopted !== undefined) {
-    const free = desk.slots.force();
-    try {
-      const folders = await desk.folders.ensureScratch(job.claim.jobId);
-      await finishJob(desk, job, request, { running: adopted, folders });
-    } finally {
-      free();
-    }
+    await finishAdopted(desk, job, request, { running: adopted, plan });
     return;
   }
+  if (isLost(desk, job)) return;
+  // What can never run here is not kept until its turn comes.
+  desk.options.executor.jobs.check(plan.task);
   const free = await desk.slots.take(job.beginSignal);
   try {
     await finishJob(desk, job, request, await beginJob(desk, job, request, plan));
   } finally {
     free();
+  }
+}
+
+/** Whatever becomes of it, also if it is another host's by now: what it holds here comes back. */
+async function finishAdopted(
+  desk: JobDesk,
+  job: HeldJob,
+  request: RequestEntry,
+  { running, plan }: { readonly running: RunningJob; readonly plan: JobPlan },
+): Promise<void> {
+  const free = desk.slots.force();
+  try {
+    const folders = await orSettled(running, async () => {
+      job.disk = await desk.disk.keep(plan.diskBytes);
+      return await desk.folders.ensureScratch(job.claim.jobId);
+    });
+    watchDisk(job, running, folders);
+    await finishJob(desk, job, request, { running, folders });
+  } finally {
+    free();
+  }
+}
+
+/** Where a step fails that has to come before the job can be seen to its end, nothing of it is left. */
+async function orSettled<T>(running: RunningJob | undefined, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    running?.stop("lease", 0);
+    await running?.settle(0);
+    throw error;
   }
 }
 
@@ -90,16 +123,25 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
       ? await takeOver(leftover, plan.deadlineMs, job.holdSignal)
       : undefined;
   if (running === undefined && leftover !== undefined) await leftover.reap();
-  if (claim.isOwn) {
-    const resumed = await desk.source.resume(claim, running === undefined ? "anew" : "goes-on");
-    if (resumed === undefined) job.lose();
-    else job.claim = resumed;
-  }
+  if (claim.isOwn)
+    await orSettled(running, async () => await resume(desk, job, running === undefined ? "anew" : "goes-on"));
   if (running === undefined) return undefined;
   job.runs(running);
-  // Its start was told before it started, unless the queue was away then and the daemon ended before it came back.
-  if (!(await desk.folders.isAnnounced(job.claim.jobId, job.claim.attempt))) announce(desk, job);
+  // Its start was told before it started, unless the queue was away then and the daemon ended before it came back. The queue knows.
+  await job.hasListened(job.beginSignal).catch(() => undefined); // its ending says why
+  if (!job.isKilled && !job.isLost) announce(desk, job);
   return running;
+}
+
+async function resume(desk: JobDesk, job: HeldJob, how: "goes-on" | "anew"): Promise<void> {
+  job.isResuming = true;
+  try {
+    const resumed = await desk.source.resume(job.claim, how);
+    if (resumed === undefined) job.lose();
+    else job.claim = resumed;
+  } finally {
+    job.isResuming = false;
+  }
 }
 
 /** An engine that is away comes back, and its containers with it; only what is gone for good is done anew. */
@@ -142,11 +184,14 @@ function hear(desk: JobDesk, job: HeldJob, message: string): void {
 /** Nobody can run it: it waits for a person, and whoever waits for it is told. */
 async function putAside(desk: JobDesk, job: HeldJob, reason: string): Promise<void> {
   const { claim } = job;
+  job.stepAside();
   await reapLeftover(desk, job);
+  await publishNothing(desk, job);
+  if (isLost(desk, job)) return;
   const id = claim.fields["id"];
   const events =
     id === claim.jobId
-      ? [endEvent(id, failed(reason), speakerOf(desk, claim.attempt), desk.stopReason())]
+      ? [endEvent(id, failed(reason), speakerOf(desk, claim.attempt), desk.termination())]
       : [];
   const result = await desk.source.deadLetter(claim, reason, events);
   logClaim(desk, job, "error", "claim.dead", { reason, entryId: claim.entryId, result });
@@ -154,11 +199,16 @@ async function putAside(desk: JobDesk, job: HeldJob, reason: string): Promise<vo
 
 /** A step has failed, or was told to end. */
 async function failUnlessOver(desk: JobDesk, job: HeldJob, error: unknown): Promise<void> {
+  job.stepAside();
   try {
-    if (job.isLost) logClaim(desk, job, "warn", "claim.lost", { step: job.step });
-    else if (job.isKilled) await endUnrun(desk, job, KILLED);
+    if (isUnfit(error)) await listenForKill(desk, job);
+    if (isLost(desk, job)) return;
+    if (job.isKilled) await endUnrun(desk, job, KILLED);
     else if (isHandBack(job, error)) await giveBack(desk, job, "its host takes no more jobs");
-    else {
+    else if (isUnfit(error)) await leaveToOthers(desk, job, error);
+    else if (isEngineAway(error) && mayBeTriedAgain(desk, job)) {
+      await giveBack(desk, job, `its host could not start it: ${reasonOf(error)}`, "failed");
+    } else {
       logClaim(desk, job, "warn", "claim.troubled", { error, step: job.step });
       await endUnrun(desk, job, failed(reasonOf(error)));
     }
@@ -171,8 +221,7 @@ async function failUnlessOver(desk: JobDesk, job: HeldJob, error: unknown): Prom
 /** It ends without having run. What it is asked while its empty result is stored still counts. */
 async function endUnrun(desk: JobDesk, job: HeldJob, verdict: Verdict): Promise<void> {
   const output = await publishNothing(desk, job);
-  if (job.isLost) logClaim(desk, job, "warn", "claim.lost", { step: job.step });
-  else await completeJob(desk, job, job.isKilled ? KILLED : verdict, output && { output });
+  if (!isLost(desk, job)) await completeJob(desk, job, job.isKilled ? KILLED : verdict, output && { output });
 }
 
 function isHandBack(job: HeldJob, error: unknown): boolean {
@@ -182,8 +231,8 @@ function isHandBack(job: HeldJob, error: unknown): boolean {
 }
 
 async function tidy(desk: JobDesk, job: HeldJob): Promise<void> {
-  // One that was not given a folder, or whose folder is still used by what could not be ended.
-  if (job.request === undefined) return;
+  // One that nobody could name, or that says of no folder where its result belongs, was given none here either.
+  if (job.taskDir === undefined) return;
   await desk.folders.remove(job.claim.jobId).catch((error: unknown) => {
     logClaim(desk, job, "warn", "claim.troubled", { error, step: "tidying" });
   });

@@ -1,4 +1,5 @@
 import type { Queue } from "../../contract/v1/queue.ts";
+import { jobOver } from "../../engine/jobs/job-ending.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobShift } from "./job-shift.ts";
@@ -37,7 +38,10 @@ export function showQueue({ clock }: StreamDoorOptions, shift: JobShift | undefi
   };
 }
 
-function showJob({ claim, request, step, running, sinceMs }: HeldJob, nowMs: number): Queue["jobs"][number] {
+function showJob(
+  { claim, request, step, running, ending, sinceMs }: HeldJob,
+  nowMs: number,
+): Queue["jobs"][number] {
   const { jobId, attempt, deaths, stream, entryId } = claim;
   return {
     jobId,
@@ -47,6 +51,7 @@ function showJob({ claim, request, step, running, sinceMs }: HeldJob, nowMs: num
     entryId,
     ...(request === undefined ? {} : { executerType: request.executer_type, method: request.method }),
     step: step === "over" ? "publishing" : step,
+    ...(ending === undefined ? {} : { end: jobOver(ending).end }),
     ...(running === undefined ? {} : { sandboxId: running.sandboxId }),
     ageMs: Math.round(nowMs - sinceMs),
   };

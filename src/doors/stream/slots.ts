@@ -3,6 +3,8 @@ export class Slots {
   readonly #limit: number;
   #taken = 0;
   readonly #waiting: (() => void)[] = [];
+  /** Called when a place comes back that nobody waits for. */
+  onFree: () => void = () => undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -48,8 +50,12 @@ export class Slots {
       if (isGiven) return;
       isGiven = true;
       const next = this.#taken <= this.#limit ? this.#waiting.shift() : undefined;
-      if (next === undefined) this.#taken -= 1;
-      else next();
+      if (next !== undefined) {
+        next();
+        return;
+      }
+      this.#taken -= 1;
+      this.onFree();
     };
   }
 }

@@ -1,11 +1,11 @@
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { poll } from "../../../test/support/poll.ts";
-import { held, REGISTRATION, ScriptedDoor } from "../../../test/support/scripted-jobs.ts";
-import type { FleetBoard } from "../../core/index.ts";
+import { DEFAULTS, held, REGISTRATION, ScriptedDoor } from "../../../test/support/scripted-jobs.ts";
+import type { Clock, FleetBoard } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
-import { orAbort } from "../../std/index.ts";
+import { orAbort, Scope, systemClock } from "../../std/index.ts";
 
 describe("a kill at each step", () => {
   test.each(["download", "start"] as const)(
@@ -28,6 +28,32 @@ describe("a kill at each step", () => {
     },
   );
 
+  test("D7: nobody is told that a job has begun before it was looked whether it is killed already", async () => {
+    await using world = await ScriptedDoor.open();
+    let look: () => void = () => undefined;
+    const looked = new Promise<void>((resolve) => {
+      look = resolve;
+    });
+    await world.until("it is open", () => world.door.trouble === undefined);
+    const source = world.door.source();
+    const watch = source.watchCommands.bind(source);
+    source.watchCommands = async (...args) => {
+      await looked;
+      await watch(...args);
+    };
+    const id = world.submit();
+    await world.until("its files are there", () => world.door.view().jobs[0]?.step === "staging");
+    // A job that does not wait here has long begun by then.
+    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    expect(world.types()).toEqual([]);
+    expect(world.jobs).toHaveLength(0);
+    world.queue.send(id, "kill");
+    look();
+    await world.event("TaskKilled");
+    expect(world.types()).toEqual(["TaskKilled"]);
+    expect(world.jobs).toHaveLength(0);
+  });
+
   test("D6: while it is packed: it counts as killed, its results are published, and nothing is told of it later", async () => {
     await using world = await ScriptedDoor.open();
     const gate = held();
@@ -46,6 +72,20 @@ describe("a kill at each step", () => {
     await world.door.drain();
     expect(world.types()).toEqual(["TaskStarted", "TaskKilled", "ExecuterTerminated"]);
     expect(world.queue.events.at(-1)).toMatchObject({ json: { stopped_tasks: [] } });
+  });
+
+  test("of one that filled its disk is told how it ended while its results are packed", async () => {
+    await using world = await ScriptedDoor.open();
+    const gate = held();
+    world.steps.pack = gate.step;
+    world.submit();
+    const job = await world.started();
+    expect(world.door.view().jobs[0]).not.toHaveProperty("end");
+    job.stop("disk");
+    await gate.reached;
+    expect(world.door.view().jobs).toMatchObject([{ step: "packing", end: "disk" }]);
+    gate.goOn();
+    expect(await world.event("TaskCompleted")).toMatchObject({ json: { status: "failed" } });
   });
 
   test("D7: before it starts, with a store that hangs: it is killed all the same, without a result", async () => {
@@ -83,6 +123,7 @@ describe("a lease that is lost", () => {
     await world.until("it is stopped", () => job.stops.includes("lease"));
     await world.until("it is over", () => world.door.view().jobs.length === 0);
     expect(world.types()).toEqual(["TaskStarted"]);
+    expect(world.log.filter((event) => event === "claim.lost")).toHaveLength(1);
     expect(world.objects.size).toBe(0);
     expect(job.settled).toBe(1);
     expect(await readdir(world.folder)).not.toContain(id);
@@ -100,6 +141,7 @@ describe("a lease that is lost", () => {
     await world.until("it is over", () => world.door.view().jobs.length === 0);
     expect(world.objects.size).toBe(0);
     expect(world.types()).toEqual(["TaskStarted"]);
+    expect(world.log.filter((event) => event === "claim.lost")).toHaveLength(1);
   });
 });
 
@@ -135,6 +177,27 @@ describe("trouble of the host", () => {
     expect([...world.objects]).toEqual([`t/${id}/output.zip`]);
   });
 
+  test.each([
+    [{ time_to_live_seconds: "soon" }, true],
+    [{ method: "" }, true],
+    [{ task_dir: "../elsewhere" }, false],
+  ])(
+    "D4: an entry with %j ends with its reason, with an empty result where it may lie, and leaves nothing here",
+    async (fields, isPlaced) => {
+      await using world = await ScriptedDoor.open();
+      const id = world.submit(fields);
+      const [name = ""] = Object.keys(fields);
+      expect(await world.event("TaskCompleted")).toMatchObject({
+        json: { id, status: "failed", detail: expect.stringContaining(name) },
+      });
+      expect([...world.objects]).toEqual(isPlaced ? [`t/${id}/output.zip`] : []);
+      await world.until("it is over", () => world.door.view().jobs.length === 0);
+      const left = await readdir(world.folder, { recursive: true });
+      expect(left.filter((path) => path.includes(id))).toEqual([]);
+      expect(world.types()).toEqual(["TaskCompleted"]);
+    },
+  );
+
   test("an engine that is away for a moment costs a job nothing", async () => {
     await using world = await ScriptedDoor.open();
     let failures = 1;
@@ -146,6 +209,17 @@ describe("trouble of the host", () => {
     (await world.started()).exit();
     await world.event("TaskCompleted");
     expect(world.types()).toEqual(["TaskStarted", "TaskCompleted"]);
+  });
+
+  test("an engine that stays away fails no job before the attempts are used up: another host may start it", async () => {
+    // The pauses between the tries take a hundredth.
+    const clock: Clock = { ...systemClock, after: (ms, fire) => systemClock.after(ms / 100, fire) };
+    await using world = await ScriptedDoor.open({ maxAttempts: 2, leaseMs: 3_600_000 }, { clock });
+    world.steps.start = () => Promise.reject(new ExecutorError("ENGINE_UNAVAILABLE"));
+    const id = world.submit();
+    expect(await world.event("TaskCompleted")).toMatchObject({ json: { id, status: "failed", attempt: 2 } });
+    expect(world.types()).toEqual(["TaskStarted", "TaskStarted", "TaskCompleted"]);
+    expect(world.log.filter((event) => event === "claim.released")).toHaveLength(1);
   });
 
   test("D9: a sandbox that is lost is another attempt, until the attempts are used up", async () => {
@@ -200,6 +274,27 @@ describe("trouble of the host", () => {
     expect(published).toEqual(["owner"]);
   });
 
+  test("the fleet hears at once that a host takes no more work, and that it takes it again", async () => {
+    const published: string[] = [];
+    const board: FleetBoard = {
+      ready: () => Promise.resolve(),
+      publish: ({ state }) => {
+        published.push(state);
+        return Promise.resolve();
+      },
+      hosts: () => Promise.resolve([]),
+      withdraw: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    // A beat is longer than any test.
+    await using world = await ScriptedDoor.open({ fleetMs: 3_600_000 }, { board });
+    await poll("it is there", () => published.join() === "running" || published.join());
+    world.executor.state = "paused";
+    await poll("it is paused", () => published.join() === "running,paused" || published.join());
+    world.executor.state = "running";
+    await poll("it is back", () => published.join() === "running,paused,running" || published.join());
+  });
+
   test("D13: results that cannot be stored fail the job, with the reason", async () => {
     await using world = await ScriptedDoor.open();
     world.steps.upload = () => Promise.reject(new ExecutorError("ARTIFACT_STORE_DENIED"));
@@ -228,7 +323,19 @@ describe("trouble of the host", () => {
 });
 
 describe("how many at once", () => {
-  test("D15: as many as is set, and not one more", async () => {
+  test("I17: a second job waits for the first where one may run", async () => {
+    await using world = await ScriptedDoor.open({ concurrency: 1 });
+    const first = world.submit();
+    world.submit();
+    const job = await world.started();
+    expect(world.door.view().jobs).toMatchObject([{ jobId: first }]);
+    expect(world.jobs).toHaveLength(1);
+    job.exit();
+    await world.started(1);
+    expect(world.types().slice(0, 3)).toEqual(["TaskStarted", "TaskCompleted", "TaskStarted"]);
+  });
+
+  test("I17, D15: as many as is set, and not one more", async () => {
     await using world = await ScriptedDoor.open({ concurrency: 2 });
     for (let index = 0; index < 3; index += 1) world.submit();
     await world.started(1);
@@ -238,7 +345,7 @@ describe("how many at once", () => {
     await world.started(2);
   });
 
-  test("without room for any type nothing is claimed; with it, at once", async () => {
+  test("I10: without room for any type nothing is claimed; with it, at once", async () => {
     await using world = await ScriptedDoor.open({}, {}, false);
     world.submit();
     await world.until("it is open", () => world.door.trouble === undefined);
@@ -247,6 +354,28 @@ describe("how many at once", () => {
     world.executor.jobs.hasRoom = true;
     (await world.started()).exit();
     await world.event("TaskCompleted");
+  });
+
+  test("while one waits for its room no other is claimed: whoever has room may have it", async () => {
+    const disk = { reserveBytes: 1, jobBytes: undefined, parts: 4 };
+    await using world = await ScriptedDoor.open({ concurrency: 4, disk });
+    const { jobs } = world.executor;
+    const give = jobs.reserving;
+    let book: () => void = () => undefined;
+    jobs.reserving = async (request, signal) => {
+      await new Promise<void>((resolve) => {
+        book = resolve;
+      });
+      return await give(request, signal);
+    };
+    const first = world.submit();
+    await world.until("it waits", () => world.door.view().figures.claimed === 1);
+    for (let index = 0; index < 3; index += 1) world.submit();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(world.door.view().jobs.map(({ jobId }) => jobId)).toEqual([first]);
+    jobs.reserving = give;
+    book();
+    await world.started(3);
   });
 
   test("D3, D28: every entry of one answer is handled", async () => {
@@ -294,6 +423,63 @@ describe("the end of the daemon", () => {
     });
     expect(world.types()).toEqual(["TaskStarted", "ExecuterTerminated"]);
     expect([...world.objects]).toEqual([`t/${id}/output.zip`]);
+  });
+
+  test("I9: a door that fails asks for the daemon's end: its job is handed back, and the reason told is `error`", async () => {
+    let isBroken = false;
+    const asked: string[] = [];
+    await using scope = new Scope();
+    const world = await ScriptedDoor.open(
+      { concurrency: 2 },
+      {
+        isPreempted: () => Promise.resolve(true),
+        onFailure: () => asked.push("the end"),
+        // Asked before every claim, so that the part which claims fails while a job runs.
+        defaults: () => {
+          if (isBroken) throw new ExecutorError("INTERNAL");
+          return DEFAULTS;
+        },
+      },
+    );
+    const id = world.submit();
+    const job = await world.started();
+    isBroken = true;
+    await world.until("the door has failed", () => asked.length > 0);
+    expect(world.types()).toEqual(["TaskStarted"]);
+    const drained = world.door.drain();
+    await new Promise((resolve) => setImmediate(resolve));
+    job.stop("drain");
+    await drained;
+    expect(world.queue.events.at(-1)).toMatchObject({
+      type: "ExecuterTerminated",
+      json: {
+        uuid: REGISTRATION.uuid,
+        reason: "error",
+        stopped_tasks: [],
+        detail: expect.stringMatching(/./) as string,
+      },
+    });
+    expect(world.types()).toEqual(["TaskStarted", "ExecuterTerminated"]);
+    const other = scope.use(world.source("another"));
+    expect(await other.claim(1, 1000, scope.signal)).toMatchObject([{ jobId: id }]);
+    expect(asked).toHaveLength(1);
+    await expect(world[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "INTERNAL" });
+    await rm(world.folder, { recursive: true, force: true });
+  });
+
+  test("I9: with on_stop: terminate a daemon that fails elsewhere says so of the jobs that it ends", async () => {
+    await using world = await ScriptedDoor.open({ onStop: "terminate" });
+    const id = world.submit();
+    const job = await world.started();
+    const drained = world.door.drain(new ExecutorError("DISK_FULL"));
+    await new Promise((resolve) => setImmediate(resolve));
+    job.stop("drain");
+    await drained;
+    expect(world.queue.events.at(-1)).toMatchObject({
+      type: "ExecuterTerminated",
+      json: { reason: "error", detail: new ExecutorError("DISK_FULL").message, stopped_tasks: [id] },
+    });
+    expect(world.log).not.toContain("executor.failed");
   });
 
   test("D27: it may come before the queue or the API has answered", async () => {

@@ -1,24 +1,20 @@
-import { eventOf, formatTimestamp } from "../../contract/executer-tracker/index.ts";
 import { orAbort } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
+import { terminatedEvent } from "./verdict.ts";
 
 /**
  * The last words of this executer: that it has ended, unless the end of a job has told so already; then it leaves the queue, if
  * it holds nothing there. A queue that does not answer is not waited for.
  */
 export async function terminate(desk: JobDesk, hasToldEnd: boolean, signal: AbortSignal): Promise<void> {
-  const { options, source, registration, stopReason } = desk;
+  const { options, source, registration } = desk;
   const { log, clock } = options;
-  const reason = stopReason();
+  const termination = desk.termination();
+  const { reason } = termination;
   try {
     if (!hasToldEnd) {
-      const event = eventOf("ExecuterTerminated", {
-        timestamp: formatTimestamp(clock.wallMs()),
-        uuid: registration.uuid,
-        reason,
-        detail: null,
-        stopped_tasks: [],
-      });
+      const speaker = { executerId: registration.uuid, wallMs: clock.wallMs() };
+      const event = terminatedEvent(termination, speaker, []);
       await orAbort(source.publish([event]), signal);
     }
     const hasLeft = await source.leave(signal);

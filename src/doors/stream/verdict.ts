@@ -14,6 +14,8 @@ export interface Verdict {
   readonly isOutOfMemory: boolean;
 }
 
+/** An event is read by people too. */
+const DETAIL_LENGTH = 300;
 const SUCCESS: Verdict = { status: "success", detail: undefined, exitCode: 0, isOutOfMemory: false };
 
 export function failed(detail: string): Verdict {
@@ -23,13 +25,17 @@ export function failed(detail: string): Verdict {
 /** The end of a job that was killed before its command ran. */
 export const KILLED: Verdict = { ...failed("it was killed on request"), status: "killed" };
 
-/** What the end of a command means. A job that was killed is that, whatever its command made of it. */
-export function verdictOf(ending: JobEnding, isKilled: boolean): Verdict {
-  const own = ownVerdict(ending);
+/**
+ * What the end of a command means. A job that was killed is that, whatever its command made of it.
+ *
+ * @param diskBytes what it might have written.
+ */
+export function verdictOf(ending: JobEnding, isKilled: boolean, diskBytes?: number): Verdict {
+  const own = ownVerdict(ending, diskBytes);
   return isKilled ? { ...own, status: "killed", detail: "it was killed on request" } : own;
 }
 
-function ownVerdict(ending: JobEnding): Verdict {
+function ownVerdict(ending: JobEnding, diskBytes: number | undefined): Verdict {
   switch (ending.cause) {
     case "exit":
       if (ending.exitCode === 0) return SUCCESS;
@@ -45,7 +51,7 @@ function ownVerdict(ending: JobEnding): Verdict {
     case "time":
       return failed(`it ran longer than its ${ending.limitMs / 1000} seconds`);
     case "stopped":
-      return stoppedVerdict(ending.by);
+      return stoppedVerdict(ending.by, diskBytes);
     case "infrastructure":
       return failed(`its host lost it: ${ending.reason}`);
     default:
@@ -53,8 +59,9 @@ function ownVerdict(ending: JobEnding): Verdict {
   }
 }
 
-function stoppedVerdict(by: JobStop): Verdict {
+function stoppedVerdict(by: JobStop, diskBytes: number | undefined): Verdict {
   if (by === "killed") return { ...failed("it was killed on request"), status: "killed" };
+  if (by === "disk") return failed(`it wrote more than its ${diskBytes ?? 0} bytes of disk`);
   if (by === "time") return failed("it ran longer than it was allowed to");
   return { ...failed("its host had to stop"), status: "terminated" };
 }
@@ -90,13 +97,34 @@ export function startedEvent(id: string, { executerId, host, attempt, wallMs }: 
   });
 }
 
-/** The one event that ends a task. */
-export function endEvent(
-  id: string,
-  verdict: Verdict,
-  speaker: Speaker,
-  reason: TerminationReason,
+/** Why the daemon ends. */
+export interface Termination {
+  readonly reason: TerminationReason;
+  /** What failed, where the reason is `error`. */
+  readonly detail: string | null;
+}
+
+/** The daemon ends by a failure of its own. */
+export function failedBy(thrown: unknown): Termination {
+  return { reason: "error", detail: reasonOf(thrown).slice(0, DETAIL_LENGTH) };
+}
+
+export function terminatedEvent(
+  { reason, detail }: Termination,
+  { executerId, wallMs }: Pick<Speaker, "executerId" | "wallMs">,
+  stopped: readonly string[],
 ): JobEvent {
+  return eventOf("ExecuterTerminated", {
+    timestamp: formatTimestamp(wallMs),
+    uuid: executerId,
+    reason,
+    detail,
+    stopped_tasks: [...stopped],
+  });
+}
+
+/** The one event that ends a task. */
+export function endEvent(id: string, verdict: Verdict, speaker: Speaker, termination: Termination): JobEvent {
   const timestamp = formatTimestamp(speaker.wallMs);
   const more = {
     detail: verdict.detail ?? null,
@@ -109,13 +137,7 @@ export function endEvent(
     case "killed":
       return eventOf("TaskKilled", { timestamp, id, status: "killed", ...more });
     case "terminated":
-      return eventOf("ExecuterTerminated", {
-        timestamp,
-        uuid: speaker.executerId,
-        reason,
-        detail: null,
-        stopped_tasks: [id],
-      });
+      return terminatedEvent(termination, speaker, [id]);
     default:
       return eventOf("TaskCompleted", { timestamp, id, status: verdict.status, ...more });
   }

@@ -12,7 +12,10 @@ interface Story {
   readonly error: string | undefined;
 }
 
-/** Feeds the pieces and writes down what was said; `pauses` says at which events the receiver pauses for a while. */
+/**
+ * Feeds the pieces from one buffer that is filled anew for each of them, as a connection does, and writes down what was said;
+ * `isPausing`: the receiver pauses for a while at each event.
+ */
 function tell(pieces: readonly Buffer[], memory: HeadMemory, isPausing = false): Story {
   const story = { status: undefined as number | undefined, headers: [] as Story["headers"] };
   const body: Buffer[] = [];
@@ -46,8 +49,11 @@ function tell(pieces: readonly Buffer[], memory: HeadMemory, isPausing = false):
   };
   let error: string | undefined;
   try {
+    const read = Buffer.allocUnsafeSlow(Math.max(1, ...pieces.map((piece) => piece.length)));
     for (const piece of pieces) {
-      parser.push(piece);
+      piece.copy(read);
+      parser.push(read.subarray(0, piece.length));
+      read.fill("#");
       wake();
     }
     parser.end();

@@ -22,7 +22,8 @@ export interface ParserEvents {
  *
  *     head ──► (interim: head again) ──► none | length | chunked | close ──► done
  *
- * While paused it keeps what it was given and says nothing; `resume` goes on from there.
+ * While paused it keeps what it was given and says nothing; `resume` goes on from there. A chunk is only valid during the call:
+ * what is kept of one is a copy.
  */
 export class AnswerParser {
   readonly #events: ParserEvents;
@@ -76,6 +77,18 @@ export class AnswerParser {
   /** @throws {@link ExecutorError} TASK_PROTOCOL. */
   push(chunk: Buffer): void {
     this.#hasBytes = true;
+    this.#take(chunk);
+    if (this.#held?.buffer === chunk.buffer) this.#held = Buffer.from(this.#held);
+  }
+
+  /** The server closed its side. Only an answer that ends with its connection is done by that. */
+  end(): void {
+    this.#hasEnded = true;
+    if (this.#isPaused) return;
+    if (this.#parsed?.framing === "close") this.#isDone = true;
+  }
+
+  #take(chunk: Buffer): void {
     if (this.#parsed !== undefined) {
       const held = this.#held;
       this.#held = undefined;
@@ -91,13 +104,6 @@ export class AnswerParser {
       }
     }
     this.#readHead(chunk);
-  }
-
-  /** The server closed its side. Only an answer that ends with its connection is done by that. */
-  end(): void {
-    this.#hasEnded = true;
-    if (this.#isPaused) return;
-    if (this.#parsed?.framing === "close") this.#isDone = true;
   }
 
   #readHead(chunk: Buffer): void {

@@ -1,4 +1,5 @@
 import type { AnswerHead, AnswerSink, BodySource, CallRequest, Exchange } from "../../core/index.ts";
+import type { CanWait } from "./waiting-line.ts";
 
 /** What an exchange needs of the connection that carries it. */
 export interface Carrier {
@@ -11,7 +12,7 @@ export interface Carrier {
  * One request from `send` to its end: waiting (no carrier) or carried, then over. It is the only one that talks to the
  * sink, so that the order which the port promises is kept in one place.
  */
-export class ChannelExchange implements Exchange {
+export class ChannelExchange implements Exchange, CanWait<ChannelExchange> {
   readonly request: CallRequest;
   readonly #sink: AnswerSink;
   readonly #onGiveUp: (exchange: ChannelExchange) => void;
@@ -20,6 +21,9 @@ export class ChannelExchange implements Exchange {
   #isPaused = false;
   /** Whether it was handed to a second connection because the first was dead before a byte was written. */
   hasMoved = false;
+  isWaiting = false;
+  before: ChannelExchange | undefined = undefined;
+  behind: ChannelExchange | undefined = undefined;
 
   constructor(request: CallRequest, sink: AnswerSink, onGiveUp: (exchange: ChannelExchange) => void) {
     this.request = request;

@@ -4,7 +4,16 @@ import type { TimerWheel } from "../../std/index.ts";
 import { AnswerParser, type HeadMemory } from "./answer-parser.ts";
 import type { Carrier, ChannelExchange } from "./channel-exchange.ts";
 import type { RequestHeads } from "./request-head.ts";
+import { watchRest } from "./rest-watch.ts";
 import { type RequestWrite, writeRequest } from "./write-request.ts";
+
+/** What one read may bring. */
+const READ_BYTES = 64 * 1024;
+/**
+ * Each read of every connection fills this buffer anew: a read and its chunk's whole way to the receiver are one turn. Without it
+ * each read has a buffer of its own, and to collect those costs more than to read an answer that nobody wants.
+ */
+const read = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** A server's own idle limit is undercut by this much, so that a request never crosses its closing. */
 const KEEP_ALIVE_MARGIN_MS = 500;
@@ -37,6 +46,7 @@ export class Connection implements Carrier {
   #parser: AnswerParser | undefined;
   #write: RequestWrite | undefined;
   readonly #stopConnecting: () => void;
+  #stopWatching: () => void = () => undefined;
   #isConnected = false;
   #isClosed = false;
   #uses = 0;
@@ -48,10 +58,16 @@ export class Connection implements Carrier {
     this.#exchange = first;
     first.carriedBy(this);
     const { host, port } = options.endpoint;
-    this.#socket = connect({ host, port, noDelay: true, autoSelectFamily: false });
+    const onread = {
+      buffer: read,
+      callback: (bytes: number): boolean => {
+        this.#onData(read.subarray(0, bytes));
+        return true;
+      },
+    };
+    this.#socket = connect({ host, port, noDelay: true, autoSelectFamily: false, onread });
     this.#socket
       .on("connect", () => this.#onConnect())
-      .on("data", (chunk) => this.#onData(chunk))
       .on("drain", () => this.#exchange?.source?.resume())
       .on("end", () => this.#onEnd())
       .on("error", (error) => {
@@ -63,10 +79,9 @@ export class Connection implements Carrier {
     });
   }
 
-  /** Whether it may carry another request at this time: nothing unasked has come and nobody may have closed it. */
+  /** Whether it may carry another request at this time: nobody may have closed it, and nothing unasked has come: that ends it. */
   isFresh(nowMs: number): boolean {
-    const socket = this.#socket;
-    return !this.#isClosed && !socket.destroyed && socket.readableLength === 0 && nowMs < this.#idleUntilMs;
+    return !this.#isClosed && !this.#socket.destroyed && nowMs < this.#idleUntilMs;
   }
 
   begin(exchange: ChannelExchange): void {
@@ -98,6 +113,20 @@ export class Connection implements Carrier {
   abandon(): void {
     this.#parser?.pause();
     this.#destroy();
+  }
+
+  /** No more comes than is on its way; the connection's own end may be lost with its server. */
+  serverEnded(): void {
+    if (this.#isClosed) return;
+    this.#stopWatching();
+    this.#stopWatching = watchRest({
+      wheel: this.#options.wheel,
+      seen: () => (this.#exchange?.isPaused === true ? undefined : this.#socket.bytesRead),
+      onNoMore: () => {
+        const code = this.#uses > 0 ? "TASK_EXITED" : "TASK_UNREACHABLE";
+        this.#fail(new ExecutorError(code, { reason: "its server has ended" }));
+      },
+    });
   }
 
   /** Closes it and fails what it carries, if anything. */
@@ -228,6 +257,7 @@ export class Connection implements Carrier {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopConnecting();
+    this.#stopWatching();
     this.#options.onClosed(this, retry);
   }
 }

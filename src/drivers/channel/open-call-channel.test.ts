@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { answering, type Peer, servePeer } from "../../../test/support/scripted-peer.ts";
 import {
   type AnswerHead,
   type BodySource,
@@ -13,51 +14,6 @@ import {
 import { TimerWheel } from "../../std/index.ts";
 import { type CallChannelOptions, openCallChannel } from "./open-call-channel.ts";
 
-/** A server whose every connection is a script, and what it saw. */
-interface Peer extends AsyncDisposable {
-  readonly port: number;
-  readonly sockets: Socket[];
-}
-
-async function servePeer(onSocket: (socket: Socket, index: number) => void): Promise<Peer> {
-  const sockets: Socket[] = [];
-  const server: Server = createServer((socket) => {
-    socket.on("error", () => undefined); // resets are part of the scripts
-    onSocket(socket, sockets.push(socket) - 1);
-    // A script that does not read would not see its peer leave either.
-    if (socket.listenerCount("data") === 0) socket.resume();
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    port: (server.address() as AddressInfo).port,
-    sockets,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-/** Answers each whole request (by its Content-Length) with `answer(request, number)`. */
-function answering(answer: (request: string, index: number) => string | Buffer): (socket: Socket) => void {
-  let count = 0;
-  return (socket) => {
-    let held = "";
-    socket.on("data", (chunk) => {
-      held += chunk.toString("latin1");
-      for (;;) {
-        const end = held.indexOf("\r\n\r\n");
-        const length = Number(/content-length: (\d+)/i.exec(held)?.[1] ?? 0);
-        if (end === -1 || held.length < end + 4 + length) return;
-        const request = held.slice(0, end + 4 + length);
-        held = held.slice(end + 4 + length);
-        socket.write(answer(request, count++));
-      }
-    });
-  };
-}
-
 interface Heard {
   readonly head: AnswerHead | undefined;
   readonly body: string;
@@ -67,6 +23,8 @@ interface Heard {
 let channel: CallChannel;
 let peer: Peer;
 const peers: Peer[] = [];
+/** A machine that stands still for seconds must not end what a test wants to go on. */
+const PATIENT = { connectTimeoutMs: 60_000, idleLimitMs: 60_000 };
 
 async function open(
   onSocket: (socket: Socket, index: number) => void,
@@ -74,7 +32,8 @@ async function open(
 ): Promise<void> {
   peer = await servePeer(onSocket);
   peers.push(peer);
-  channel = openCallChannel({ wheel: new TimerWheel(), ...options })({ host: "127.0.0.1", port: peer.port });
+  const endpoint = { host: "127.0.0.1", port: peer.port };
+  channel = openCallChannel({ wheel: new TimerWheel(), ...PATIENT, ...options })(endpoint);
 }
 
 beforeEach(() => {
@@ -176,37 +135,66 @@ test("a body of any bytes arrives as it was sent, below and above the size that 
 
 test("calls side by side have a connection each, up to the cap; the others wait in order", async () => {
   const waiting: { socket: Socket; request: string }[] = [];
+  const pairs: string[][] = [];
   await open(
     (socket) => {
       socket.on("data", (chunk) => {
-        waiting.push({ socket, request: chunk.toString() });
-        if (waiting.length === 2)
-          for (const one of waiting.splice(0)) one.socket.write(ok(one.request.slice(-1)));
+        waiting.push({ socket, request: chunk.toString().slice(-1) });
+        if (waiting.length < 2) return;
+        pairs.push(waiting.map(({ request }) => request).sort());
+        for (const one of waiting.splice(0)) one.socket.write(ok(one.request));
       });
     },
     { connections: 2, mostConnections: 2 },
   );
   const answers = await Promise.all(["1", "2", "3", "4", "5", "6"].map((body) => send(post(body))));
   expect(answers.map((answer) => answer.body)).toEqual(["1", "2", "3", "4", "5", "6"]);
+  expect(pairs).toEqual([
+    ["1", "2"],
+    ["3", "4"],
+    ["5", "6"],
+  ]);
   expect(peer.sockets).toHaveLength(2);
 });
 
 test("long calls do not keep others from the task for ever, and short ones share few connections", async () => {
   const held: Socket[] = [];
+  let nowMs = 0;
+  // How many are done before the pace is looked at is for this test to say, and not for how busy the machine is.
+  const wheel = new TimerWheel(() => nowMs);
+  let answered = 0;
+  let go = (): void => undefined;
+  const looked = new Promise<void>((resolve) => (go = resolve));
   await open(
     (socket) => {
       socket.on("data", (chunk) => {
-        if (chunk.toString().endsWith("long")) held.push(socket);
+        if (chunk.toString().endsWith("long")) {
+          held.push(socket);
+          return;
+        }
+        answered += 1;
+        if (answered === 40) nowMs = 100;
+        if (answered > 40)
+          looked.then(
+            () => socket.write(ok("short")),
+            () => socket.destroy(),
+          );
         else socket.write(ok("short"));
       });
     },
-    { connections: 2, mostConnections: 5 },
+    { connections: 2, mostConnections: 5, wheel },
   );
   const short = Array.from({ length: 200 }, () => send(post("short")));
+  // Set after the look at the pace, and for the same time: it comes after it.
+  wheel.after(100, go);
   await Promise.all(short);
   expect(peer.sockets).toHaveLength(2);
   const long = Array.from({ length: 6 }, () => send(post("long")));
-  await expect.poll(() => held.length).toBe(5);
+  const lookedLater = (): number => {
+    nowMs += 100;
+    return held.length;
+  };
+  await expect.poll(lookedLater).toBe(5);
   const last = send(post("short"));
   for (const socket of held.splice(0)) socket.write(ok("at last"));
   await expect.poll(() => held.length).toBe(1);
@@ -235,7 +223,8 @@ test("a call that waits for a connection may be cancelled, and one too many is r
 
 test("nobody listens: unreachable, and nothing was sent", async () => {
   await open(() => undefined);
-  await peer[Symbol.asyncDispose]();
+  // The peer keeps its port at another address, so that nobody else comes to listen there.
+  channel = openCallChannel({ wheel: new TimerWheel(), ...PATIENT })({ host: "127.0.0.2", port: peer.port });
   expect((await send(post("x"))).error).toMatchObject({
     code: "TASK_UNREACHABLE",
     facts: { reason: "ECONNREFUSED" },

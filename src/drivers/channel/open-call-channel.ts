@@ -11,7 +11,9 @@ import type { TimerWheel } from "../../std/index.ts";
 import type { HeadMemory } from "./answer-parser.ts";
 import { ChannelExchange } from "./channel-exchange.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
+import { keepsConnection } from "./keeps-connection.ts";
 import { RequestHeads } from "./request-head.ts";
+import { WaitingLine } from "./waiting-line.ts";
 
 export interface CallChannelOptions {
   readonly wheel: TimerWheel;
@@ -45,7 +47,7 @@ class HttpChannel implements CallChannel {
   readonly #connectionOptions: ConnectionOptions;
   readonly #idle: Connection[] = [];
   readonly #open = new Set<Connection>();
-  readonly #waiting = new Set<ChannelExchange>();
+  readonly #waiting = new WaitingLine<ChannelExchange>();
   readonly #forget = (exchange: ChannelExchange): void => {
     this.#waiting.delete(exchange);
   };
@@ -87,7 +89,17 @@ class HttpChannel implements CallChannel {
   close(): void {
     this.#isClosed = true;
     for (const connection of this.#idle.splice(0)) connection.abandon();
-    for (const exchange of [...this.#waiting]) this.#refuse(exchange, "its sandbox is ending");
+    for (let next = this.#waiting.take(); next !== undefined; next = this.#waiting.take())
+      this.#refuse(next, "its sandbox is ending");
+  }
+
+  serverEnded(): void {
+    this.close();
+    for (const connection of this.#open) connection.serverEnded();
+  }
+
+  takesConnections(): Promise<boolean> {
+    return keepsConnection(this.#connectionOptions.endpoint);
   }
 
   #dispatch(exchange: ChannelExchange): void {
@@ -107,6 +119,10 @@ class HttpChannel implements CallChannel {
 
   #wait(exchange: ChannelExchange): void {
     this.#waiting.add(exchange);
+    this.#paceLater();
+  }
+
+  #paceLater(): void {
     if (this.#isPacing) return;
     this.#isPacing = true;
     this.#freed = 0;
@@ -119,11 +135,10 @@ class HttpChannel implements CallChannel {
     const soon = this.#freed * PATIENCE_TURNS;
     const room = this.#options.mostConnections - this.#open.size;
     for (let more = Math.min(this.#waiting.size - soon, room); more > 0; more -= 1) {
-      const next = this.#nextWaiting();
+      const next = this.#waiting.take();
       if (next !== undefined) this.#connect(next);
     }
-    const [still] = this.#waiting;
-    if (still !== undefined) this.#wait(still);
+    if (this.#waiting.size > 0) this.#paceLater();
   }
 
   #takeIdle(): Connection | undefined {
@@ -143,7 +158,6 @@ class HttpChannel implements CallChannel {
 
   /** Nothing of it was sent. The sink hears of it after `send` has returned. */
   #refuse(exchange: ChannelExchange, reason: string): void {
-    this.#waiting.delete(exchange);
     this.#fail(exchange, new ExecutorError("TASK_UNREACHABLE", { reason }));
   }
 
@@ -159,7 +173,7 @@ class HttpChannel implements CallChannel {
       return;
     }
     this.#freed += 1;
-    const next = this.#nextWaiting();
+    const next = this.#waiting.take();
     if (next !== undefined) {
       connection.begin(next);
       return;
@@ -179,16 +193,8 @@ class HttpChannel implements CallChannel {
       return;
     }
     this.#freed += 1;
-    const next = this.#isClosed ? undefined : this.#nextWaiting();
+    const next = this.#isClosed ? undefined : this.#waiting.take();
     if (next !== undefined) this.#connect(next);
-  }
-
-  #nextWaiting(): ChannelExchange | undefined {
-    for (const exchange of this.#waiting) {
-      this.#waiting.delete(exchange);
-      return exchange;
-    }
-    return undefined;
   }
 
   /** One timer for all idle connections instead of one for each. */

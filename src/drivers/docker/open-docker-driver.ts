@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type {
   DriverHealth,
   NetworkPolicy,
@@ -17,6 +18,7 @@ import {
 } from "../../core/index.ts";
 import { Scope, systemClock } from "../../std/index.ts";
 import { boundedWork } from "./bounded-work.ts";
+import { CardTrial, cardTrier } from "./cards/card-trial.ts";
 import { Deaths } from "./container/deaths.ts";
 import type { Owner } from "./container/labels.ts";
 import { ownerLabel } from "./container/labels.ts";
@@ -49,6 +51,7 @@ import {
 } from "./options.ts";
 import { SgxHost } from "./sgx/sgx-host.ts";
 import { startWorker } from "./worker/start-worker.ts";
+import { WorkerLimits } from "./worker/worker-limits.ts";
 import type { World } from "./world.ts";
 
 /** How long closing waits for tidying that is under way. */
@@ -67,6 +70,7 @@ export async function openDockerDriver(
 ): Promise<SandboxDriver> {
   const range = parseNetworkRange(options.networkRange ?? DEFAULT_NETWORK_RANGE);
   const scope = new Scope();
+  setMaxListeners(0, scope.signal); // every job's figures listen to it
   try {
     const engine = await openEngine(options, signal);
     if (!engine.isSeccompOn) {
@@ -127,13 +131,35 @@ async function openWorld(
   const known = new Set<string>();
   const helpers = { engine, owner, seccomp, deaths, log, known, inBackground };
   const files = new WorkFiles(helpers);
-  const parts = { ...helpers, files, reach, maker, pool, rules, closing: scope.signal };
-  const classes = openClasses(parts, options, scope);
-  onRegained = () => classes.forget();
-  return { ...parts, classes };
+  const workerLimits = new WorkerLimits(log);
+  const parts = { ...helpers, files, reach, maker, pool, rules, workerLimits, closing: scope.signal };
+  const spawn = spawner(scope);
+  const classes = openClasses(parts, options, spawn);
+  const settings = { runtimes: options.runtimes ?? [] };
+  const cards = new CardTrial({ settings, log, tryCard: cardTrier(parts), spawn });
+  onRegained = () => {
+    classes.forget();
+    cards.again();
+  };
+  return { ...parts, classes, cards };
 }
 
-function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions, scope: Scope): ClassBook {
+type Spawn = (work: (signal: AbortSignal) => Promise<void>) => void;
+
+/** Runs what is of use only while the driver is open. */
+function spawner(scope: Scope): Spawn {
+  return (work) => {
+    if (scope.signal.aborted)
+      work(scope.signal).catch(() => undefined); // does nothing any more
+    else scope.spawn(work);
+  };
+}
+
+function openClasses(
+  parts: Omit<World, "classes" | "cards">,
+  options: DockerDriverOptions,
+  spawn: Spawn,
+): ClassBook {
   const { log, doors = (): Promise<readonly []> => Promise.resolve([]), runtimes = [] } = options;
   return new ClassBook({
     settings: { runtimes },
@@ -142,15 +168,11 @@ function openClasses(parts: Omit<World, "classes">, options: DockerDriverOptions
     log,
     nowMs: systemClock.nowMs,
     definitionOf: async (runtime, signal) => (await parts.engine.runtimes(signal)).definitions.get(runtime),
-    spawn: (test) => {
-      if (scope.signal.aborted)
-        test(scope.signal).catch(() => undefined); // does nothing any more
-      else scope.spawn(test);
-    },
+    spawn,
   });
 }
 
-function openSgx({ engine, reach }: Omit<World, "classes">, options: DockerDriverOptions): SgxHost {
+function openSgx({ engine, reach }: Pick<World, "engine" | "reach">, options: DockerDriverOptions): SgxHost {
   return new SgxHost({
     settings: options.sgx ?? { isEnabled: false, device: "", aesmFolder: "" },
     seesHost: engine.isLocal && reach.type !== "member",
@@ -210,6 +232,7 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     get capabilities() {
       return { isolation: world.classes.usable(), canFreeze: true, canAdopt: true };
     },
+    cards: world.cards,
     resolve: (image, resolveOptions, signal) => resolver.resolve(image, resolveOptions, signal),
     checkImage: (image, signal) => resolver.check(image, signal),
     start: (spec, signal) => startSandbox(world, spec, signal),
@@ -221,8 +244,14 @@ function toDriver(world: World, range: Range, options: DockerDriverOptions, scop
     checkSharedDir: (dir, _image, signal) => checkSharedDir(world, dir, signal),
     health: (signal) => health(world.engine, signal),
     classes: () => world.classes.reports(),
-    probe: (signal, isolation) => world.classes.probe(signal, isolation),
-    configure: (settings) => world.classes.configure(settings),
+    probe: (signal, isolation) => {
+      if (isolation === undefined) world.cards.again();
+      return world.classes.probe(signal, isolation);
+    },
+    configure: (settings) => {
+      world.classes.configure(settings);
+      world.cards.configure(settings);
+    },
     networks: () => world.rules.report(),
     isTaskAddress: ({ remoteAddress }: PeerAddress) => {
       const address = parseAddress(remoteAddress);

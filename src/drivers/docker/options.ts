@@ -58,3 +58,6 @@ export const DEFAULT_PULL_STALL_MS = 120_000;
 
 /** The port that every task's server listens on inside its sandbox (`contracts/meca.md` section 4). */
 export const TASK_PORT = 8080;
+
+/** Where the ports of tasks are published that are not reached by their own addresses. */
+export const PUBLISHED_HOST = "127.0.0.1";

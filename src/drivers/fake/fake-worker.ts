@@ -15,4 +15,8 @@ export class FakeWorker extends FakeJob implements WorkerSandbox {
     super(driver, { ...spec, image: spec.image ?? NO_IMAGE, command, workDir: NO_FOLDER }, startedAtMs);
     this.endpoint = { host: spec.sandboxId, port: 8080 };
   }
+
+  endpointOf(port: number): Endpoint {
+    return { host: this.endpoint.host, port };
+  }
 }

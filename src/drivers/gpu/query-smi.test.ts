@@ -41,7 +41,7 @@ describe("what nvidia-smi prints", () => {
     try {
       const program = join(folder, "nvidia-smi");
       writeFileSync(program, "#!/bin/sh\nexec yes\n", { mode: 0o755 });
-      const run = querySmi(program, new AbortController().signal);
+      const run = querySmi(program, new AbortController().signal, 60_000);
       expect(await run.answer).toEqual({ type: "failed", reason: "nvidia-smi does not stop talking" });
       await run.gone;
     } finally {
@@ -78,11 +78,11 @@ describe("a run of nvidia-smi", () => {
   const never = new AbortController().signal;
 
   test("a program that is not there, and one that fails, say so", async () => {
-    expect(await querySmi("no-such-nvidia-smi", never).answer).toEqual({
+    expect(await querySmi("no-such-nvidia-smi", never, 60_000).answer).toEqual({
       type: "failed",
       reason: "nvidia-smi is not there",
     });
-    expect(await querySmi("false", never).answer).toEqual({
+    expect(await querySmi("false", never, 60_000).answer).toEqual({
       type: "failed",
       reason: "nvidia-smi ended with 1",
     });

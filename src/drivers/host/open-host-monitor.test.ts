@@ -64,6 +64,7 @@ describe("the host monitor", () => {
   test("tells memory that could be had, and its capacity", () => {
     using monitor = open();
     expect(monitor.usage()).toMatchObject({ memoryPercent: 60, memoryAvailableBytes: 400 * 1024 });
+    expect(monitor.memoryAvailableBytes()).toBe(400 * 1024);
     expect(monitor.capacity).toEqual({ cpuMillis: 4000, memoryBytes: 1_024_000 });
   });
 
@@ -83,6 +84,7 @@ describe("the host monitor", () => {
     nowMs += 1000;
     write("cpu-used", "250");
     expect(monitor.usage()).toEqual({ cpuPercent: 50, memoryPercent: 40, memoryAvailableBytes: 307_200 });
+    expect(monitor.memoryAvailableBytes()).toBe(307_200);
   });
 
   test("defect 4: a host whose figures cannot be read stops the start instead of being watched half", () => {

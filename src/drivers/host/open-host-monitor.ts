@@ -54,6 +54,7 @@ export function openHostMonitor(options: HostMonitorOptions = {}): HostMonitor &
       last = usageOf(busy ?? last.cpuPercent, figures ?? memory);
       return last;
     },
+    memoryAvailableBytes: () => (source.memory() ?? memory).availableBytes,
     [Symbol.dispose]() {
       cancel();
       source[Symbol.dispose]();

@@ -1,3 +1,3 @@
 export type { ConfinementPart, ProcessDriver, ProcessDriverOptions } from "./open-process-driver.ts";
 export { openProcessDriver } from "./open-process-driver.ts";
-export type { ProcessReach } from "./reach.ts";
+export type { ProcessReach } from "./walls/reach.ts";

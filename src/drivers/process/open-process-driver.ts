@@ -1,28 +1,39 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { JobDriver, Log, NetworkReport, NetworkSettings, SandboxDriver } from "../../core/index.ts";
+import type {
+  DriverHealth,
+  JobDriver,
+  Log,
+  NetworkReport,
+  NetworkSettings,
+  SandboxDriver,
+} from "../../core/index.ts";
 import { DEFAULT_NETWORK_SETTINGS, ExecutorError } from "../../core/index.ts";
-import { Scope } from "../../std/index.ts";
+import { orAbort, Scope, withDeadline } from "../../std/index.ts";
 import type { CardNodes } from "./cards.ts";
 import { openCgroups } from "./cgroup/open-cgroups.ts";
-import type { Confinement } from "./confinement.ts";
-import { findConfinement } from "./confinement.ts";
-import { FolderDigests } from "./folder-digest.ts";
+import { refuseUnlessServing } from "./folders/find-server.ts";
+import { FolderDigests } from "./folders/folder-digest.ts";
+import { findTaskFolder } from "./folders/task-folders.ts";
 import { checkSharedDir } from "./job/check-shared-dir.ts";
 import { startJob } from "./job/start-job.ts";
-import { findJobLeftovers, findLeftovers } from "./leftovers.ts";
 import type { OpenedNetworks } from "./network/index.ts";
 import { openNetworks } from "./network/index.ts";
-import { PortLeases } from "./ports.ts";
-import type { DoorAddress } from "./probe-process.ts";
-import { ProcessClass } from "./process-class.ts";
-import type { FoundParts, ProcessReach } from "./reach.ts";
-import { describeReach } from "./reach.ts";
-import { SandboxRecords } from "./record.ts";
-import { startSandbox } from "./start-sandbox.ts";
-import { findTaskFolder } from "./task-folders.ts";
-import { TaskPeers } from "./task-peers.ts";
-import { openTaskUids } from "./task-uids.ts";
+import { PortLeases } from "./readiness/ports.ts";
+import { TaskPeers } from "./readiness/task-peers.ts";
+import { SELF_PATH, Spawner } from "./spawner/index.ts";
+import { findJobLeftovers, findLeftovers } from "./task/leftovers.ts";
+import { SandboxRecords } from "./task/record.ts";
+import { startSandbox } from "./task/start-sandbox.ts";
+import type { Confinement } from "./walls/confinement.ts";
+import { findConfinement } from "./walls/confinement.ts";
+import type { DoorAddress } from "./walls/probe-process.ts";
+import { ProcessClass } from "./walls/process-class.ts";
+import type { FoundParts, ProcessReach } from "./walls/reach.ts";
+import { describeReach } from "./walls/reach.ts";
+import { runOnce } from "./walls/run-once.ts";
+import { SettingsFolder } from "./walls/settings-folder.ts";
+import { openTaskUids } from "./walls/task-uids.ts";
 import { startWorker } from "./worker/start-worker.ts";
 import type { ProcessWorld } from "./world.ts";
 
@@ -52,7 +63,8 @@ export interface ProcessDriverOptions {
   readonly requires?: readonly ConfinementPart[];
 }
 
-export type ConfinementPart = "cgroup" | "bubblewrap" | "setpriv" | "network";
+/** `copies`: walls that are made once and copied, instead of anew for each sandbox. */
+export type ConfinementPart = "cgroup" | "bubblewrap" | "copies" | "setpriv" | "network";
 
 /** The process driver, with what it found that it can do. */
 export interface ProcessDriver extends SandboxDriver {
@@ -60,6 +72,7 @@ export interface ProcessDriver extends SandboxDriver {
 }
 
 const DEFAULT_SCRATCH_BYTES = 64 * 1_048_576;
+const HAIL_DEADLINE_MS = 2000;
 const DEFAULT_NETWORK_RANGE = "10.212.0.0/16";
 
 /**
@@ -100,32 +113,64 @@ export async function openProcessDriver(
 }
 
 interface Parts extends FoundParts {
+  readonly spawner: Spawner;
+  readonly settings: SettingsFolder;
   readonly reach: ProcessReach;
 }
 
 /** What this host has for confining tasks, each part tried out. */
 async function findParts(options: ProcessDriverOptions, signal: AbortSignal): Promise<Parts> {
-  const { owner, avoid = [], requires = [] } = options;
+  const spawner = await Spawner.open(join(resolve(options.stateDirectory), "programs"));
+  try {
+    return await findPartsWith(spawner, options, signal);
+  } catch (error) {
+    spawner.close();
+    throw error;
+  }
+}
+
+async function findPartsWith(
+  spawner: Spawner,
+  options: ProcessDriverOptions,
+  signal: AbortSignal,
+): Promise<Parts> {
+  const { owner, avoid = [] } = options;
   const isRoot = process.getuid?.() === 0;
   const wantedUids = isRoot ? openTaskUids(owner, readFileSync("/proc/self/uid_map", "utf8")) : undefined;
-  const { confinement, ...rest } = await findConfinement({ uid: wantedUids?.take(), avoid }, signal);
+  const settings = new SettingsFolder(join(resolve(options.stateDirectory), "settings", owner));
+  const wish = { uid: wantedUids?.take(), spawner, settings, avoid };
+  const { confinement, slowness, ...rest } = await findConfinement(wish, signal);
   const uids = confinement.changesUid ? wantedUids : undefined;
-  const { networks, remark } = await findNetworks(options, confinement, signal);
+  const { networks, remark } = await findNetworks(options, spawner, confinement, signal);
   const remarks = [...rest.remarks, ...(remark === undefined ? [] : [remark])];
   const cgroups = avoid.includes("cgroup") ? undefined : openCgroups(owner);
-  const found: Record<ConfinementPart, unknown> = { ...confinement, cgroup: cgroups, network: networks };
-  const missing = requires.filter((part) => found[part] === undefined);
+  const parts = { spawner, settings, confinement, uids, cgroups, networks };
+  const missing = whatIsMissing(parts, options);
   if (missing.length > 0) {
     cgroups?.close();
     await networks?.close();
     throw new ExecutorError("ENGINE_UNAVAILABLE", { required: missing, reason: remarks.join("; ") });
   }
-  const parts = { confinement, uids, cgroups, networks };
-  return { ...parts, reach: describeReach(parts, remarks) };
+  return { ...parts, reach: describeReach(parts, remarks, slowness) };
+}
+
+function whatIsMissing(
+  { confinement, cgroups, networks }: FoundParts,
+  { requires = [] }: ProcessDriverOptions,
+): readonly ConfinementPart[] {
+  const isThere: Record<ConfinementPart, boolean> = {
+    cgroup: cgroups !== undefined,
+    bubblewrap: confinement.bubblewrap !== undefined,
+    copies: confinement.views !== undefined,
+    setpriv: confinement.givesUpPrivileges,
+    network: networks !== undefined,
+  };
+  return requires.filter((part) => !isThere[part]);
 }
 
 async function findNetworks(
   { owner, networkRange = DEFAULT_NETWORK_RANGE, avoid = [], ...options }: ProcessDriverOptions,
+  spawner: Spawner,
   { bubblewrap, changesUid }: Confinement,
   signal: AbortSignal,
 ): Promise<OpenedNetworks> {
@@ -135,7 +180,22 @@ async function findNetworks(
     return without("a network would not hold tasks that run as the daemon does");
   const { network: settings = DEFAULT_NETWORK_SETTINGS, log } = options;
   const stateDirectory = resolve(options.stateDirectory);
-  return await openNetworks({ owner, range: networkRange, settings, stateDirectory, log }, signal);
+  return await openNetworks(
+    {
+      owner,
+      range: networkRange,
+      settings,
+      stateDirectory,
+      log,
+      enter: (path, limited) => enter(spawner, path, limited),
+    },
+    signal,
+  );
+}
+
+async function enter(spawner: Spawner, path: string, signal: AbortSignal): Promise<void> {
+  const argv = [SELF_PATH, "enter", "--", "PATH=/usr/bin:/bin", "--", "true"];
+  await runOnce(spawner, { argv, network: { type: "file", path }, users: "", leaderKind: "task" }, signal);
 }
 
 /** On the host's network there is nothing to hold a task to. */
@@ -179,7 +239,7 @@ function processDriver(
     },
     async checkImage(image, signal) {
       signal.throwIfAborted();
-      await findTaskFolder(world.taskDirectories, image);
+      refuseUnlessServing(image, await findTaskFolder(world.taskDirectories, image));
     },
     start: (spec, signal) => startSandbox(world, isolation, spec, signal),
     async leftovers(signal) {
@@ -190,8 +250,7 @@ function processDriver(
     workersNeedImage: false,
     startWorker: (spec, signal) => startWorker(world, spec, signal),
     async health(signal) {
-      signal.throwIfAborted();
-      return { isHealthy: true, detail: reach.detail };
+      return await healthOf(world, reach, signal);
     },
     classes: () => isolation.reports(),
     probe: (signal) => isolation.probe(signal),
@@ -200,11 +259,36 @@ function processDriver(
     isTaskAddress: (peer) => peers.isTask(peer),
     async [Symbol.asyncDispose]() {
       await scope[Symbol.asyncDispose]();
-      for (const running of world.live.values()) running.unref();
-      world.cgroups?.close();
-      await world.networks?.close();
+      await closeWorld(world);
     },
   };
+}
+
+/** Whether the program that starts tasks answers: one that is stopped by a signal holds up every start. */
+async function healthOf(
+  { spawner }: ProcessWorld,
+  { detail }: ProcessReach,
+  signal: AbortSignal,
+): Promise<DriverHealth> {
+  signal.throwIfAborted();
+  const facts = { reason: `the program that starts tasks does not answer within ${HAIL_DEADLINE_MS} ms` };
+  try {
+    const deadline = { ms: HAIL_DEADLINE_MS, code: "ENGINE_UNAVAILABLE", facts, parent: signal } as const;
+    await withDeadline(deadline, (within) => orAbort(spawner.hail(), within));
+    return { isHealthy: true, detail };
+  } catch (error) {
+    signal.throwIfAborted();
+    const { facts: told, message } = ExecutorError.from(error);
+    return { isHealthy: false, reason: String(told["reason"] ?? message) };
+  }
+}
+
+/** What runs runs on, for as long as this process does. */
+async function closeWorld({ live, spawner, cgroups, networks }: ProcessWorld): Promise<void> {
+  for (const running of live.values()) running.unref();
+  spawner.close();
+  cgroups?.close();
+  await networks?.close();
 }
 
 function jobDriver(world: ProcessWorld, isolation: ProcessClass): JobDriver {

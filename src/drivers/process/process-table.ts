@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
+import { controlFiles } from "./cgroup/control-files.ts";
 
 /** `USER_HZ`, which Linux fixes at 100 for all that it shows to programs. */
 const TICK_MS = 10;
@@ -110,13 +111,9 @@ function listNumbers(directory: string): readonly number[] {
   }
 }
 
+/** `undefined` when the process has ended. */
 function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    // The process has ended.
-    return undefined;
-  }
+  return controlFiles.read(path);
 }
 
 function readLink(path: string): string {

@@ -1,13 +1,15 @@
 import type { SandboxId } from "../../core/index.ts";
 import type { CardNodes } from "./cards.ts";
 import type { CgroupRoot } from "./cgroup/cgroup.ts";
-import type { Confinement } from "./confinement.ts";
-import type { FolderDigests } from "./folder-digest.ts";
+import type { FolderDigests } from "./folders/folder-digest.ts";
 import type { TaskNetworks } from "./network/index.ts";
-import type { PortLeases } from "./ports.ts";
-import type { SandboxRecords } from "./record.ts";
-import type { RunningTask } from "./running-task.ts";
-import type { TaskUids } from "./task-uids.ts";
+import type { PortLeases } from "./readiness/ports.ts";
+import type { Spawner } from "./spawner/index.ts";
+import type { SandboxRecords } from "./task/record.ts";
+import type { RunningTask } from "./task/running-task.ts";
+import type { Confinement } from "./walls/confinement.ts";
+import type { SettingsFolder } from "./walls/settings-folder.ts";
+import type { TaskUids } from "./walls/task-uids.ts";
 
 /** What a process driver works with once it is open. */
 export interface ProcessWorld {
@@ -16,6 +18,8 @@ export interface ProcessWorld {
   readonly readOnlyPaths: readonly string[];
   readonly scratchBytes: number;
   readonly cardNodes: CardNodes;
+  readonly spawner: Spawner;
+  readonly settings: SettingsFolder;
   readonly confinement: Confinement;
   readonly cgroups: CgroupRoot | undefined;
   readonly uids: TaskUids | undefined;

@@ -13,6 +13,7 @@ import type {
 import { asId } from "../../core/index.ts";
 import type { RunRow } from "./run-tables.ts";
 import { STATEMENTS } from "./run-tables.ts";
+import { transact } from "./transact.ts";
 import { translate } from "./translate-failure.ts";
 
 type Connection = Database.Database;
@@ -62,10 +63,8 @@ export class DiskRunStore implements RunStore {
   }
 
   get(runId: RunId): Promise<RunRecord | undefined> {
-    return this.#transact(() => {
-      this.#sweep();
-      return this.#row(this.#sql.byId, runId);
-    });
+    this.#trySweep();
+    return this.#transact(() => this.#row(this.#sql.byId, runId));
   }
 
   answer(runId: RunId): Promise<Uint8Array | undefined> {
@@ -80,10 +79,10 @@ export class DiskRunStore implements RunStore {
   }
 
   ended(limit: number, before: RunMark = AFTER_ALL): Promise<readonly RunRecord[]> {
-    return this.#transact(() => {
-      this.#sweep();
-      return (this.#sql.ended.all(before.endedAtMs, before.runId, limit) as RunRow[]).map(toRecord);
-    });
+    this.#trySweep();
+    return this.#transact(() =>
+      (this.#sql.ended.all(before.endedAtMs, before.runId, limit) as RunRow[]).map(toRecord),
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -94,6 +93,15 @@ export class DiskRunStore implements RunStore {
   #row(statement: Database.Statement, value: string): RunRecord | undefined {
     const row = statement.get(value) as RunRow | undefined;
     return row === undefined ? undefined : toRecord(row);
+  }
+
+  /** Whoever only reads must not need room to write: on a full disk what is too old is seen a little longer. */
+  #trySweep(): void {
+    try {
+      transact(this.#connection, () => this.#sweep());
+    } catch {
+      // The next write says what is wrong, if it still is.
+    }
   }
 
   #sweep(): void {
@@ -107,7 +115,7 @@ export class DiskRunStore implements RunStore {
 
   #transact<T>(work: () => T): Promise<T> {
     try {
-      return Promise.resolve(this.#connection.transaction(work)());
+      return Promise.resolve(transact(this.#connection, work));
     } catch (error) {
       return Promise.reject(translate(error));
     }

@@ -3,6 +3,7 @@ import type { BookChange, BookedExecuter, BookedTask, TaskBook, TaskQuery } from
 import { advanceTask, isBookedEnd } from "../../core/index.ts";
 import type { BookLimits } from "./open-task-book.ts";
 import { TASK_STATEMENTS } from "./task-tables.ts";
+import { transact } from "./transact.ts";
 import { translate } from "./translate-failure.ts";
 
 /** Rows are counted and removed once in this many new ones. */
@@ -119,7 +120,7 @@ export class DiskTaskBook implements TaskBook {
 
   #transact<T>(work: () => T): Promise<T> {
     try {
-      return Promise.resolve(this.#connection.transaction(work)());
+      return Promise.resolve(transact(this.#connection, work));
     } catch (error) {
       return Promise.reject(translate(error));
     }

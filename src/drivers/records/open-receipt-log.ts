@@ -14,6 +14,7 @@ import type {
 import { ExecutorError } from "../../core/index.ts";
 import { orAbort, withDeadline } from "../../std/index.ts";
 import { headLine, receiptKey } from "../../std/receipts/index.ts";
+import type { ExportState } from "./chain/chain-export.ts";
 import type { Appended, ChainPlace, ChainWriter } from "./chain/chain-writer.ts";
 import type { LoadedKey } from "./chain/receipt-key-file.ts";
 import { loadReceiptKey } from "./chain/receipt-key-file.ts";
@@ -36,6 +37,8 @@ export interface ReceiptLogOptions {
 
 /** A disk that does not answer must not keep the daemon from ending. */
 const CLOSE_DEADLINE_MS = 5000;
+/** Nor whoever reads. A filter that nothing meets reads the whole chain, which takes a second or two at most. */
+const READ_DEADLINE_MS = 10_000;
 
 /**
  * Opens the log of receipts. The key is read, or made, at once; the chain is opened behind that, or at its first use if nothing is
@@ -82,16 +85,16 @@ class DiskReceiptLog implements ReceiptLog {
     return { isEnabled: this.#options.isEnabled, ...this.#queue.state() };
   }
 
-  async list(filter: AttemptFilter): Promise<readonly AttemptEntry[]> {
-    return await (await this.#open()).list(filter);
+  list(filter: AttemptFilter): Promise<readonly AttemptEntry[]> {
+    return this.#ask((writer) => writer.list(filter));
   }
 
-  async get(id: string): Promise<AttemptEntry | undefined> {
-    return await (await this.#open()).get(id);
+  get(id: string): Promise<AttemptEntry | undefined> {
+    return this.#ask((writer) => writer.get(id));
   }
 
-  async receipt(id: string): Promise<Receipt | undefined> {
-    return await (await this.#open()).receipt(id);
+  receipt(id: string): Promise<Receipt | undefined> {
+    return this.#ask((writer) => writer.receipt(id));
   }
 
   key(): Promise<ReceiptKey> {
@@ -101,19 +104,18 @@ class DiskReceiptLog implements ReceiptLog {
 
   async *lines({ from = 1, to = Number.MAX_SAFE_INTEGER }: ChainRange): AsyncIterable<string> {
     const head = headLine(await this.key());
-    const writer = await this.#open();
-    let state = await writer.beginExport(from, to);
+    let state: ExportState | undefined = await this.#ask((writer) => writer.beginExport(from, to));
     yield `${head}\n`;
-    for (;;) {
-      const piece = await writer.exportNext(state);
+    while (state !== undefined) {
+      const given: ExportState = state;
+      const piece = await this.#ask((writer) => writer.exportNext(given));
       yield piece.text;
-      if (piece.state === undefined) return;
       state = piece.state;
     }
   }
 
-  async flush(): Promise<void> {
-    await this.#queue.flush();
+  flush(): Promise<void> {
+    return this.#inTime(() => this.#queue.flush());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -148,9 +150,17 @@ class DiskReceiptLog implements ReceiptLog {
     return appended;
   }
 
-  #open(): Promise<ChainWriter> {
+  /** For those who read. */
+  #ask<T>(question: (writer: ChainWriter) => Promise<T>): Promise<T> {
     if (this.#isClosed) return Promise.reject(new ExecutorError("RECORDS_UNAVAILABLE", { reason: "closed" }));
-    return this.#writing();
+    return this.#inTime(async () => await question(await this.#writing()));
+  }
+
+  #inTime<T>(work: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    const facts = { reason: "the store of receipts does not answer", afterMs: READ_DEADLINE_MS };
+    const deadline = { ms: READ_DEADLINE_MS, code: "RECORDS_UNAVAILABLE", facts, clock } as const;
+    return withDeadline(deadline, (signal) => orAbort(work(), signal));
   }
 
   /** Also for what is left when it is being closed. */

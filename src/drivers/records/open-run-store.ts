@@ -13,8 +13,10 @@ import type {
 } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskRunStore } from "./disk-run-store.ts";
+import type { RunReader } from "./read-run-store.ts";
+import { readRunStore } from "./read-run-store.ts";
 import { STATEMENTS, TABLES, TABLES_VERSION } from "./run-tables.ts";
-import { translate } from "./translate-failure.ts";
+import { translateAt } from "./translate-failure.ts";
 
 export const DEFAULT_RUN_LIMITS: RunLimits = {
   runs: 10_000,
@@ -38,22 +40,40 @@ export interface RunStoreOptions {
 export function openRunStore(options: RunStoreOptions): RunStore {
   let opened: Promise<RunStore> | undefined;
   let isClosed = false;
+  let told: string | undefined;
   const store = (): Promise<RunStore> => {
     if (isClosed) return Promise.reject(new ExecutorError("RECORDS_UNAVAILABLE", { reason: "closed" }));
-    opened ??= open(options).catch((error: unknown) => {
+    opened ??= open(options).catch((thrown: unknown) => {
       opened = undefined; // the next use tries again: the disk may have room by then
+      const error = translateAt(thrown, options.file);
+      // The dashboard asks every few seconds: once is news.
+      if (error.message !== told)
+        options.log.log("error", "state.failed", { file: options.file, error: thrown });
+      told = error.message;
       throw error;
     });
     return opened;
   };
+  const reading = async <T>(read: (from: RunReader) => Promise<T>): Promise<T> => {
+    const writable = await store().catch((error: unknown) => {
+      if (error instanceof ExecutorError && error.code === "DISK_FULL") return undefined;
+      throw error;
+    });
+    if (writable !== undefined) return await read(writable);
+    try {
+      return await readRunStore(options.file, read);
+    } catch (error) {
+      throw translateAt(error, options.file);
+    }
+  };
   return {
     begin: async (run: NewRun): Promise<RunRecord | undefined> => (await store()).begin(run),
     end: async (runId: RunId, ending: RunEnding): Promise<void> => (await store()).end(runId, ending),
-    get: async (runId: RunId): Promise<RunRecord | undefined> => (await store()).get(runId),
-    answer: async (runId: RunId): Promise<Uint8Array | undefined> => (await store()).answer(runId),
-    running: async (limit: number): Promise<readonly RunRecord[]> => (await store()).running(limit),
+    get: async (runId: RunId): Promise<RunRecord | undefined> => reading((from) => from.get(runId)),
+    answer: async (runId: RunId): Promise<Uint8Array | undefined> => reading((from) => from.answer(runId)),
+    running: async (limit: number): Promise<readonly RunRecord[]> => reading((from) => from.running(limit)),
     ended: async (limit: number, before?: RunMark): Promise<readonly RunRecord[]> =>
-      (await store()).ended(limit, before),
+      reading((from) => from.ended(limit, before)),
     [Symbol.asyncDispose]: async () => {
       isClosed = true;
       await (await opened)?.[Symbol.asyncDispose]();
@@ -63,24 +83,19 @@ export function openRunStore(options: RunStoreOptions): RunStore {
 
 async function open({ file, limits, nowMs, log }: RunStoreOptions): Promise<RunStore> {
   const now = nowMs ?? Date.now;
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const libsql = await import("libsql");
+  const connection = new libsql.default(file);
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    const libsql = await import("libsql");
-    const connection = new libsql.default(file);
-    try {
-      prepare(connection);
-      const lost = connection.prepare(STATEMENTS.lose).run(JSON.stringify({ type: "lost" }), now());
-      if (lost.changes > 0) log.log("warn", "run.lost", { runs: lost.changes });
-      // Answers are somebody's data.
-      await chmod(file, 0o600);
-      return new DiskRunStore(connection, limits ?? DEFAULT_RUN_LIMITS, now);
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
+    prepare(connection);
+    const lost = connection.prepare(STATEMENTS.lose).run(JSON.stringify({ type: "lost" }), now());
+    if (lost.changes > 0) log.log("warn", "run.lost", { runs: lost.changes });
+    // Answers are somebody's data.
+    await chmod(file, 0o600);
+    return new DiskRunStore(connection, limits ?? DEFAULT_RUN_LIMITS, now);
   } catch (error) {
-    log.log("error", "state.failed", { file, error });
-    throw translate(error);
+    connection.close();
+    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import type { Log, TaskBook } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskTaskBook } from "./disk-task-book.ts";
 import { TASK_TABLES, TASK_TABLES_VERSION } from "./task-tables.ts";
-import { translate } from "./translate-failure.ts";
+import { translateAt } from "./translate-failure.ts";
 
 /** How much a book keeps at most, of each kind. */
 export interface BookLimits {
@@ -47,6 +47,6 @@ export async function openTaskBook({ file, limits, log }: TaskBookOptions): Prom
     }
   } catch (error) {
     log.log("error", "state.failed", { file, error });
-    throw translate(error);
+    throw translateAt(error, file);
   }
 }

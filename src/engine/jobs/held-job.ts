@@ -57,6 +57,7 @@ export class HeldJob implements JobStory {
   #state: JobState;
   #sandbox: JobSandbox | undefined;
   #over: JobOver | undefined;
+  #isResting = false;
   /** Ends its command; set once that runs. */
   stop: (by: JobStop, graceMs: number) => void = () => undefined;
   /** Gives it up before its command runs, or before anybody takes it over; set for as long as that can be. */
@@ -95,6 +96,17 @@ export class HeldJob implements JobStory {
   /** `undefined` before its command has started. */
   get sandbox(): JobSandbox | undefined {
     return this.#sandbox;
+  }
+
+  /** A worker that serves nobody at the moment: a pause does not wait for it, and the end does not let it go on. */
+  get isResting(): boolean {
+    return this.#isResting && this.#state === "running";
+  }
+
+  rest(isResting: boolean): void {
+    if (this.#isResting === isResting) return;
+    this.#isResting = isResting;
+    if (this.isResting) this.#host.rests(this);
   }
 
   /** It is on its executor's list now. */

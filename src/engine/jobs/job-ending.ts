@@ -64,6 +64,7 @@ export function jobOver(ending: JobEnding): JobOver {
 
 function stopError(by: JobStop): ExecutorError {
   if (by === "drain") return new ExecutorError("DRAINING");
+  if (by === "disk") return new ExecutorError("TASK_OUT_OF_DISK");
   const reason = by === "lease" ? "another host may have taken the job over" : "it was killed";
   return new ExecutorError("CALL_CANCELLED", { reason });
 }

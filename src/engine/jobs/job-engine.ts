@@ -2,7 +2,7 @@ import type { DoorName, ExecutorError, JobState, SandboxId, TaskSpec } from "../
 import { asId } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
 import type { JobCounts } from "../executor.ts";
-import { hostHasMemory } from "../start-sandbox.ts";
+import { hostHasMemory } from "../sandboxes/start-sandbox.ts";
 import { workersOf } from "../workers/start-worker.ts";
 import type { Workers } from "../workers/workers.ts";
 import { HeldJob } from "./held-job.ts";
@@ -59,7 +59,12 @@ export class JobEngine implements Jobs {
 
   /** Those that keep the executor from being quiet: at work here, or being removed. */
   get atWork(): number {
-    return this.held().filter(({ state }) => state !== "leftover").length;
+    return this.held().filter(({ state, isResting }) => state !== "leftover" && !isResting).length;
+  }
+
+  /** Of those that run, those that have something to do. */
+  get busy(): number {
+    return this.held().filter(({ state, isResting }) => AT_WORK.has(state) && !isResting).length;
   }
 
   /** Those whose command runs, or whose files are collected. */
@@ -107,6 +112,11 @@ export class JobEngine implements Jobs {
     const running = this.held().filter(({ state }) => state === "running" || state === "stopping");
     for (const job of running) job.stop(by, graceMs);
     return running.length;
+  }
+
+  /** Ends the workers that have nothing to do. */
+  stopResting(by: JobStop, graceMs: number): void {
+    for (const job of this.held()) if (job.isResting) job.stop(by, graceMs);
   }
 
   check(task: TaskSpec): void {

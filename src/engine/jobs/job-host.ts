@@ -11,6 +11,8 @@ export interface JobHost {
   check(task: TaskSpec, door: DoorName): ExecutorError | undefined;
   /** It went from one state to another; one that is `gone` holds nothing any more. */
   changed(job: HeldJob, from: JobState | undefined): void;
+  /** It has nothing to do now, until it is told otherwise. */
+  rests(job: HeldJob): void;
   /** It has ended; its sandbox may still be there. Once for each. */
   over(job: HeldJob): void;
 }

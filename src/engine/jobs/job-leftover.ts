@@ -1,7 +1,7 @@
 import type { DoorName, JobLeftover } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { withDeadline } from "../../std/index.ts";
-import { untilRemoved } from "../until-removed.ts";
+import { untilRemoved } from "../sandboxes/until-removed.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
 import type { LeftoverJob, RunningJob } from "./jobs.ts";

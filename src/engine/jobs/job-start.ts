@@ -88,7 +88,9 @@ async function begin<S extends JobSandbox>(
     });
     return { running: new StartedJob(host, job, sandbox, start.deadlineMs), sandbox };
   } catch (error) {
-    log.log("warn", "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error });
+    // One that nobody wants any more has not failed.
+    const level = cancelled.signal.aborted ? "info" : "warn";
+    log.log(level, "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error });
     giveBack(job, "unstarted", ExecutorError.from(error));
     throw error;
   } finally {

@@ -1,9 +1,9 @@
 import type { TaskKey } from "../../core/index.ts";
 import { asId, NO_RESOURCES, taskKey } from "../../core/index.ts";
+import { ROOM_IN_MAKING, roomReason } from "../calls/task-line.ts";
 import type { EngineContext } from "../context.ts";
 import type { WaitingView } from "../executor.ts";
 import { SHOWN_JOBS } from "../executor.ts";
-import { ROOM_IN_MAKING, roomReason } from "../task-line.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobView } from "./jobs.ts";
 import type { WaitingJob } from "./waiting-job.ts";

@@ -35,7 +35,7 @@ export interface JobOrder {
 }
 
 /** Why a job is ended before its time. */
-export type JobStop = "killed" | "time" | "drain" | "lease";
+export type JobStop = "killed" | "disk" | "time" | "drain" | "lease";
 
 /** How a job's command ended. The first four are the job's own doing. */
 export type JobEnding = {

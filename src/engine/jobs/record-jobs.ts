@@ -21,12 +21,15 @@ export function recordJobs(receipts: ReceiptSink): Observer {
   };
 }
 
-/** Its id is the job's with the attempt's number; its `answer` is the run of its command and the collection of its files. */
+/**
+ * Its id is the job's with the attempt's number; its `answer` is the run of its command and the collection of its files. A
+ * worker is started anew under its name in this life and the next, and nobody counts: its sandbox tells its attempts apart.
+ */
 function recordOf(job: JobStory): AttemptRecord {
   const { sandboxId, isolation, imageDigest, usage, startedAtMs } = job;
   const hasPlace = startedAtMs !== undefined && isolation !== undefined && imageDigest !== undefined;
   return {
-    id: `${job.mark.jobId}~${job.mark.attempt}`,
+    id: `${job.mark.jobId}~${job.door === "indexify" ? sandboxId : job.mark.attempt}`,
     door: attemptDoor(job.door),
     task: job.task,
     taskKey: job.taskKey,

@@ -10,8 +10,8 @@ import type {
   TaskSpec,
 } from "../../core/index.ts";
 import { orAbort, withDeadline } from "../../std/index.ts";
-import { endUnless } from "../end-unless.ts";
-import { untilRemoved } from "../until-removed.ts";
+import { endUnless } from "../sandboxes/end-unless.ts";
+import { untilRemoved } from "../sandboxes/until-removed.ts";
 import type { HeldJob } from "./held-job.ts";
 import { jobEnding, jobOver } from "./job-ending.ts";
 import type { JobHost } from "./job-host.ts";

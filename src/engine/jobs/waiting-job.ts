@@ -1,6 +1,6 @@
 import type { Demand, ExecutorError, SandboxId } from "../../core/index.ts";
 import { asId } from "../../core/index.ts";
-import { hostHasMemory } from "../start-sandbox.ts";
+import { hostHasMemory } from "../sandboxes/start-sandbox.ts";
 import type { JobHost } from "./job-host.ts";
 import type { JobRequest } from "./jobs.ts";
 

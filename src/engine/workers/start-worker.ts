@@ -44,13 +44,13 @@ async function startIn(
   const { running, sandbox } = await room.use({ deadlineMs: undefined, inputBytes: 0, begin }, signal);
   const settled = running.ending.then(() => running.settle(0));
   settled.catch((error: unknown) => host.engine.log.log("error", "executor.failed", { error }));
-  return toWorker(host, running, sandbox, settled);
+  return toWorker(host, room.job, running, sandbox, settled);
 }
 
 async function launch(
   host: JobHost,
   job: HeldJob,
-  { command, environment, binds, labels, user, pidsLimit }: WorkerRequest,
+  { purpose, command, environment, binds, labels, user, pidsLimit }: WorkerRequest,
   signal: AbortSignal,
 ): Promise<WorkerSandbox> {
   const { driver, clock } = host.engine;
@@ -59,7 +59,7 @@ async function launch(
   const { sandboxId, mark, task, gpuIds } = job;
   const spec: WorkerSpec = {
     ...{ sandboxId, mark, task, image, gpuIds },
-    ...{ command, environment, binds, labels, user, pidsLimit },
+    ...{ purpose, command, environment, binds, labels, user, pidsLimit },
   };
   const sandbox = await withinStartTime(host, signal, (bounded) => driver.startWorker(spec, bounded));
   job.imageDigest = sandbox.imageDigest;
@@ -68,6 +68,7 @@ async function launch(
 
 function toWorker(
   { engine }: JobHost,
+  job: HeldJob,
   running: StartedJob,
   sandbox: WorkerSandbox,
   settled: Promise<void>,
@@ -76,13 +77,17 @@ function toWorker(
     sandboxId: running.sandboxId,
     label: running.label,
     gpuIds: running.gpuIds,
+    isolation: sandbox.isolation,
+    imageDigest: sandbox.imageDigest,
     endpoint: sandbox.endpoint,
+    endpointOf: (port) => sandbox.endpointOf(port),
     ended: sandbox.ended,
-    async kill() {
-      running.stop("killed", 0);
+    async kill(graceMs = 0) {
+      running.stop("killed", graceMs);
       // An executor that lets go settles nothing any more; what is left of the worker is for its next life to end.
       await orAbort(settled, engine.ending).catch(() => undefined);
     },
+    rest: (isResting) => job.rest(isResting),
     usage: (signal) => running.usage(signal),
     tailLog: (maxBytes, signal) => running.tailLog(maxBytes, signal),
     followLog: (tailBytes, signal) => running.followLog(tailBytes, signal),

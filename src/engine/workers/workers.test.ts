@@ -16,6 +16,7 @@ function request(workerId: string, changes: Partial<WorkerRequest> = {}): Worker
     workerId,
     door: "indexify",
     task: task("functions:1"),
+    purpose: "function",
     command: (listen) => ["function-executor", "--address", listen],
     environment: { INDEXIFY_FE_ID: workerId },
     binds: [],
@@ -142,7 +143,7 @@ test("each leaves one record of its door's, and is told of as jobs are", async (
   expect(stories.states.get(worker.sandboxId)).toBe("gone");
   expect(records).toMatchObject([
     {
-      id: "c1~1",
+      id: `c1~${worker.sandboxId}`,
       door: "indexify",
       outcome: "cancelled",
       place: { sandboxId: worker.sandboxId, imageDigest: "sha256:functions:1" },
@@ -178,4 +179,47 @@ test("X10: what an earlier life left of workers is ended by the next one, and no
   await parts.clock.advance(1_000);
   expect(parts.driver.liveJobs.size).toBe(0);
   expect(parts.executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test("a pause lets a worker be that has nothing to do, and waits for one that has", async () => {
+  const parts = await testExecutor({ pauseWaitMs: 60_000 });
+  const { executor } = parts;
+  const [idle, busy] = [await run(parts, "c1"), await run(parts, "c2")];
+  idle.rest(true);
+  let paused: number | undefined;
+  const pausing = executor.pause().then(({ running }) => {
+    paused = running;
+  });
+  await parts.clock.advance(1_000);
+  expect([paused, executor.view().state]).toEqual([undefined, "pausing"]);
+  busy.rest(true);
+  await pausing;
+  expect([paused, executor.view().state]).toEqual([0, "paused"]);
+  // It may be given work all the same; nobody has ended it.
+  idle.rest(false);
+  expect(parts.driver.liveJobs.size).toBe(2);
+  executor.unpause();
+  await passing(parts, Promise.all([idle.kill(), busy.kill()]));
+});
+
+test("a drain ends a worker that has nothing to do at once, one that has when it is done, and the rest at its deadline", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const { executor, clock } = parts;
+  const [idle, soon, stuck] = [await run(parts, "c1"), await run(parts, "c2"), await run(parts, "c3")];
+  const alive = (): readonly string[] => [...parts.driver.liveJobs].map(({ mark }) => mark.jobId);
+  idle.rest(true);
+  let cut: number | undefined;
+  const draining = executor.drain({ deadlineMs: 10_000, keepWarm: false }).then((drained) => {
+    cut = drained.cut;
+  });
+  await clock.advance(1_000);
+  expect(alive()).toEqual(["c2", "c3"]);
+  soon.rest(true);
+  await clock.advance(1_000);
+  expect(alive()).toEqual(["c3"]);
+  expect(cut).toBeUndefined();
+  await clock.advance(10_000);
+  await draining;
+  expect([cut, alive(), executor.view().reserved]).toEqual([1, [], NO_RESOURCES]);
+  expect(await stuck.ended).toEqual({ type: "stopped" });
 });

@@ -1,6 +1,7 @@
 import type {
   DoorName,
   Endpoint,
+  IsolationClass,
   LogChunk,
   LogTail,
   SandboxEnd,
@@ -8,6 +9,7 @@ import type {
   SandboxUsage,
   TaskSpec,
   WorkerBind,
+  WorkerPurpose,
 } from "../../core/index.ts";
 
 /** A worker that is asked for. */
@@ -15,9 +17,10 @@ export interface WorkerRequest {
   /** What its door calls it; shown wherever a job's id is. */
   readonly workerId: string;
   readonly door: DoorName;
+  readonly purpose: WorkerPurpose;
   /** Its image (or, where {@link Workers.needImage} is false, its program on this host), size and class; `sgx` is always false. */
   readonly task: TaskSpec;
-  /** The program and its arguments, given where it is to listen: `host:port`. */
+  /** The program and its arguments, given where it is to listen: `host:port`. An empty one is what the image would start. */
   command(listen: string): readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly binds: readonly WorkerBind[];
@@ -31,15 +34,26 @@ export interface RunningWorker {
   readonly sandboxId: SandboxId;
   readonly label: string;
   readonly gpuIds: readonly string[];
+  /** The class reached. */
+  readonly isolation: IsolationClass;
+  /** The content that it runs. */
+  readonly imageDigest: string;
   /** Where it is reached once it listens; nothing has waited for that. */
   readonly endpoint: Endpoint;
+  /** As {@link WorkerSandbox.endpointOf}. */
+  endpointOf(port: number): Endpoint | undefined;
   /** Resolves once, when no process of it runs any more, whoever ended it; never rejects. What is left of it goes by itself then. */
   readonly ended: Promise<SandboxEnd>;
   /**
-   * Ends it at once, with everything that it has started, and removes it. Resolves when its room is free again, or when an
+   * Ends it at once, or asks it to end and has it ended after a grace, with everything that it has started, and removes it. Resolves when its room is free again, or when an
    * engine that would not remove it is asked on behind the caller's back; never rejects. Safe to call again.
    */
-  kill(): Promise<void>;
+  kill(graceMs?: number): Promise<void>;
+  /**
+   * Whether it has nothing to do, as its door knows; it has something until this is called. A pause does not wait for one that
+   * rests, and a drain ends it at once; it may go to work again as long as it lives.
+   */
+  rest(isResting: boolean): void;
   usage(signal: AbortSignal): Promise<SandboxUsage>;
   tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail>;
   /** The last `tailBytes` of output, then what comes, until it ends or the signal aborts. */

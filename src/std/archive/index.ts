@@ -1,1 +1,1 @@
-export { zipArchiver } from "./zip-archiver.ts";
+export { zipArchiver, zipArchiverBy } from "./zip-archiver.ts";

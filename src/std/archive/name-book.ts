@@ -39,7 +39,11 @@ export function openNameBook(): { readonly add: (name: EntryName) => void } {
 const clash = (path: string): ExecutorError =>
   new ExecutorError("ARCHIVE_INVALID", { reason: "two entries with one name", entry: shown(path) });
 
+const ASCII = /^[\u0020-\u007e]*$/;
+
 /** Upper case first: `ſ` and `s`, or `ß` and `ss`, meet only there. */
 function folded(path: string): string {
+  // Most names: of these no letter has another form.
+  if (ASCII.test(path)) return path.toLowerCase();
   return path.normalize("NFKC").toUpperCase().toLowerCase();
 }

@@ -1,8 +1,10 @@
-import type { FileHandle } from "node:fs/promises";
-import type { ArchiveLimits, PackReport } from "../../core/index.ts";
+import type { ArchiveLimits, ByteSink, PackReport } from "../../core/index.ts";
+import type { Looks } from "../files/index.ts";
+import { looksLater } from "../files/index.ts";
 import type { Budget } from "./budget.ts";
 import { openBudget } from "./budget.ts";
 import { archiveFailure } from "./failure.ts";
+import { openWay } from "./make-way.ts";
 import type { FolderItem } from "./walk-folder.ts";
 import { walkFolder } from "./walk-folder.ts";
 import type { ZipWriter } from "./zip-writer.ts";
@@ -14,18 +16,20 @@ const PIECE_BYTES = 64 * 1024;
 
 /** See `Archiver.pack`. */
 export async function pack(
-  dir: string,
-  zipPath: string,
+  { dir, looks }: { readonly dir: string; readonly looks: Looks },
+  to: string | ByteSink,
   limits: ArchiveLimits,
   extra: Readonly<Record<string, Uint8Array>>,
   signal: AbortSignal,
 ): Promise<PackReport> {
   const budget = openBudget(limits);
   const names = new Set<string>();
+  const nameOf = openWay(Object.keys(extra));
   const skipped: string[] = [];
   let files = 0;
   let skippedCount = 0;
-  const add = async (zip: ZipWriter, item: FolderItem): Promise<void> => {
+  const add = async (zip: ZipWriter, found: FolderItem): Promise<void> => {
+    const item = { ...found, name: nameOf(found) };
     if (item.type === "skipped") {
       skippedCount += 1;
       if (skipped.length < SHOWN_SKIPPED) skipped.push(item.name);
@@ -34,11 +38,11 @@ export async function pack(
     names.add(item.name);
     if (item.type === "folder") return zip.addFolder(`${item.name}/`, item.modifiedAtMs);
     files += 1;
-    return addFile(zip, item, budget, signal);
+    return addFile(zip, item, looks, budget, signal);
   };
   try {
-    await writeZip(zipPath, async (zip) => {
-      for await (const item of walkFolder(dir, limits, signal)) await add(zip, item);
+    await writeZip(to, async (zip) => {
+      for await (const item of walkFolder(dir, limits, looks, signal)) await add(zip, item);
       await addExtra(zip, extra, names);
     });
   } catch (error) {
@@ -50,14 +54,16 @@ export async function pack(
 async function addFile(
   zip: ZipWriter,
   item: Extract<FolderItem, { readonly type: "file" }>,
+  looks: Looks,
   budget: Budget,
   signal: AbortSignal,
 ): Promise<void> {
-  const first = await readPiece(item.file, budget);
+  // Only what is one piece is read at once: many would keep everybody else waiting.
+  const first = await readPiece(item.fd, item.bytes < PIECE_BYTES ? looks : looksLater, budget);
   // Small ones wait together to be written, and a slice would keep its whole piece waiting with it.
   if (first.length < PIECE_BYTES) return zip.addBytes(item.name, item.modifiedAtMs, Buffer.from(first));
   const contents = async function* (): AsyncIterable<Uint8Array> {
-    for (let piece = first; piece.length > 0; piece = await readPiece(item.file, budget)) {
+    for (let piece = first; piece.length > 0; piece = await readPiece(item.fd, looksLater, budget)) {
       signal.throwIfAborted();
       yield piece;
     }
@@ -66,11 +72,11 @@ async function addFile(
 }
 
 /** The next bytes of a file, shorter than a piece only at its end. Holes of a sparse file are read, and counted, as zeros. */
-async function readPiece(file: FileHandle, budget: Budget): Promise<Uint8Array> {
+async function readPiece(fd: number, looks: Looks, budget: Budget): Promise<Uint8Array> {
   const piece = Buffer.allocUnsafe(PIECE_BYTES);
   let filled = 0;
   while (filled < PIECE_BYTES) {
-    const { bytesRead } = await file.read(piece, filled, PIECE_BYTES - filled);
+    const bytesRead = await looks.read(fd, piece, filled, null);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

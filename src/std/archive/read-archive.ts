@@ -2,9 +2,9 @@ import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
 import { addAbortSignal } from "node:stream";
-import { crc32 } from "node:zlib";
+import { crc32, inflateRawSync } from "node:zlib";
 import type { Entry, ZipFile } from "yauzl";
-import { fromFdPromise, getFileNameLowLevel } from "yauzl";
+import { fromBufferPromise, fromFdPromise, getFileNameLowLevel } from "yauzl";
 import type { ArchiveLimits } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import type { Budget } from "./budget.ts";
@@ -29,22 +29,36 @@ export interface OpenArchive extends AsyncDisposable {
   checkPlaces(signal: AbortSignal): Promise<void>;
 }
 
+/** One that is no larger is read at once, into memory: each look at a file is a journey to another thread. */
+const WHOLE_BYTES = 64 * 1024;
+
 /**
- * Opens an archive and judges all that its directory says. Nothing of its contents is read yet.
+ * Opens an archive, a file or one that is in memory already, and judges all that its directory says. Nothing of its contents is
+ * read yet.
  *
  * @throws {@link ExecutorError} ARCHIVE_INVALID, ARCHIVE_TOO_LARGE; yauzl's plain errors for a damaged one.
  */
 export async function openArchive(
-  path: string,
+  from: string | Uint8Array,
   limits: ArchiveLimits,
   signal: AbortSignal,
 ): Promise<OpenArchive> {
+  if (typeof from === "string") return await openFile(from, limits, signal);
+  const whole = Buffer.from(from.buffer, from.byteOffset, from.byteLength);
+  return await openWhole(whole, () => Promise.resolve(), limits, signal);
+}
+
+async function openFile(path: string, limits: ArchiveLimits, signal: AbortSignal): Promise<OpenArchive> {
   // Never blocks: whatever else stands under this name, such as a pipe, is refused below.
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const before = await handle.stat();
     if (!before.isFile()) throw new ExecutorError("ARCHIVE_INVALID", { reason: "it is not a file" });
-    const zip = await fromFdPromise(handle.fd, { autoClose: false, decodeStrings: false });
+    if (before.size <= WHOLE_BYTES) {
+      const whole = await readWhole(handle, before.size);
+      return await openWhole(whole, () => handle.close(), limits, signal);
+    }
+    const zip = await fromFdPromise(handle.fd, YAUZL);
     const members = await readDirectory(zip, limits, signal);
     return {
       bytes: before.size,
@@ -54,13 +68,57 @@ export async function openArchive(
         return now.size === before.size && now.mtimeMs === before.mtimeMs;
       },
       contents: (member, budget, readSignal) => contentsOf(zip, member, budget, readSignal),
-      checkPlaces: (readSignal) => checkPlaces(zip, members, readSignal),
+      async checkPlaces(readSignal) {
+        await checkPlaces(zip, members, readSignal);
+      },
       [Symbol.asyncDispose]: () => handle.close(),
     };
   } catch (error) {
     await closeQuietly(handle);
     throw error;
   }
+}
+
+const YAUZL = { autoClose: false, decodeStrings: false } as const;
+
+async function openWhole(
+  whole: Buffer,
+  close: () => Promise<void>,
+  limits: ArchiveLimits,
+  signal: AbortSignal,
+): Promise<OpenArchive> {
+  const zip = await fromBufferPromise(whole, YAUZL);
+  const members = await readDirectory(zip, limits, signal);
+  /** Where the bytes of each begin, once that has been looked at. */
+  let places: ReadonlyMap<ArchiveMember, number> = new Map();
+  return {
+    bytes: whole.length,
+    members,
+    isUnchanged: () => Promise.resolve(true),
+    contents(member, budget, readSignal) {
+      const at = places.get(member);
+      const isSmall = member.entry.uncompressedSize <= WHOLE_BYTES;
+      return at !== undefined && isSmall
+        ? smallContents(whole, at, member, budget)
+        : contentsOf(zip, member, budget, readSignal);
+    },
+    async checkPlaces(readSignal) {
+      places = await checkPlaces(zip, members, readSignal);
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** As much of it as there is: an archive that was cut meanwhile is a damaged one. */
+async function readWhole(handle: FileHandle, bytes: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafe(bytes);
+  let filled = 0;
+  while (filled < bytes) {
+    const { bytesRead } = await handle.read(whole, filled, bytes - filled, filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return whole.subarray(0, filled);
 }
 
 async function closeQuietly(handle: FileHandle): Promise<void> {
@@ -155,24 +213,54 @@ async function* contentsOf(
   if (sum !== member.entry.crc32) throw damaged("a wrong checksum", member);
 }
 
+/** What is small and in memory is unpacked where it is: a stream for each file would be most of the work. */
+async function* smallContents(
+  whole: Buffer,
+  at: number,
+  member: ArchiveMember,
+  budget: Budget,
+): AsyncIterable<Uint8Array> {
+  const { compressionMethod, compressedSize, uncompressedSize, crc32: sum } = member.entry;
+  budget.spend(uncompressedSize);
+  const packed = whole.subarray(at, at + compressedSize);
+  const bytes = compressionMethod === 0 ? packed : inflate(packed, member);
+  if (bytes.length !== uncompressedSize) throw damaged("a file of another size", member);
+  if (crc32(bytes) !== sum) throw damaged("a wrong checksum", member);
+  if (bytes.length > 0) yield bytes;
+}
+
+/** No more comes out of it than its entry says. */
+function inflate(packed: Buffer, member: ArchiveMember): Buffer {
+  try {
+    return inflateRawSync(packed, { maxOutputLength: Math.max(1, member.entry.uncompressedSize) });
+  } catch (error) {
+    const isMore = (error as { readonly code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
+    throw isMore ? damaged("a file of another size", member) : error;
+  }
+}
+
 const damaged = (reason: string, member: ArchiveMember): ExecutorError =>
   new ExecutorError("ARCHIVE_INVALID", { reason, entry: shown(member.path) });
 
 /**
  * Two entries that share bytes are how a small archive becomes a large folder without any entry looking odd
  * (https://www.bamsoftware.com/hacks/zipbomb/). Honest packers write one after the other.
+ *
+ * @returns where the bytes of each begin.
  */
 async function checkPlaces(
   zip: ZipFile,
   members: readonly ArchiveMember[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ReadonlyMap<ArchiveMember, number>> {
+  const starts = new Map<ArchiveMember, number>();
   const places: { readonly start: number; readonly end: number; readonly member: ArchiveMember }[] = [];
   for (const member of members) {
     signal.throwIfAborted();
     const header = await zip.readLocalFileHeaderPromise(member.entry);
     if (!header.fileName.equals(member.entry.fileNameRaw)) throw damaged("an entry with two names", member);
     const end = header.fileDataStart + member.entry.compressedSize;
+    starts.set(member, header.fileDataStart);
     places.push({ start: member.entry.relativeOffsetOfLocalHeader, end, member });
   }
   places.sort((a, b) => a.start - b.start);
@@ -181,4 +269,5 @@ async function checkPlaces(
     if (place.start < end) throw damaged("entries that overlap", place.member);
     end = place.end;
   }
+  return starts;
 }

@@ -1,8 +1,9 @@
-import { randomUUID } from "node:crypto";
-import { chmod, mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chmod, mkdir, readdir, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { ArchiveLimits } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
+import type { Looks } from "../files/index.ts";
+import { keepMode, openNew, writeAll } from "../files/index.ts";
 import { openBudget } from "./budget.ts";
 import { archiveFailure } from "./failure.ts";
 import type { OpenArchive } from "./read-archive.ts";
@@ -12,24 +13,25 @@ import { openArchive } from "./read-archive.ts";
 const FILE_MODE = 0o644;
 const FOLDER_MODE = 0o755;
 
-/** See `Archiver.unpack`. All of it is written into a folder of its own first, and moved up once it is whole and right. */
+/**
+ * See `Archiver.unpack`. The folder is filled where it is: it must be its owner's alone until then, so
+ * that nobody sees a part or puts a link in the way.
+ */
 export async function unpack(
-  zipPath: string,
+  zip: string | Uint8Array,
   intoDir: string,
   limits: ArchiveLimits,
+  looks: Looks,
   signal: AbortSignal,
 ): Promise<void> {
-  if ((await readdir(intoDir)).length > 0) throw new Error(`the folder ${intoDir} is not empty`);
+  const isEmpty = (await looks.entries(intoDir, 0)) !== undefined;
+  if (!isEmpty) throw new Error(`the folder ${intoDir} is not empty`);
   try {
-    await using archive = await openArchive(zipPath, limits, signal);
+    await using archive = await openArchive(zip, limits, signal);
     await archive.checkPlaces(signal);
-    const half = join(intoDir, `.unpacking-${randomUUID()}`);
-    await mkdir(half, { mode: 0o700 });
-    await writeMembers(archive, half, limits, signal);
+    await writeMembers(archive, intoDir, limits, looks, signal);
     if (!(await archive.isUnchanged()))
       throw new ExecutorError("ARCHIVE_INVALID", { reason: "it changed while it was read" });
-    for (const name of await readdir(half)) await rename(join(half, name), join(intoDir, name));
-    await rmdir(half);
   } catch (error) {
     await empty(intoDir);
     throw archiveFailure(error, signal);
@@ -42,11 +44,13 @@ async function empty(folder: string): Promise<void> {
 
 async function writeMembers(
   archive: OpenArchive,
-  root: string,
+  intoDir: string,
   limits: ArchiveLimits,
+  looks: Looks,
   signal: AbortSignal,
 ): Promise<void> {
   const budget = openBudget(limits, archive.bytes);
+  const root = resolve(intoDir);
   const made = new Set<string>([root]);
   for (const member of archive.members) {
     signal.throwIfAborted();
@@ -55,7 +59,7 @@ async function writeMembers(
       await makeFolder(path, made);
     } else {
       await makeFolder(dirname(path), made);
-      await writeFile(path, archive.contents(member, budget, signal));
+      await writeFile(path, archive.contents(member, budget, signal), looks);
     }
   }
 }
@@ -69,8 +73,12 @@ async function makeFolder(path: string, made: Set<string>): Promise<void> {
   made.add(path);
 }
 
-async function writeFile(path: string, contents: AsyncIterable<Uint8Array>): Promise<void> {
-  await using file = await open(path, "wx", FILE_MODE);
-  await file.chmod(FILE_MODE);
-  for await (const chunk of contents) await file.writeFile(chunk);
+async function writeFile(path: string, contents: AsyncIterable<Uint8Array>, looks: Looks): Promise<void> {
+  const fd = await openNew(path, FILE_MODE);
+  try {
+    await keepMode(fd, FILE_MODE, looks);
+    for await (const chunk of contents) await writeAll(fd, chunk);
+  } finally {
+    await looks.close(fd);
+  }
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type {
   DescMessage,
   DescMethodServerStreaming,
@@ -7,7 +8,8 @@ import type {
 } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ClientOptions, ServiceError } from "@grpc/grpc-js";
-import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
+import { Client, connectivityState, credentials, Metadata, status } from "@grpc/grpc-js";
+import { Answers } from "./answers.ts";
 import { RpcError } from "./rpc-error.ts";
 
 export interface ChannelTls {
@@ -25,6 +27,8 @@ export interface ChannelOptions {
   readonly address: string;
   /** `undefined` is plaintext. */
   readonly tls: ChannelTls | undefined;
+  /** What `tls` is now; asked before a connection is made anew. What it throws leaves what was. */
+  readonly renewTls?: () => Promise<ChannelTls>;
   /** The largest message in bytes; -1 is without limit. */
   readonly maxSendBytes: number;
   readonly maxReceiveBytes: number;
@@ -72,18 +76,28 @@ export function openChannel(options: ChannelOptions): Channel {
 }
 
 class GrpcChannel implements Channel {
-  readonly #client: Client;
+  readonly #options: ChannelOptions;
+  #tls: ChannelTls | undefined;
+  #client: Client;
+  #renewing: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(options: ChannelOptions) {
-    const { address, tls } = options;
-    const secrets =
-      tls === undefined
-        ? credentials.createInsecure()
-        : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null);
-    this.#client = new Client(address, secrets, clientOptions(options));
+    this.#options = options;
+    this.#tls = options.tls;
+    this.#client = openClient(options, options.tls);
   }
 
-  call<I extends DescMessage, O extends DescMessage>(
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    limits: CallLimits,
+  ): Promise<MessageShape<O>> {
+    if (this.#options.renewTls !== undefined) await this.#renew(this.#options.renewTls);
+    return await this.#ask(method, request, limits);
+  }
+
+  #ask<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     { deadlineMs, signal }: CallLimits,
@@ -125,17 +139,17 @@ class GrpcChannel implements Channel {
       new Metadata(),
       {},
     );
+    const answers = new Answers(stream);
     const onAbort = (): void => stream.cancel();
     signal.addEventListener("abort", onAbort, { once: true });
-    // A cancelled stream errors once more after its reader has gone; that is nobody's failure.
-    stream.on("error", () => undefined);
     try {
-      for await (const message of stream) yield message as MessageShape<O>;
+      for (let answer = await answers.next(); answer !== undefined; answer = await answers.next())
+        yield answer;
     } catch (error) {
       throw signal.aborted ? signal.reason : failureOf(error);
     } finally {
       signal.removeEventListener("abort", onAbort);
-      stream.cancel();
+      answers.stop();
     }
   }
 
@@ -156,8 +170,36 @@ class GrpcChannel implements Channel {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
     this.#client.close();
   }
+
+  /** A library's client keeps the secrets that it began with: other secrets are another client. */
+  async #renew(read: () => Promise<ChannelTls>): Promise<void> {
+    if (this.#client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    this.#renewing ??= read()
+      .then((tls) => {
+        if (this.#isClosed || isDeepStrictEqual(tls, this.#tls)) return;
+        const fresh = openClient(this.#options, tls);
+        this.#client.close();
+        this.#client = fresh;
+        this.#tls = tls;
+      })
+      // Files that are just being replaced, perhaps; a connection that cannot be made without them says why itself.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#renewing = undefined;
+      });
+    await this.#renewing;
+  }
+}
+
+function openClient(options: ChannelOptions, tls: ChannelTls | undefined): Client {
+  const secrets =
+    tls === undefined
+      ? credentials.createInsecure()
+      : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null);
+  return new Client(options.address, secrets, clientOptions(options));
 }
 
 function clientOptions(options: ChannelOptions): ClientOptions {
@@ -170,6 +212,9 @@ function clientOptions(options: ChannelOptions): ClientOptions {
     "grpc.max_reconnect_backoff_ms": reconnect.maxMs,
     // A proxy of the environment is for the web, not for workers on loopback and the one configured server.
     "grpc.enable_http_proxy": 0,
+    // Nobody asks DNS for how to call, nor keeps figures that no program of ours reads.
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.enable_channelz": 0,
     // Two channels to one address must not share a connection that one of them closes.
     "grpc.use_local_subchannel_pool": 1,
     ...(keepalive === undefined
@@ -202,5 +247,22 @@ function deserializerOf<T extends DescMessage>(schema: T): (bytes: Buffer) => Me
 
 function failureOf(thrown: unknown): RpcError {
   const { code, details } = (thrown ?? {}) as Partial<ServiceError>;
-  return new RpcError(code ?? status.UNKNOWN, details ?? "no answer", { cause: thrown });
+  return new RpcError(code ?? status.UNKNOWN, wordsOf(details ?? "no answer"), { cause: thrown });
+}
+
+/** The library's word for a connection that its peer ended before it could be used. */
+const CLOSED_EARLY = "Failed to connect";
+
+/** What went wrong, without what the library adds for its own developers. */
+function wordsOf(details: string): string {
+  const [, last] =
+    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \([^()]*Z\))?\. Resolution note: $/s.exec(
+      details,
+    ) ?? [];
+  if (last === undefined) return details;
+  const said =
+    last === CLOSED_EARLY
+      ? "the peer ended it at once; with TLS, it may want another certificate of ours"
+      : last;
+  return `no connection: ${said}`;
 }

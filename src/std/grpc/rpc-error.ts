@@ -8,6 +8,7 @@ export const RPC_CODES = {
   alreadyExists: 6,
   resourceExhausted: 8,
   failedPrecondition: 9,
+  outOfRange: 11,
   unimplemented: 12,
   internal: 13,
   unavailable: 14,

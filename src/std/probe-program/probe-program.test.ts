@@ -77,10 +77,11 @@ describe.each(RUNS)("the program for $architecture", ({ architecture, before }) 
     const { port } = server.address() as { port: number };
     // Not execFileSync's doing: the kernel accepts for a listener that is busy.
     const open = run(`connect=127.0.0.1:${port}`);
+    // At the other address nobody listens, and while this server has the port nobody comes to.
+    const shut = run(`connect=127.0.0.2:${port}`);
     await new Promise((resolve) => server.close(resolve));
-    const shut = run(`connect=127.0.0.1:${port}`);
     expect(readFindings(open).connects).toEqual([{ target: `127.0.0.1:${port}`, errno: 0 }]);
-    expect(readFindings(shut).connects).toEqual([{ target: `127.0.0.1:${port}`, errno: 111 }]);
+    expect(readFindings(shut).connects).toEqual([{ target: `127.0.0.2:${port}`, errno: 111 }]);
   });
 
   test("any argument is survived", () => {

@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { createPublicKey, sign, verify } from "node:crypto";
-import type { CanonicalValue, Checkpoint, ExportEnd, ReceiptKey } from "../../core/index.ts";
+import type { CanonicalValue, Checkpoint, ExportEnd, Receipt, ReceiptKey } from "../../core/index.ts";
 import { canonical } from "../../core/index.ts";
 import { digestOf } from "./chain-hash.ts";
 
@@ -32,8 +32,9 @@ export function publicKeyOf(text: string): KeyObject | undefined {
 }
 
 /** The first line keeps one kind of statement from being taken for another. */
-const CHECKPOINT = "hearth-checkpoint-1";
-const END = "hearth-export-1";
+const CHECKPOINT = "hearth-checkpoint-2";
+const END = "hearth-export-2";
+const RECEIPT = "hearth-receipt-2";
 
 export function signCheckpoint(checkpoint: Checkpoint, privateKey: KeyObject): Buffer {
   return sign(null, signedText(CHECKPOINT, { ...checkpoint }), privateKey);
@@ -49,6 +50,26 @@ export function signEnd(end: ExportEnd, privateKey: KeyObject): Buffer {
 
 export function isEndSigned(end: ExportEnd, signature: Uint8Array, publicKey: KeyObject): boolean {
   return isOf(signedText(END, { ...end }), signature, publicKey);
+}
+
+/** What is signed of a receipt: that this entry stands in the block of this checkpoint. */
+export type ReceiptStatement = Pick<Receipt, "canonical" | "checkpoint" | "atUs">;
+
+export function signReceipt(statement: ReceiptStatement, privateKey: KeyObject): Buffer {
+  return sign(null, receiptText(statement), privateKey);
+}
+
+export function isReceiptSigned(
+  statement: ReceiptStatement,
+  signature: Uint8Array,
+  publicKey: KeyObject,
+): boolean {
+  return isOf(receiptText(statement), signature, publicKey);
+}
+
+function receiptText({ canonical: text, checkpoint, atUs }: ReceiptStatement): Buffer {
+  const digest = digestOf(text).toString("hex");
+  return signedText(RECEIPT, { atUs, checkpoint: { ...checkpoint }, digest });
 }
 
 function signedText(what: string, value: CanonicalValue): Buffer {

@@ -1,20 +1,24 @@
 import type { Checkpoint, ExportEnd, ReceiptKey } from "../../core/index.ts";
 import { canonical } from "../../core/index.ts";
 
-/** The chain as text: a head, then the entries of each block and its checkpoint, then an end; one JSON object per line. */
-export const CHAIN_FORMAT = "hearth-receipts-1";
+/**
+ * The chain as text: a head, then of each block itself, as it was hashed and signed, and the entries that it holds, then an end;
+ * one JSON object per line.
+ */
+const CHAIN_FORMAT = "hearth-receipts-2";
 
 export function headLine({ publicKey, chain }: Pick<ReceiptKey, "publicKey" | "chain">): string {
   return canonical({ chain, format: CHAIN_FORMAT, publicKey });
 }
 
-/** @param entry its canonical text. */
-export function entryLine(entry: string, hash: string): string {
-  return `{"entry":${entry},"hash":"${hash}"}`;
+/** @param text the block's, which is JSON. */
+export function blockLine(checkpoint: Checkpoint, signature: string, text: string): string {
+  return `${blockHead(checkpoint, signature)}${text}}`;
 }
 
-export function checkpointLine(checkpoint: Checkpoint, signature: string): string {
-  return canonical({ checkpoint: { ...checkpoint }, signature });
+/** @param entry its canonical text. */
+export function entryLine(entry: string): string {
+  return `{"entry":${entry}}`;
 }
 
 export function endLine(end: ExportEnd, signature: string): string {
@@ -23,19 +27,25 @@ export function endLine(end: ExportEnd, signature: string): string {
 
 export type ChainLine =
   | { readonly type: "head"; readonly publicKey: string; readonly chain: string }
-  | { readonly type: "entry"; readonly text: string; readonly seq: number; readonly hash: string }
-  | { readonly type: "checkpoint"; readonly checkpoint: Checkpoint; readonly signature: string }
+  | {
+      readonly type: "block";
+      readonly checkpoint: Checkpoint;
+      readonly signature: string;
+      readonly text: string;
+    }
+  | { readonly type: "entry"; readonly text: string; readonly seq: number }
   | { readonly type: "end"; readonly end: ExportEnd; readonly signature: string };
 
-const HASH_TAIL = /,"hash":"([0-9a-f]{64})"\}$/;
 const HEX = /^[0-9a-f]{64}$/;
+const BLOCK = /^(\{"checkpoint":\{[^{}]*\},"signature":"[^"]*"),"block":/;
 
-/** @returns `undefined` for a line that was not written this way, to the byte. */
+/** @returns `undefined` for a line that was not written this way, to the byte; of an entry and a block's text only the frame is looked at. */
 export function parseChainLine(line: string): ChainLine | undefined {
   try {
     if (line.startsWith('{"entry":')) return parseEntry(line);
+    if (line.startsWith('{"checkpoint":')) return parseBlock(line);
     const value = JSON.parse(line) as Record<string, unknown>;
-    const parsed = parseOther(value);
+    const parsed = "end" in value ? parseEnd(value) : parseHead(value);
     return parsed !== undefined && again(parsed) === line ? parsed : undefined;
   } catch {
     return undefined;
@@ -43,36 +53,45 @@ export function parseChainLine(line: string): ChainLine | undefined {
 }
 
 function parseEntry(line: string): ChainLine | undefined {
-  const [tail, hash] = HASH_TAIL.exec(line) ?? [];
-  if (tail === undefined || hash === undefined) return undefined;
-  const text = line.slice('{"entry":'.length, -tail.length);
-  const entry = JSON.parse(text) as { readonly seq?: unknown } | null;
+  const { entry } = JSON.parse(line) as { readonly entry: { readonly seq?: unknown } | null };
   const seq = entry?.seq;
   return typeof seq === "number" && Number.isSafeInteger(seq)
-    ? { type: "entry", text, seq, hash }
+    ? { type: "entry", text: line.slice('{"entry":'.length, -1), seq }
     : undefined;
 }
 
-function parseOther(value: Record<string, unknown>): ChainLine | undefined {
-  if ("checkpoint" in value) return parseCheckpoint(value);
-  return "end" in value ? parseEnd(value) : parseHead(value);
+function parseBlock(line: string): ChainLine | undefined {
+  const [frame, head] = BLOCK.exec(line) ?? [];
+  if (frame === undefined || !line.endsWith("}")) return undefined;
+  const value = JSON.parse(`${head}}`) as Record<string, unknown>;
+  const checkpoint = checkpointOf(value["checkpoint"]);
+  const { signature } = value;
+  if (checkpoint === undefined || typeof signature !== "string") return undefined;
+  if (blockHead(checkpoint, signature) !== frame) return undefined;
+  return { type: "block", checkpoint, signature, text: line.slice(frame.length, -1) };
 }
 
-function parseHead({ format, publicKey, chain }: Record<string, unknown>): ChainLine | undefined {
+function blockHead(checkpoint: Checkpoint, signature: string): string {
+  return `${canonical({ checkpoint: { ...checkpoint }, signature }).slice(0, -1)},"block":`;
+}
+
+type HeadLine = Extract<ChainLine, { type: "head" }>;
+type EndLine = Extract<ChainLine, { type: "end" }>;
+
+function parseHead({ format, publicKey, chain }: Record<string, unknown>): HeadLine | undefined {
   if (format !== CHAIN_FORMAT || typeof publicKey !== "string" || typeof chain !== "string") return undefined;
   return { type: "head", publicKey, chain };
 }
 
-function parseCheckpoint({ checkpoint, signature }: Record<string, unknown>): ChainLine | undefined {
-  if (typeof signature !== "string" || typeof checkpoint !== "object" || checkpoint === null)
-    return undefined;
-  const { chain, first, last, prev, head, atUs } = checkpoint as Record<string, unknown>;
+function checkpointOf(value: unknown): Checkpoint | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { chain, first, last, prev, head, atUs } = value as Record<string, unknown>;
   if (typeof chain !== "string" || !isHash(prev) || !isHash(head)) return undefined;
   if (typeof first !== "number" || typeof last !== "number" || typeof atUs !== "number") return undefined;
-  return { type: "checkpoint", checkpoint: { chain, first, last, prev, head, atUs }, signature };
+  return { chain, first, last, prev, head, atUs };
 }
 
-function parseEnd({ end, signature }: Record<string, unknown>): ChainLine | undefined {
+function parseEnd({ end, signature }: Record<string, unknown>): EndLine | undefined {
   if (typeof signature !== "string" || typeof end !== "object" || end === null) return undefined;
   const { chain, first, last, head, newest, atUs } = end as Record<string, unknown>;
   if (typeof chain !== "string" || !isHash(head) || typeof newest !== "number") return undefined;
@@ -85,9 +104,6 @@ function isHash(value: unknown): value is string {
 }
 
 /** The line as we would have written it. */
-function again(line: ChainLine): string {
-  if (line.type === "head") return headLine(line);
-  if (line.type === "end") return endLine(line.end, line.signature);
-  if (line.type === "checkpoint") return checkpointLine(line.checkpoint, line.signature);
-  return entryLine(line.text, line.hash);
+function again(line: HeadLine | EndLine): string {
+  return line.type === "head" ? headLine(line) : endLine(line.end, line.signature);
 }

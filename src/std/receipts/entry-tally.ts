@@ -24,9 +24,7 @@ export class EntryTally {
     };
   }
 
-  /** @param text an entry's canonical text. */
-  count(text: string): void {
-    const entry = JSON.parse(text) as ChainEntry;
+  count(entry: ChainEntry): void {
     switch (entry.type) {
       case "attempt":
         this.#attempts += 1;

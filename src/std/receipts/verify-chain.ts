@@ -1,44 +1,52 @@
 import type { KeyObject } from "node:crypto";
-import type { ChainFault, ChainReport, Checkpoint, ExportEnd } from "../../core/index.ts";
+import type { ChainFault, ChainReport, Checkpoint, ExportEnd, Receipt } from "../../core/index.ts";
 import { digestOf, GENESIS, linkHash } from "./chain-hash.ts";
 import { chainId, exactly, isEndSigned, isSigned, publicKeyOf } from "./chain-key.ts";
 import type { ChainLine } from "./chain-lines.ts";
 import { parseChainLine } from "./chain-lines.ts";
 import { EntryTally } from "./entry-tally.ts";
+import { ExpectedEntries } from "./expected-entries.ts";
+import { KnownBefore } from "./known-before.ts";
 
 export interface VerifyOptions {
   /** The raw public key, base64url, from a place that is trusted. */
   readonly publicKey?: string | undefined;
   /** A hash that must be in it: of a receipt or head that was kept elsewhere. It shows that the text is of the same chain. */
   readonly mustHold?: string | undefined;
+  /** A receipt that was given out before, checked by itself already: the chain must say the same of its entry. */
+  readonly receipt?: Receipt | undefined;
 }
 
 /** More would tell nothing new. */
 const MOST_FAULTS = 20;
 const NO_HASH = GENESIS.toString("hex");
 
-/** Checks a chain line by line, in constant memory. Goes on after a fault, so that the report names each place once. */
+type BlockLine = Extract<ChainLine, { type: "block" }>;
+
+/** Checks a chain line by line, in the memory of one block. Goes on after a fault, so that the report names each place once. */
 export class ChainVerifier {
   readonly #options: VerifyOptions;
+  readonly #known: KnownBefore;
   readonly #faults: ChainFault[] = [];
   readonly #tally = new EntryTally();
   #key: KeyObject | undefined;
   #head = { chain: "", publicKey: "" };
   #line = 0;
+  /** The first entry of the text, and the hash before it. */
   #first = 0;
+  #firstPrev = "";
+  /** The last entry that blocks have told of. */
   #seq: number | undefined;
-  #hash: Buffer | undefined;
-  /** Where the open block begins: its first entry and the hash before it. */
-  #open: { readonly first: number; readonly prev: string | undefined } | undefined;
+  /** What comes next of the block that is told. */
+  #entries: ExpectedEntries | undefined;
+  /** The block cannot be read: nothing can be said of the entries after it. */
+  #isUnreadable = false;
   #signed: Checkpoint | undefined;
   #end: ExportEnd | undefined;
-  #hasMustHold = false;
-  #firstPrev = "";
-  /** The first entry of the text and its hash, until its checkpoint says what stood before it. */
-  #pending: { readonly text: string; readonly hash: string } | undefined;
 
   constructor(options: VerifyOptions = {}) {
     this.#options = options;
+    this.#known = new KnownBefore(options);
   }
 
   /** @param text one line, without its line end. */
@@ -49,15 +57,15 @@ export class ChainVerifier {
     else if (this.#end !== undefined) this.#fault(this.#nextSeq(), "this line stands after the end");
     else if (this.#line === 1) this.#begin(line);
     else if (line.type === "head") this.#fault(undefined, "a second head: two texts were joined");
-    else if (line.type === "entry") this.#entry(line);
-    else if (line.type === "checkpoint") this.#checkpoint(line.checkpoint, line.signature);
+    else if (line.type === "entry") this.#entry(line.text, line.seq);
+    else if (line.type === "block") this.#block(line);
     else this.#finish(line.end, line.signature);
   }
 
   end(): ChainReport {
     this.#checkEnd();
     this.#checkBeginning();
-    this.#checkMustHold();
+    for (const fault of this.#known.missing()) this.#fault(undefined, fault);
     const last = this.#seq ?? 0;
     return {
       isWhole: this.#faults.length === 0,
@@ -84,23 +92,6 @@ export class ChainVerifier {
     return last === this.#end?.newest && (this.#isFromStart || last === 0 || prunedTo === this.#first - 1);
   }
 
-  #checkMustHold(): void {
-    const { mustHold } = this.#options;
-    if (mustHold !== undefined && !this.#hasMustHold) {
-      this.#fault(undefined, `the hash ${mustHold} is not in it: it is of another chain, or a part of one`);
-    }
-  }
-
-  #checkEnd(): void {
-    if (this.#line === 0) this.#fault(undefined, "there is nothing");
-    else if (this.#open !== undefined) {
-      const range = `${this.#open.first} to ${this.#seq}`;
-      this.#fault(this.#open.first, `entries ${range} are covered by no signature: the end is cut off`);
-    } else if (this.#end === undefined) {
-      this.#fault(this.#nextSeq(), "the signed end is missing: the end is cut off");
-    }
-  }
-
   #begin(line: ChainLine): void {
     if (line.type !== "head") {
       this.#fault(undefined, "the first line is no head");
@@ -116,71 +107,90 @@ export class ChainVerifier {
       this.#fault(undefined, "its name is not that of its key");
   }
 
-  #entry({ text, seq, hash }: Extract<ChainLine, { type: "entry" }>): void {
-    const expected = this.#nextSeq();
-    if (expected !== undefined && seq !== expected) this.#outOfOrder(seq, expected);
-    if (this.#first === 0) this.#first = seq;
-    // The hash before the very first entry is only known from its checkpoint, which is checked when it comes.
-    const prev = this.#hash;
-    if (prev === undefined) this.#pending ??= { text, hash };
-    else if (linkHash(prev, digestOf(text)).toString("hex") !== hash) {
-      this.#fault(seq, `entry ${seq} or its hash was changed, or what stood before it`);
-    }
-    this.#open ??= { first: seq, prev: prev?.toString("hex") };
-    this.#hash = Buffer.from(hash, "hex");
-    this.#seq = seq;
-    if (hash === this.#options.mustHold) this.#hasMustHold = true;
-    this.#tally.count(text);
-  }
-
-  #outOfOrder(seq: number, expected: number): void {
-    if (seq < expected) this.#fault(seq, `entry ${seq} stands after entry ${expected - 1}`);
-    else if (seq === expected + 1) this.#fault(expected, `entry ${expected} is missing`);
-    else this.#fault(expected, `entries ${expected} to ${seq - 1} are missing`);
-  }
-
-  #checkpoint(checkpoint: Checkpoint, signature: string): void {
-    const seq = checkpoint.last;
-    const where = `the checkpoint of entries ${checkpoint.first} to ${checkpoint.last}`;
+  #block({ checkpoint, signature, text }: BlockLine): void {
+    this.#closeBlock("");
+    const { first, last, prev, head } = checkpoint;
+    const which = first === last ? `entry ${first}` : `entries ${first} to ${last}`;
     const bytes = exactly(signature);
-    if (this.#key === undefined || bytes === undefined || !isSigned(checkpoint, bytes, this.#key)) {
-      this.#fault(seq, `${where} has a wrong signature`);
-    }
-    this.#settlePending(checkpoint);
-    if (checkpoint.chain !== this.#head.chain) this.#fault(seq, `${where} is of another chain`);
-    const misfit = this.#misfit(checkpoint);
-    if (misfit !== undefined) this.#fault(seq, `${where} ${misfit}`);
-    this.#open = undefined;
-    this.#seq = Math.max(this.#seq ?? 0, checkpoint.last);
-    this.#hash = Buffer.from(checkpoint.head, "hex");
+    if (this.#key === undefined || bytes === undefined || !isSigned(checkpoint, bytes, this.#key))
+      this.#fault(first, `the block of ${which} has a wrong signature`);
+    if (checkpoint.chain !== this.#head.chain)
+      this.#fault(first, `the block of ${which} is of another chain`);
+    this.#checkOrder(checkpoint);
+    if (linkHash(Buffer.from(prev, "hex"), digestOf(text)).toString("hex") !== head)
+      this.#fault(first, `${which} or their hash were changed`);
+    this.#open(checkpoint, text);
     this.#signed = checkpoint;
-    if (checkpoint.head === this.#options.mustHold) this.#hasMustHold = true;
+    this.#seq = last;
+    this.#known.see(checkpoint);
   }
 
-  /** What a checkpoint says that is not so of the block before it. */
-  #misfit({ first, last, prev, head }: Checkpoint): string | undefined {
-    const open = this.#open;
-    if (first !== open?.first || last !== this.#seq) return "covers other entries than those before it";
-    if (open.prev !== undefined && prev !== open.prev)
-      return "begins with another hash than the entry before it has";
-    if (this.#hash?.toString("hex") !== head) return `ends with another hash than entry ${last} has`;
-    return undefined;
+  /** Whether a block follows on the one before it. */
+  #checkOrder({ first, prev }: Checkpoint): void {
+    if (this.#first === 0) {
+      this.#first = first;
+      this.#firstPrev = prev;
+      if (first === 1 && prev !== NO_HASH) this.#fault(1, "entry 1 stands after something");
+      return;
+    }
+    const expected = this.#nextSeq();
+    if (expected !== undefined && first > expected) this.#missing(expected, first - 1);
+    else if (expected !== undefined && first < expected)
+      this.#fault(first, `entry ${first} stands after entry ${expected - 1}`);
+    else if (this.#signed !== undefined && prev !== this.#signed.head)
+      this.#fault(first, `entry ${first} stands after another block than the one before it`);
   }
 
-  /** The first entry of the text: what its checkpoint says stood before it. */
-  #settlePending({ prev }: Checkpoint): void {
-    if (this.#pending === undefined) return;
-    const { text, hash } = this.#pending;
-    this.#pending = undefined;
-    this.#firstPrev = prev;
-    // What stands before every chain shows nothing of this one.
-    if (prev === this.#options.mustHold && prev !== NO_HASH) this.#hasMustHold = true;
-    const linked = linkHash(Buffer.from(prev, "hex"), digestOf(text)).toString("hex");
-    if (linked !== hash) this.#fault(this.#first, `entry ${this.#first} or its hash was changed`);
-    if (this.#first === 1 && prev !== NO_HASH) this.#fault(1, "entry 1 stands after something");
+  #open(checkpoint: Checkpoint, text: string): void {
+    const { first, last } = checkpoint;
+    this.#isUnreadable = false;
+    try {
+      this.#entries = new ExpectedEntries(text);
+    } catch {
+      this.#isUnreadable = true;
+      this.#fault(first, `the block of entries ${first} to ${last} cannot be read`);
+      return;
+    }
+    if (this.#entries.first !== first || this.#entries.last !== last)
+      this.#fault(first, `the block of entries ${first} to ${last} holds others`);
+    const wrong = this.#known.compare(this.#entries, checkpoint);
+    if (wrong !== undefined) this.#fault(this.#options.receipt?.entry.seq, wrong);
+  }
+
+  #entry(text: string, seq: number): void {
+    if (this.#isUnreadable) return;
+    const entries = this.#entries;
+    if (entries === undefined || entries.next > entries.last) {
+      this.#fault(seq, `entry ${seq} stands in no block`);
+      return;
+    }
+    if (seq > entries.next && seq <= entries.last) {
+      this.#missing(entries.next, seq - 1);
+      entries.next = seq;
+    }
+    const wanted = entries.at(entries.next);
+    if (wanted?.text === text) this.#tally.count(wanted.entry);
+    else this.#fault(entries.next, `entry ${entries.next} was changed, or stands where it does not belong`);
+    entries.next += 1;
+  }
+
+  /** Its entries must all have been told. */
+  #closeBlock(remark: string): void {
+    const entries = this.#entries;
+    this.#entries = undefined;
+    if (entries !== undefined && entries.next <= entries.last)
+      this.#missing(entries.next, entries.last, remark);
+  }
+
+  #missing(first: number, last: number, remark = ""): void {
+    this.#fault(
+      first,
+      `${first === last ? `entry ${first} is` : `entries ${first} to ${last} are`} missing${remark}`,
+    );
   }
 
   #finish(end: ExportEnd, signature: string): void {
+    this.#closeBlock("");
     const bytes = exactly(signature);
     if (this.#key === undefined || bytes === undefined || !isEndSigned(end, bytes, this.#key)) {
       this.#fault(undefined, "the end has a wrong signature");
@@ -190,11 +200,19 @@ export class ChainVerifier {
       end.first === this.#first &&
       end.last === (this.#seq ?? 0) &&
       end.head === (this.#signed?.head ?? NO_HASH);
-    if (!isSame || this.#open !== undefined) {
+    if (!isSame) {
       const range = `entries ${end.first} to ${end.last}`;
       this.#fault(this.#nextSeq(), `the end is of ${range}, and those before it are others`);
     }
     this.#end = end;
+  }
+
+  #checkEnd(): void {
+    if (this.#line === 0) this.#fault(undefined, "there is nothing");
+    else if (this.#end === undefined) {
+      this.#closeBlock(": the end is cut off");
+      this.#fault(this.#nextSeq(), "the signed end is missing: the end is cut off");
+    }
   }
 
   /** What is missing before the first entry must have been asked for so, or be said by the chain itself. */

@@ -38,6 +38,10 @@ const DOOR_AT = places(DOOR_NAMES);
 const REACHED_AT = places(REACHED);
 const END_AT = places(CALL_ENDS);
 const JOB_END_AT = places(JOB_ENDS);
+/** In the order of their counts. */
+const CALL_LABELS = DOOR_NAMES.flatMap((door) =>
+  REACHED.flatMap((isolation) => CALL_ENDS.map((outcome) => ({ door, isolation, outcome }))),
+);
 
 /** Counts what the engine tells, in plain numbers; a warm call costs a few additions. */
 export class EngineCounters implements Observer {
@@ -148,16 +152,7 @@ export class EngineCounters implements Observer {
   }
 
   calls(): Sample[] {
-    return DOOR_NAMES.flatMap((door) =>
-      REACHED.flatMap((isolation) =>
-        CALL_ENDS.map((outcome, at) => ({
-          labels: { door, isolation, outcome },
-          value: this.#calls[
-            (DOOR_AT[door] * REACHED.length + REACHED_AT[isolation]) * CALL_ENDS.length + at
-          ] as number,
-        })),
-      ),
-    );
+    return CALL_LABELS.map((labels, at) => ({ labels, value: this.#calls[at] as number }));
   }
 
   requestBytes(): Sample[] {

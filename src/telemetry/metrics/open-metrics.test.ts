@@ -269,7 +269,7 @@ test("a host without GPUs, pressure or a known disk has no figures of them, and 
   open();
   const { types, samples } = await shown();
   expect([...types.keys()]).toEqual(Object.keys(METRICS));
-  expect([...samples.keys()].filter((key) => /gpu_|pressure|disk/.test(key))).toEqual([]);
+  expect([...samples.keys()].filter((key) => /gpu_|pressure|host_disk/.test(key))).toEqual([]);
 });
 
 test("a scrape gives way to other work", async () => {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { EventLoopUtilization, IntervalHistogram } from "node:perf_hooks";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
-import type { Readers, Sample } from "./registry.ts";
+import type { Readers } from "./registry.ts";
 import { single } from "./series.ts";
 
 /** The kernel samples the event loop's delay this often; more often would keep an idle daemon awake. */
@@ -23,25 +23,28 @@ export function openProcessFigures(): ProcessFigures {
   const lag = new EventLoopLag();
   const startedAt = performance.timeOrigin / 1000;
   const maxFds = readMaxFds();
-  const memory = (name: keyof NodeJS.MemoryUsage) => (): Sample[] => single(process.memoryUsage()[name]);
+  let [cpu, memory] = [process.cpuUsage(), process.memoryUsage()];
   return {
     readers: {
-      process_cpu_user_seconds_total: () => single(process.cpuUsage().user * MICRO),
-      process_cpu_system_seconds_total: () => single(process.cpuUsage().system * MICRO),
-      process_cpu_seconds_total: () => {
-        const { user, system } = process.cpuUsage();
-        return single((user + system) * MICRO);
+      // The first of several that belong together takes the figures of all: see the order in the table.
+      process_cpu_user_seconds_total: () => {
+        cpu = process.cpuUsage();
+        return single(cpu.user * MICRO);
       },
+      process_cpu_system_seconds_total: () => single(cpu.system * MICRO),
+      process_cpu_seconds_total: () => single((cpu.user + cpu.system) * MICRO),
       process_start_time_seconds: () => single(startedAt),
-      process_resident_memory_bytes: memory("rss"),
+      process_resident_memory_bytes: () => {
+        memory = process.memoryUsage();
+        return single(memory.rss);
+      },
       process_open_fds: () => single(countOpenFds()),
       process_max_fds: () => single(maxFds),
       nodejs_version_info: () => [{ value: 1, labels: { version: process.version } }],
       nodejs_active_resources: () => single(process.getActiveResourcesInfo().length),
-      nodejs_heap_size_total_bytes: memory("heapTotal"),
-      nodejs_heap_size_used_bytes: memory("heapUsed"),
-      nodejs_external_memory_bytes: memory("external"),
-      // The first of them that is read takes the figures of all: see the order in the table.
+      nodejs_heap_size_total_bytes: () => single(memory.heapTotal),
+      nodejs_heap_size_used_bytes: () => single(memory.heapUsed),
+      nodejs_external_memory_bytes: () => single(memory.external),
       nodejs_eventloop_lag_mean_seconds: () => {
         lag.take();
         return single(lag.taken.mean);

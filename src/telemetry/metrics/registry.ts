@@ -1,10 +1,7 @@
-import { setImmediate } from "node:timers/promises";
 import type { Metric } from "prom-client";
 import { Registry } from "prom-client";
+import { ScrapeTurns } from "./scrape-turns.ts";
 import type { MetricName, MetricRow } from "./table.ts";
-
-/** A scrape works for so long at once; then everything else has its turn. */
-const TURN_MS = 2;
 
 /** One line of the exposition. `metricName` differs from the metric's own for the parts of a histogram. */
 export interface Sample {
@@ -43,25 +40,93 @@ export interface MetricsText {
  */
 export function openRegistry(metrics: readonly ReadMetric[]): MetricsText {
   const registry = new Registry();
-  for (const { name, type, help, read } of metrics) {
+  const shown = metrics.map((metric) => new ShownMetric(registry, metric));
+  const turns = new ScrapeTurns();
+  return { contentType: registry.contentType, text: () => textInTurns(shown, turns) };
+}
+
+/** A metric as it was written last. */
+interface Shown {
+  readonly samples: readonly Sample[];
+  readonly text: string;
+  /** The text's lines; the first two say what the metric is, then each is a sample's. */
+  readonly lines: readonly string[];
+}
+
+const HEAD_LINES = 2;
+
+/** One metric's lines. Few metrics change between two scrapes, and of those that do only numbers. */
+class ShownMetric {
+  readonly #registry: Registry;
+  readonly #metric: ReadMetric;
+  #samples: readonly Sample[] = [];
+  #last: Shown | undefined;
+
+  constructor(registry: Registry, metric: ReadMetric) {
+    this.#registry = registry;
+    this.#metric = metric;
+    const { name, type, help } = metric;
     const get = (): Promise<unknown> =>
-      Promise.resolve({ name, help, type, aggregator: "sum", values: read() });
+      Promise.resolve({ name, help, type, aggregator: "sum", values: this.#samples });
     // The registry asks a metric for its name and its values; its type only knows the library's own classes.
     registry.registerMetric({ name, help, type, get } as unknown as Metric);
   }
-  const names = metrics.map(({ name }) => name);
-  return { contentType: registry.contentType, text: () => textInTurns(registry, names) };
+
+  /** As the registry writes it. */
+  text(): string | Promise<string> {
+    const samples = this.#metric.read();
+    const known = this.#last && withNumbers(this.#last, samples);
+    if (known === undefined) return this.#write(samples);
+    this.#last = known;
+    return known.text;
+  }
+
+  async #write(samples: readonly Sample[]): Promise<string> {
+    // Asked for at once, so that another scrape meanwhile takes nothing from this one.
+    this.#samples = samples;
+    const text = await this.#registry.getSingleMetricAsString(this.#metric.name);
+    this.#last = { samples, text, lines: text.split("\n") };
+    return text;
+  }
+}
+
+/** The same series with other numbers; `undefined` where the registry has to write it, as it has other series or none that we know of. */
+function withNumbers(last: Shown, samples: readonly Sample[]): Shown | undefined {
+  if (samples === last.samples) return last;
+  if (samples.length !== last.samples.length || last.lines.length !== samples.length + HEAD_LINES)
+    return undefined;
+  let lines: string[] | undefined;
+  for (const [index, sample] of samples.entries()) {
+    const before = last.samples[index] as Sample;
+    if (before === sample) continue;
+    if (!isOfSameSeries(before, sample)) return undefined;
+    if (Object.is(before.value, sample.value)) continue;
+    // How the others are spelt is the registry's to say.
+    if (!Number.isFinite(sample.value)) return undefined;
+    lines ??= [...last.lines];
+    const line = last.lines[index + HEAD_LINES] as string;
+    lines[index + HEAD_LINES] = `${line.slice(0, line.lastIndexOf(" "))} ${sample.value}`;
+  }
+  if (lines === undefined) return last;
+  return { samples, lines, text: lines.join("\n") };
+}
+
+function isOfSameSeries(before: Sample, now: Sample): boolean {
+  if (before.metricName !== now.metricName) return false;
+  if (before.labels === now.labels) return true;
+  const names = Object.keys(before.labels);
+  if (names.length !== Object.keys(now.labels).length) return false;
+  return names.every((name) => before.labels[name] === now.labels[name]);
 }
 
 /** As the registry itself would write it, but never holding the event loop for long: calls pass while somebody scrapes. */
-async function textInTurns(registry: Registry, names: readonly string[]): Promise<string> {
+async function textInTurns(metrics: readonly ShownMetric[], turns: ScrapeTurns): Promise<string> {
   const parts: string[] = [];
-  let turnBeganMs = performance.now();
-  for (const name of names) {
-    parts.push(await registry.getSingleMetricAsString(name));
-    if (performance.now() - turnBeganMs < TURN_MS) continue;
-    await setImmediate();
-    turnBeganMs = performance.now();
+  turns.begin();
+  for (const metric of metrics) {
+    const text = metric.text();
+    parts.push(typeof text === "string" ? text : await text);
+    if (turns.isOver()) await turns.next();
   }
   return `${parts.join("\n\n")}\n`;
 }

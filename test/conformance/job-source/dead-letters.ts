@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { claimOne, completed, type QueueWorld, STREAM_A, STREAM_B, signal } from "./world.ts";
+import { claimOne, completed, type OpenQueueWorld, STREAM_A, STREAM_B, signal } from "./world.ts";
 
-export function describeDeadLetters(open: () => Promise<QueueWorld>): void {
+export function describeDeadLetters(open: OpenQueueWorld): void {
   test("F6: an entry that is put aside is listed with its reason, and blocks nobody", async () => {
     await using world = await open();
     const host = await world.open("h1");

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { claimOne, completed, type QueueWorld, STREAM_A, signal } from "./world.ts";
+import type { Claim, JobSource } from "../../../src/core/index.ts";
+import { claimOne, completed, type OpenQueueWorld, STREAM_A, signal } from "./world.ts";
 
-export function describeEnding(open: () => Promise<QueueWorld>): void {
+export function describeEnding(open: OpenQueueWorld): void {
   test("I9: a completion comes with its events, once each, however often it is said", async () => {
     await using world = await open();
     const host = await world.open("h1");
@@ -17,6 +18,26 @@ export function describeEnding(open: () => Promise<QueueWorld>): void {
     expect(await host.commit(claim, completed("j"))).toBe("committed");
     expect((await world.events()).map(({ type }) => type)).toEqual(["TaskStarted", "TaskCompleted"]);
     expect((await world.events())[0]?.json).toEqual({ id: "j", text: "ü\n" });
+  });
+
+  test("what a host says of an attempt is said once, in whichever of its lives, and anew of the next attempt", async () => {
+    await using world = await open();
+    const say = async (host: JobSource, claim: Claim, n: number): Promise<boolean> =>
+      await host.publish([{ type: "TaskStarted", json: { n } }], claim);
+    await world.add(STREAM_A, { id: "j" });
+    const one = await world.open("h1");
+    const claim = await claimOne(one);
+    expect([await say(one, claim, 1), await say(one, claim, 2)]).toEqual([true, true]);
+    const two = await world.open("h1");
+    const own = await claimOne(two);
+    expect(own).toMatchObject({ isOwn: true, attempt: 1 });
+    expect(await say(one, claim, 3)).toBe(false);
+    const goesOn = await two.resume(own, "goes-on");
+    expect(await say(two, goesOn!, 4)).toBe(true);
+    const anew = await two.resume(own, "anew");
+    expect(anew).toMatchObject({ attempt: 2 });
+    expect([await say(two, anew!, 5), await say(two, anew!, 6)]).toEqual([true, true]);
+    expect((await world.events()).map(({ json }) => json)).toEqual([{ n: 1 }, { n: 5 }]);
   });
 
   test("of two attempts that both end, one completes the job", async () => {

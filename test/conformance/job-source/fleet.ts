@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { poll } from "../../support/poll.ts";
-import { hostNamed, type QueueWorld, signal } from "./world.ts";
+import { hostNamed, type OpenQueueWorld, signal } from "./world.ts";
 
-export function describeFleet(open: () => Promise<QueueWorld>): void {
+export function describeFleet(open: OpenQueueWorld): void {
   test("hosts see each other, as each last said of itself", async () => {
     await using world = await open();
     const [one, two] = [await world.openFleet(60_000), await world.openFleet(60_000)];

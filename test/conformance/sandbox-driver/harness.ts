@@ -87,7 +87,7 @@ export function postOverHttp(sandbox: Sandbox, body: string): Promise<Answer> {
   const { host, port } = sandbox.endpoint;
   return new Promise((resolve, reject) => {
     const call = request(
-      { host, port, method: "POST", path: "/", agent: false, timeout: 20_000 },
+      { host, port, method: "POST", path: "/", agent: false, timeout: 60_000 },
       (reply) => {
         const chunks: Buffer[] = [];
         reply.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -98,7 +98,7 @@ export function postOverHttp(sandbox: Sandbox, body: string): Promise<Answer> {
       },
     );
     call.on("error", reject);
-    call.on("timeout", () => call.destroy(new Error("no answer within 20 s")));
+    call.on("timeout", () => call.destroy(new Error("no answer within 60 s")));
     call.end(body);
   });
 }

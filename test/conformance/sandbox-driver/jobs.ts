@@ -78,6 +78,13 @@ export function testJobSurroundings(scene: JobScene): void {
     await rm(folder, { recursive: true });
   });
 
+  test("scripts may open what they write to by name", async () => {
+    const { job } = await scene.start("echo said > /dev/stdout; echo complained > /dev/stderr");
+    expect(await job.ended).toEqual({ type: "exited", exitCode: 0 });
+    const both = async (): Promise<readonly string[]> => (await scene.output(job)).split("\n").toSorted();
+    expect(await both()).toEqual(["", "complained", "said"]);
+  });
+
   test("it gets its variables and none of the daemon's own", async () => {
     process.env["HEARTH_TEST_SECRET"] = "canary-9b1";
     try {
@@ -111,7 +118,7 @@ export function testJobSurroundings(scene: JobScene): void {
   test("D10: it is held to its number of processes", async ({ skip }) => {
     if (!scene.jobs.enforcesPids) skip("the number of processes is not limited here");
     const { job } = await scene.start(
-      "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all forty",
+      "i=0; while [ $i -lt 40 ]; do sleep 600 & i=$((i+1)); done; echo all forty",
       { pidsLimit: 16 },
     );
     expect((await job.ended).type).toBe("exited");
@@ -127,10 +134,14 @@ export function testJobSurroundings(scene: JobScene): void {
     });
     const [from, before] = [performance.now(), await job.usage(neverAborted())];
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    const after = await job.usage(neverAborted());
+    let share = 0;
+    // On a busy machine it may have had no turn yet.
+    await poll("it has had some", async () => {
+      const after = await job.usage(neverAborted());
+      share = (after.cpuMs - before.cpuMs) / (performance.now() - from);
+      return share > 0 || "nothing yet";
+    });
     // A tenth, and as much again for the period that is under way at both ends.
-    const share = (after.cpuMs - before.cpuMs) / (performance.now() - from);
-    expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(0.3);
   });
 }
@@ -138,7 +149,12 @@ export function testJobSurroundings(scene: JobScene): void {
 /** Output, and what a job has used. */
 export function testJobWatching(scene: JobScene): void {
   test("both streams are kept, and the tail says whether there was more", async () => {
-    const { job } = await scene.start("echo out; sleep 0.1; echo err >&2; exit 4");
+    const { job, folder } = await scene.start(
+      "echo out; until [ -e go ]; do sleep 0.05; done; echo err >&2; exit 4",
+    );
+    // Two streams have an order only where the one is known to have come.
+    await poll("the first has come", async () => (await scene.output(job)) === "out\n" || "not yet");
+    await writeFile(join(folder, "go"), "");
     await job.ended;
     const whole = await job.tailLog(65_536, neverAborted());
     expect(whole).toEqual({ text: "out\nerr\n", isTruncated: false });
@@ -205,7 +221,7 @@ export function testJobStopping(scene: JobScene): void {
       "trap 'sleep 0.3; echo kept > result; exit 0' TERM; echo up; while :; do sleep 0.05; done",
     );
     await poll("it is up", async () => (await scene.output(job)).includes("up") || "not yet");
-    await job.end(10_000);
+    await job.end(60_000);
     expect(await job.ended).toEqual({ type: "stopped" });
     expect(await readFile(join(folder, "result"), "utf8")).toBe("kept\n");
     expect(await scene.output(job)).toContain("up\n");

@@ -134,7 +134,7 @@ export function specFor(image: string, resolved: ResolvedImage, options: StartOp
     task,
     image: resolved,
     gpuIds: [],
-    startTimeoutMs: options.startTimeoutMs ?? 20_000,
+    startTimeoutMs: options.startTimeoutMs ?? 60_000,
   };
 }
 

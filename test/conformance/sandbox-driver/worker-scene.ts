@@ -88,6 +88,7 @@ export async function workerSpec(
   return {
     sandboxId: asId<"sandbox">(freshId()),
     mark: { jobId: freshName("worker"), attempt: 1 },
+    purpose: "function",
     task: { image: asked, isolation: "default", resources: SMALL, sgx: false, network: "default" },
     image,
     gpuIds: [],

@@ -35,7 +35,7 @@ export function testWorkers(scene: WorkerScene): void {
     const deaf = await scene.start("trap '' TERM; echo up; while :; do sleep 0.05; done");
     for (const worker of [polite, deaf])
       await poll("it runs", async () => (await scene.output(worker)) === "up\n" || "not yet");
-    await Promise.all([polite.end(10_000), deaf.end(200)]);
+    await Promise.all([polite.end(60_000), deaf.end(200)]);
     expect(await scene.output(polite)).toContain("bye\n");
     expect(await deaf.ended).toEqual({ type: "stopped" });
   });
@@ -142,7 +142,7 @@ export function testWorkerLeftovers(openHarness: () => Promise<SandboxDriverHarn
     const found = await life.jobLeftovers(neverAborted());
     expect(found).toMatchObject([{ sandboxId: worker.id, mark: undefined }]);
     await expect(found[0]?.adopt(neverAborted())).rejects.toMatchObject({ code: "SANDBOX_LOST" });
-    expect(await hear(worker)).toBe("word said\n");
+    expect(await heard(worker)).toBe("word said\n");
     await found[0]?.reap(neverAborted());
     await expect(hear(worker)).rejects.toThrow();
     expect(await life.jobLeftovers(neverAborted())).toEqual([]);

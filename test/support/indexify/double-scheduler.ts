@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import type {
   AllocationCompleted,
@@ -7,7 +8,9 @@ import type {
   AllocationLogEntry,
   AllocationOutcome,
   CommandResponse,
+  CommandSchema,
   DataPayload,
+  DataplaneStateFullSync,
   ExecutionPlanUpdates,
   FunctionArg,
   FunctionCall,
@@ -17,6 +20,7 @@ import type {
 import {
   AllocationLogEntrySchema,
   AllocationOutcomeCode,
+  ContainerTerminationReason,
   ContainerType,
   DataPayloadEncoding,
   DataPayloadSchema,
@@ -45,8 +49,13 @@ export interface Application {
   readonly initializationTimeoutMs?: number;
   readonly maxConcurrency?: number;
   readonly memoryBytes?: bigint;
+  /** Of single functions, by name. */
+  readonly memoryBytesOf?: Readonly<Record<string, bigint>>;
   readonly cpuMsPerSec?: number;
+  readonly version?: string;
 }
+
+type SentCommand = NonNullable<MessageInitShape<typeof CommandSchema>["command"]>;
 
 interface CallInFlight {
   readonly id: string;
@@ -59,25 +68,33 @@ interface CallInFlight {
 
 /**
  * A small scheduler over `DoubleServer`: one container for each function, on the one executor there is, children scheduled when
- * their arguments are there, reductions folded from the left, results brought to whoever runs the parent.
+ * their arguments are there, reductions folded from the left, results brought to whoever runs the parent. Whoever registers,
+ * for the first time or again, is told everything that it should have and do (`contracts/indexify.md` 3.3).
  */
 export class DoubleScheduler {
   readonly server: DoubleServer;
   /** Ends of containers, in the order in which they were told. */
   readonly terminated: { readonly containerId: string; readonly reason: number }[] = [];
   readonly started: string[] = [];
-  readonly #application: Application;
-  readonly #containers = new Map<string, string>();
+  #application: Application;
+  readonly #containers = new Map<string, { readonly id: string; readonly asked: Promise<string> }>();
+  /** What was asked and has not ended, by the id of its container or allocation. */
+  readonly #wanted = {
+    containers: new Map<string, SentCommand>(),
+    allocations: new Map<string, SentCommand>(),
+  };
   readonly #calls = new Map<string, CallInFlight>();
   readonly #allocations = new Map<string, { readonly callId: string; readonly requestId: string }>();
   readonly #waiting: { readonly ready: () => boolean; readonly go: () => void }[] = [];
   readonly #ends = new Map<string, (end: RequestEnd) => void>();
+  readonly #executorIds = new Set<string>();
   #count = 0;
 
   constructor(application: Application) {
     this.#application = application;
     this.server = new DoubleServer({
-      onResponse: (_, response) => this.#response(response),
+      onRegistered: (executorId, state) => this.#registered(executorId, state),
+      onResponse: (executorId, response) => this.#response(executorId, response),
       onLogEntry: (executorId, entry) => this.#entry(executorId, entry),
       onOutcome: (executorId, outcome) => this.#outcome(executorId, outcome),
     });
@@ -89,15 +106,40 @@ export class DoubleScheduler {
     return id;
   }
 
+  /** The containers that are wanted and have started. */
+  get running(): readonly string[] {
+    return [...this.#wanted.containers.keys()].filter((id) => this.started.includes(id));
+  }
+
+  /** All that have ever registered. */
+  get executorIds(): readonly string[] {
+    return [...this.#executorIds];
+  }
+
   /** A container for a function, there or made now. */
-  async container(name: string): Promise<string> {
+  container(name: string): Promise<string> {
     const known = this.#containers.get(name);
-    if (known !== undefined && !this.terminated.some(({ containerId }) => containerId === known))
-      return known;
+    if (known !== undefined && !this.terminated.some(({ containerId }) => containerId === known.id))
+      return known.asked;
     const id = this.#fresh(`container-${name}`);
-    this.#containers.set(name, id);
-    await this.addContainer(id, name);
-    return id;
+    // Whoever comes meanwhile waits as well: no allocation goes before its container.
+    const asked = this.addContainer(id, name).then(() => id);
+    this.#containers.set(name, { id, asked });
+    return asked;
+  }
+
+  /** The user has deployed it anew: containers of another version are never those of this one. */
+  deploy(change: Partial<Application>): void {
+    this.#application = { ...this.#application, ...change };
+    this.#containers.clear();
+  }
+
+  /** Takes a container away. */
+  removeContainer(containerId: string): void {
+    this.#wanted.containers.delete(containerId);
+    for (const [name, { id }] of this.#containers) if (id === containerId) this.#containers.delete(name);
+    for (const executorId of this.server.executors.keys())
+      this.server.send(executorId, { case: "removeContainer", value: { containerId } });
   }
 
   /** Asks for a container by a name of the test's own. */
@@ -105,7 +147,7 @@ export class DoubleScheduler {
     const { zipPath, codeUri, initializationTimeoutMs, allocationTimeoutMs, maxConcurrency, ...size } =
       this.#application;
     const code = await readFile(zipPath);
-    this.server.send(this.executorId, {
+    this.#want("containers", id, {
       case: "addContainer",
       value: {
         container: {
@@ -117,7 +159,7 @@ export class DoubleScheduler {
           containerType: ContainerType.FUNCTION,
           resources: {
             cpuMsPerSec: size.cpuMsPerSec ?? 500,
-            memoryBytes: size.memoryBytes ?? 512n * 1024n * 1024n,
+            memoryBytes: size.memoryBytesOf?.[name] ?? size.memoryBytes ?? 512n * 1024n * 1024n,
             diskBytes: 1n << 30n,
           },
           application: {
@@ -160,7 +202,7 @@ export class DoubleScheduler {
     const { applicationVersion: _, ...ref } = this.#ref(name);
     const { blobFolder, blobPrefix = `file://${blobFolder}` } = this.#application;
     const prefix = `${blobPrefix}/default/tests/${requestId}`;
-    this.server.send(this.executorId, {
+    this.#want("allocations", allocationId, {
       case: "runAllocation",
       value: {
         allocation: {
@@ -178,11 +220,33 @@ export class DoubleScheduler {
     });
   }
 
-  #response({ response }: CommandResponse): void {
+  /** Asks now, or, while nobody is registered, whoever registers next. */
+  #want(what: "containers" | "allocations", id: string, command: SentCommand): void {
+    this.#wanted[what].set(id, command);
+    for (const executorId of this.server.executors.keys()) this.server.send(executorId, command);
+  }
+
+  #registered(executorId: string, { containerStates }: DataplaneStateFullSync): void {
+    this.#executorIds.add(executorId);
+    const { containers, allocations } = this.#wanted;
+    for (const { description } of containerStates) {
+      const containerId = description?.id ?? "";
+      if (containers.has(containerId)) continue;
+      this.server.send(executorId, { case: "removeContainer", value: { containerId } });
+    }
+    for (const command of [...containers.values(), ...allocations.values()])
+      this.server.send(executorId, command);
+  }
+
+  #response(executorId: string, { response }: CommandResponse): void {
     if (response.case === "containerStarted") this.started.push(response.value.containerId);
     if (response.case === "containerTerminated") {
       const { containerId, reason } = response.value;
       this.terminated.push({ containerId, reason });
+      // One that was taken away may have been asked for again meanwhile.
+      if (reason === ContainerTerminationReason.FUNCTION_CANCELLED) return;
+      this.#wanted.containers.delete(containerId);
+      this.server.send(executorId, { case: "removeContainer", value: { containerId } });
     }
   }
 
@@ -247,6 +311,7 @@ export class DoubleScheduler {
   }
 
   #outcome(executorId: string, { outcome }: AllocationOutcome): void {
+    this.#wanted.allocations.delete(outcome.value?.allocationId ?? "");
     const allocation = this.#allocations.get(outcome.value?.allocationId ?? "");
     if (allocation === undefined) return;
     this.#allocations.delete(outcome.value?.allocationId ?? "");
@@ -333,7 +398,8 @@ export class DoubleScheduler {
   }
 
   #ref(name: string) {
-    return { namespace: "default", applicationName: "tests", functionName: name, applicationVersion: "v1" };
+    const { version: applicationVersion = "v1" } = this.#application;
+    return { namespace: "default", applicationName: "tests", functionName: name, applicationVersion };
   }
 
   #fresh(what: string): string {
@@ -344,14 +410,28 @@ export class DoubleScheduler {
 
 /** A user's input as the server stores it. */
 export function storedJson(uri: string, json: string): DataPayload {
+  return stored(uri, json, "application/json", DataPayloadEncoding.UTF8_JSON);
+}
+
+/** A file that a user has sent. */
+export function storedFile(uri: string, content: Uint8Array): DataPayload {
+  return stored(uri, content, "application/octet-stream", DataPayloadEncoding.RAW);
+}
+
+function stored(
+  uri: string,
+  content: string | Uint8Array,
+  contentType: string,
+  encoding: DataPayloadEncoding,
+): DataPayload {
   return create(DataPayloadSchema, {
     uri,
-    encoding: DataPayloadEncoding.UTF8_JSON,
+    encoding,
     encodingVersion: 0n,
     offset: 0n,
     metadataSize: 0n,
-    size: BigInt(Buffer.byteLength(json)),
-    sha256Hash: createHash("sha256").update(json).digest("hex"),
-    contentType: "application/json",
+    size: BigInt(Buffer.byteLength(content)),
+    sha256Hash: createHash("sha256").update(content).digest("hex"),
+    contentType,
   });
 }

@@ -20,6 +20,7 @@ export async function startDriverExecutor(driver: SandboxDriver): Promise<Execut
       host: {
         capacity: { cpuMillis: 4000, memoryBytes: MEMORY_BYTES },
         usage: () => ({ cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: MEMORY_BYTES }),
+        memoryAvailableBytes: () => MEMORY_BYTES,
       },
       gpus: NO_GPUS,
       clock: systemClock,

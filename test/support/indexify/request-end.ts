@@ -4,10 +4,14 @@ import type { RequestEnd } from "./double-scheduler.ts";
 
 /** The user's bytes of a payload in a file, without the metadata before them. */
 export async function bytesOf(payload: DataPayload | undefined): Promise<Buffer> {
+  return (await wholeOf(payload)).subarray(Number(payload?.metadataSize ?? 0n));
+}
+
+/** The same with the metadata: what the payload's digest is of. */
+export async function wholeOf(payload: DataPayload | undefined): Promise<Buffer> {
   if (payload?.uri === undefined) throw new Error("no payload");
-  const { uri, offset = 0n, size = 0n, metadataSize = 0n } = payload;
-  const whole = await readFile(uri.slice("file://".length));
-  return whole.subarray(Number(offset + metadataSize), Number(offset + size));
+  const { uri, offset = 0n, size = 0n } = payload;
+  return (await readFile(uri.slice("file://".length))).subarray(Number(offset), Number(offset + size));
 }
 
 /** What a function that returns JSON has returned. @throws when it failed. */

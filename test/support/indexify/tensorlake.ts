@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runProgram } from "../run-program.ts";
+import { withLock } from "../with-lock.ts";
 
 /** The last releases speak another protocol (`contracts/indexify.md` 1.3). */
 export const TENSORLAKE = "tensorlake==0.4.0";
@@ -21,15 +22,24 @@ let installing: Promise<Tensorlake | string> | undefined;
 
 /** The pinned worker in a Python environment of its own, made once; or why there is none. */
 export function openTensorlake(): Promise<Tensorlake | string> {
-  installing ??= install();
+  if (installing === undefined) {
+    mkdirSync(join(environment, ".."), { recursive: true });
+    installing = withLock(`${environment}.lock`, install);
+  }
   return installing;
+}
+
+/** The same. @throws an error that says why there is none. */
+export async function tensorlakeOrThrow(): Promise<Tensorlake> {
+  const tensorlake = await openTensorlake();
+  if (typeof tensorlake === "string") throw new Error(tensorlake);
+  return tensorlake;
 }
 
 async function install(): Promise<Tensorlake | string> {
   const python = join(environment, "bin/python");
   const appZip = join(environment, "app.zip");
   if (!existsSync(join(environment, ".complete"))) {
-    mkdirSync(join(environment, ".."), { recursive: true });
     for (const argv of [
       ["python3", "-m", "venv", "--clear", environment],
       [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", TENSORLAKE],

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
 import type { BlobStore, SandboxEnd } from "../../../src/core/index.ts";
+import { ExecutorError } from "../../../src/core/index.ts";
 import { Desk, type DeskOptions } from "../../../src/doors/indexify/desk/desk.ts";
 import { ReportQueue } from "../../../src/doors/indexify/link/report-queue.ts";
 import { LINK_TIMES, ServerLink } from "../../../src/doors/indexify/link/server-link.ts";
@@ -12,6 +12,8 @@ import { openChannel } from "../../../src/std/grpc/open-channel.ts";
 import { Scope, systemClock } from "../../../src/std/index.ts";
 import { IndexifyCounters } from "../../../src/telemetry/metrics/index.ts";
 import { silentLog } from "../../../src/telemetry/silent-log.ts";
+import { freePort } from "../free-port.ts";
+import { TIED } from "./tied.ts";
 
 export interface TestExecutorOptions {
   readonly serverAddress: string;
@@ -23,6 +25,8 @@ export interface TestExecutorOptions {
   readonly workerEnvironment?: NodeJS.ProcessEnv;
   /** Starts the workers; without one they are started here, and held in no books. */
   readonly launch?: DeskOptions["launch"];
+  /** Starts sandboxes; without one they are refused. */
+  readonly launchSandbox?: DeskOptions["launchSandbox"];
   /** Told of each application that was read: fetched, or found in the cache. */
   onCodeUse?(how: "downloaded" | "cached"): void;
 }
@@ -71,6 +75,7 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
   });
   const desk = new Desk({
     ...{ blobs, code, clock: systemClock, log: silentLog, observer, workerTimes: WORKER_TIMES },
+    isAllowed: () => true,
     launch:
       options.launch ??
       (async ({ id }) => {
@@ -78,13 +83,21 @@ export function startTestExecutor(options: TestExecutorOptions): TestExecutor {
         pids.push(worker.pid);
         return worker;
       }),
+    launchSandbox:
+      options.launchSandbox ??
+      (({ id }) =>
+        Promise.reject(
+          new ExecutorError("SANDBOX_START_FAILED", { image: id, reason: "no sandboxes run here" }),
+        )),
     report: (report) => reports.add(report),
+    onAllocationEnd: () => undefined,
   });
   const link = new ServerLink({
     ...{ channel, reports, clock: systemClock, log: silentLog, observer },
     executorId: "executor-1",
     times: { ...LINK_TIMES, heartbeatMs: 1_000 },
     fullState: () => ({
+      ...{ hostname: "h", version: "1" },
       totalContainerResources: { cpuCount: 4, memoryBytes: 1n << 33n, diskBytes: 1n << 33n },
       containerStates: [...desk.states()],
     }),
@@ -113,9 +126,10 @@ async function launch(
   id: string,
 ): Promise<WorkerProcess & { readonly pid: number }> {
   const address = `127.0.0.1:${await freePort()}`;
+  const [program, ...words] = [...TIED, functionExecutor];
   const child = spawn(
-    functionExecutor,
-    ["--executor-id=executor-1", `--function-executor-id=${id}`, "--address", address],
+    program,
+    [...words, "--executor-id=executor-1", `--function-executor-id=${id}`, "--address", address],
     { stdio: ["ignore", "ignore", "ignore"], detached: true, env: workerEnvironment },
   );
   const ended = new Promise<SandboxEnd>((resolve) => {
@@ -127,6 +141,7 @@ async function launch(
   return {
     pid,
     address,
+    isOfImage: false,
     ended,
     kill: async () => {
       try {
@@ -137,15 +152,4 @@ async function launch(
       await ended;
     },
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -20,7 +20,7 @@ export const queueRoutes = {
     scopes: ["read", "control"],
     query: deadQuery,
     answers: { 200: { description: "The dead jobs.", content: { [JSON_TYPE]: deadLetters } } },
-    problems: ["QUEUE_UNAVAILABLE"],
+    problems: ["QUEUE_OFF", "QUEUE_UNAVAILABLE"],
   },
   replayDeadJobs: {
     method: "POST",
@@ -31,7 +31,7 @@ export const queueRoutes = {
     scopes: ["control"],
     body: replayRequest,
     answers: { 200: { description: "They are back.", content: { [JSON_TYPE]: replayed } } },
-    problems: ["INPUT_INVALID", "QUEUE_UNAVAILABLE"],
+    problems: ["INPUT_INVALID", "QUEUE_OFF", "QUEUE_UNAVAILABLE"],
   },
   getFleet: {
     method: "GET",
@@ -40,6 +40,6 @@ export const queueRoutes = {
     summary: "List the hosts that share the queue",
     scopes: ["read"],
     answers: { 200: { description: "The hosts.", content: { [JSON_TYPE]: fleet } } },
-    problems: ["QUEUE_UNAVAILABLE"],
+    problems: ["QUEUE_OFF", "QUEUE_UNAVAILABLE"],
   },
 } as const satisfies Record<string, Route>;

@@ -18,7 +18,7 @@ export function refuseSocket(socket: Duplex, error: ExecutorError, requestId: Ru
       `Content-Type: ${PROBLEM_TYPE}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       "Connection: close",
-      `Hearth-Run-Id: ${requestId}`,
+      `Hearth-Request-Id: ${requestId}`,
       `Hearth-Error: ${problem.code}`,
       "",
       body,

@@ -42,6 +42,7 @@ export class StreamedAnswer implements CallSink {
   onHead(head: AnswerHead): void {
     const { response } = this.#context;
     if (this.#isOver || response.destroyed) return;
+    this.#context.nameRun();
     try {
       // Only a call that succeeds has opened one.
       const session = outcomeOf(head.status).isSuccess ? sessionHeaders(this.#session) : {};
@@ -73,6 +74,7 @@ export class StreamedAnswer implements CallSink {
   onError(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#context.nameRun();
     sendProblem(this.#context, error);
   }
 

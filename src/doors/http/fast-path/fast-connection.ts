@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { ExecutorError } from "../../../core/index.ts";
 import type { TimerWheel, WheelTimer } from "../../../std/index.ts";
+import { QuietTime } from "../answer/quiet-time.ts";
 import { refuseSocket } from "../answer/refuse-socket.ts";
 import type { LegacyCaller, LegacyExchange } from "../legacy/call-legacy.ts";
 import { isWhole, type LegacyAnswer } from "../legacy/legacy-answer.ts";
@@ -9,6 +10,11 @@ import { nextRunId } from "../run-id.ts";
 import { RequestReader } from "./request-reader.ts";
 import { LAST_ANSWER, LAST_PIECE, writeAnswer, writePiece } from "./write-answer.ts";
 
+/**
+ * How long what is late may take once it is noticed. Clocks are looked at before what has come is read: when this process, or
+ * the whole machine, has stood still, a request that was sent in time would be refused unread.
+ */
+const LOOK_AGAIN_MS = 200;
 /** Requests sent ahead are held up to here; then the client has to wait. */
 const AHEAD_LIMIT_BYTES = 64 * 1024;
 
@@ -56,6 +62,9 @@ export class FastConnection {
   #exchange: LegacyExchange | undefined;
   #unsent: LegacyAnswer | undefined;
   #pump: Pump | undefined;
+  /** Set while the client is behind with its answer. */
+  #quiet: QuietTime | undefined;
+  #isLastLook = false;
   #isEnding = false;
   #isReading = false;
 
@@ -64,11 +73,11 @@ export class FastConnection {
     this.#options = options;
     this.#reader = new RequestReader(options.isPlainHost);
     this.#timer = options.wheel.timer(() => this.#onTimer());
-    this.#timer.set(options.headTimeoutMs);
+    this.#arm(options.headTimeoutMs);
     socket.on("data", this.#onData);
     socket.on("end", this.destroy);
     socket.on("drain", this.#onDrain);
-    socket.on("timeout", this.destroy);
+    socket.on("timeout", this.#onQuiet);
     socket.on("error", this.destroy);
     socket.on("close", this.destroy);
   }
@@ -133,7 +142,7 @@ export class FastConnection {
   #await(part: "head" | "body"): void {
     if (this.#state === part) return;
     this.#state = part;
-    this.#timer.set(part === "head" ? this.#options.headTimeoutMs : this.#options.bodyTimeoutMs);
+    this.#arm(part === "head" ? this.#options.headTimeoutMs : this.#options.bodyTimeoutMs);
   }
 
   #serve(body: Buffer): void {
@@ -156,8 +165,9 @@ export class FastConnection {
     }
     this.#state = "draining";
     this.#unsent = answer;
-    // The socket's own timeout counts from the last byte that the client took; it is set only in this rare case.
-    this.#socket.setTimeout(this.#options.writeTimeoutMs);
+    // The socket's own timer is set only in this rare case.
+    this.#quiet = new QuietTime(this.#options.writeTimeoutMs);
+    this.#socket.setTimeout(this.#quiet.partMs);
     if (!isWhole(answer.body)) this.#pump = pumpPieces(answer.body, this.#pieces);
   };
 
@@ -169,6 +179,11 @@ export class FastConnection {
     },
   };
 
+  readonly #onQuiet = (): void => {
+    if (this.#quiet?.isOver(this.#socket) === false) this.#socket.setTimeout(this.#quiet.partMs);
+    else this.destroy();
+  };
+
   readonly #onDrain = (): void => {
     if (this.#state !== "draining") return;
     if (this.#pump !== undefined) {
@@ -176,6 +191,7 @@ export class FastConnection {
       return;
     }
     this.#socket.setTimeout(0);
+    this.#quiet = undefined;
     this.#unsent?.release();
     this.#unsent = undefined;
     this.#next();
@@ -188,7 +204,7 @@ export class FastConnection {
     }
     this.#state = "idle";
     this.#idleSinceMs = performance.now();
-    this.#timer.set(this.#options.keepAliveMs);
+    this.#arm(this.#options.keepAliveMs);
     const ahead = this.#ahead;
     // Further down the stack `#read` goes on by itself.
     if (ahead === undefined || this.#isReading) return;
@@ -201,11 +217,22 @@ export class FastConnection {
     this.#release();
     this.#socket.off("data", this.#onData);
     this.#socket.off("drain", this.#onDrain);
-    for (const event of ["end", "timeout", "error", "close"]) this.#socket.off(event, this.destroy);
+    this.#socket.off("timeout", this.#onQuiet);
+    for (const event of ["end", "error", "close"]) this.#socket.off(event, this.destroy);
     this.#options.onOther(this.#socket, bytes);
   }
 
+  #arm(timeoutMs: number): void {
+    this.#isLastLook = false;
+    this.#timer.set(timeoutMs);
+  }
+
   #onTimer(): void {
+    if (!this.#isLastLook) {
+      this.#isLastLook = true;
+      this.#timer.set(LOOK_AGAIN_MS);
+      return;
+    }
     if (this.#state === "idle") {
       this.#end();
       return;

@@ -3,6 +3,7 @@ import type { JobStory, Observer, SandboxChange, StartStory } from "../../../cor
 import { ExecutorError, NO_OBSERVER } from "../../../core/index.ts";
 import { CallCounts } from "./call-counts.ts";
 import { EventRing } from "./event-ring.ts";
+import { FailureFacts } from "./failure-facts.ts";
 import { detailOf, Failures } from "./failures.ts";
 
 /** How far back a reader may have been away; what is rare lasts for hours, a flood of failures for minutes. */
@@ -23,6 +24,8 @@ export interface EventFeedOptions {
 export class EventFeed {
   readonly ring: EventRing;
   readonly observer: Observer;
+  /** What runs of this life failed of. */
+  readonly facts = new FailureFacts();
   readonly #counts = new CallCounts();
   readonly #failures: Failures;
   readonly #changed = new Set<() => void>();
@@ -37,7 +40,9 @@ export class EventFeed {
       ...NO_OBSERVER,
       callEnded: (call) => {
         if (this.#isCounting) this.#counts.add(call);
-        if (call.end === "failed") this.#failures.add(call);
+        if (call.end !== "failed") return;
+        this.#failures.add(call);
+        this.facts.add(call);
       },
       startEnded: (start) => this.#startEnded(start),
       sandboxChanged: (change) => this.#sandboxChanged(change),

@@ -1,10 +1,9 @@
 import type { EngineHealth, Live, LiveSandbox } from "../../../contract/v1/events.ts";
-import type { Host } from "../../../contract/v1/host.ts";
-import type { WaitingCall } from "../../../contract/v1/sandboxes.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { sleep, withDeadline } from "../../../std/index.ts";
 import type { DoorParts } from "../parts.ts";
 import { showHost } from "../v1/show-host.ts";
+import { showJob } from "../v1/show-job.ts";
 import { showSandbox, showWaiting } from "../v1/show-sandbox.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { SandboxChanges, showLive } from "./sandbox-changes.ts";
@@ -19,6 +18,8 @@ const HEALTH_EVERY_MS = 3000;
 const HEALTH_TIMEOUT_MS = 2500;
 /** Of the past, in a snapshot; and at most this many in one sample. */
 const SNAPSHOT_EVENTS = 300;
+/** Of the jobs, in one sample; `/v1/jobs` has all. */
+const MOST_JOBS = 200;
 
 /** What there was to see at one look. */
 export interface Look {
@@ -169,12 +170,13 @@ export class HostWatch implements AsyncDisposable {
     this.#waiting.compare(waiting);
     this.#offer = tellOffer(this.#feed.ring, this.#offer, host);
     const all = executor.sandboxes().map((view) => showLive(showSandbox(view), nowMs));
-    this.#publish({ at: new Date(nowMs).toISOString(), host, engine: this.#engine, waiting }, all);
+    const jobs = executor.jobs.list().slice(0, MOST_JOBS).map(showJob);
+    this.#publish({ at: new Date(nowMs).toISOString(), host, engine: this.#engine, waiting, jobs }, all);
     for (const done of [...this.#lookers]) done();
   }
 
   #publish(
-    figures: { at: string; host: Host; engine: EngineHealth; waiting: WaitingCall[] },
+    figures: Pick<Live, "at" | "host" | "engine" | "waiting" | "jobs">,
     all: readonly LiveSandbox[],
   ): void {
     const { ring } = this.#feed;

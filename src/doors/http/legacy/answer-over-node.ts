@@ -1,22 +1,20 @@
 import type { ServerResponse } from "node:http";
-import type { CallRequest } from "../../../core/index.ts";
-import { asId } from "../../../core/index.ts";
+import type { CallRequest, RunId } from "../../../core/index.ts";
 import type { LegacyCaller } from "./call-legacy.ts";
 import { isWhole, type LegacyAnswer } from "./legacy-answer.ts";
 import { pumpPieces } from "./pump-pieces.ts";
 
 /**
  * The slow path of `POST /`: runs the request and writes the whole answer. Cancels when the client goes away before.
- * Guards and the limit of the body are the caller's; a run id that `response` carries already is kept.
+ * Guards and the limit of the body are the caller's.
  */
 export function answerLegacyCall(
   legacy: LegacyCaller,
   body: Buffer,
   response: ServerResponse,
+  runId: RunId,
   headers?: CallRequest["headers"],
 ): void {
-  const known = response.getHeader("hearth-run-id");
-  const runId = typeof known === "string" ? asId<"run">(known) : undefined;
   const exchange = legacy.call(body, (answer) => write(response, answer), runId, headers);
   response.once("close", () => exchange.cancel());
 }

@@ -42,7 +42,7 @@ export interface LegacyCaller {
    * Runs one execution request. `onAnswer` is called exactly once, maybe before this returns, and never after `cancel`.
    *
    * @param body of the request; it must stay as it is until the answer.
-   * @param runId what the answer's `Hearth-Run-Id` says; a new one by default.
+   * @param runId what the answer's `Hearth-Run-Id` says if this becomes a call; a new one by default.
    * @param headers for the task; none by default.
    */
   call(
@@ -92,6 +92,8 @@ class LegacyCall implements CallSink, LegacyExchange {
   };
   #exchange: Exchange | undefined;
   #placement: Placement | undefined;
+  /** Whether the executor knows of it, so that it leaves a run. */
+  #isHeard = false;
   #isSuccess = false;
   #length: number | undefined;
   /** The answer's text, when all of it came in one chunk and needs no escape. */
@@ -117,7 +119,7 @@ class LegacyCall implements CallSink, LegacyExchange {
     if (parsed.type === "bad") {
       this.#isOver = true;
       this.#caller.onRefused("INPUT_INVALID");
-      this.#onAnswer(badRequest(parsed.message, this.#runId));
+      this.#onAnswer(badRequest(parsed.message));
     } else if (parsed.type === "refused") {
       this.#caller.onRefused(parsed.error.code);
       this.onError(parsed.error);
@@ -126,6 +128,7 @@ class LegacyCall implements CallSink, LegacyExchange {
       const isEvidence = isAttestation(task, input);
       if (isEvidence) this.#options.session = HOLD;
       const request = toRequest(task, input, isEvidence, this.#headers);
+      this.#isHeard = true;
       this.#exchange = this.#caller.executor.call(task, request, this.#options, this);
     }
   }
@@ -202,7 +205,8 @@ class LegacyCall implements CallSink, LegacyExchange {
   #settle(body: LegacyBody, more: readonly string[] = []): void {
     this.#isOver = true;
     const placement = this.#placement;
-    const headers = ["Content-Type", JSON_TYPE, "Hearth-Run-Id", this.#runId, ...more];
+    const headers = ["Content-Type", JSON_TYPE, ...more];
+    if (this.#isHeard) headers.push("Hearth-Run-Id", this.#runId);
     if (placement !== undefined) {
       headers.push("Hearth-Sandbox-Id", placement.sandboxId);
       headers.push("Hearth-Isolation", placement.isolation);
@@ -234,10 +238,10 @@ const NO_BODY = Buffer.alloc(0);
 /** These clients know no sessions, and send what follows an attestation as a call of its own. */
 const HOLD = { type: "hold" } as const;
 
-function badRequest(message: string, runId: RunId): LegacyAnswer {
+function badRequest(message: string): LegacyAnswer {
   return {
     status: 400,
-    headers: ["Content-Type", JSON_TYPE, "Hearth-Run-Id", runId],
+    headers: ["Content-Type", JSON_TYPE],
     body: Buffer.from(JSON.stringify(message)),
     release: NOTHING_TO_RELEASE,
   };

@@ -28,7 +28,7 @@ export function legacyRoutes(parts: DoorParts, legacy: LegacyCaller): RouteEntry
   });
   const call: Answer = async (_, context) => {
     const headers = parts.options.isTraced === true ? traceHeaders(context) : undefined;
-    answerLegacyCall(legacy, await readBody(parts, context), context.response, headers);
+    answerLegacyCall(legacy, await readBody(parts, context), context.response, context.runId, headers);
   };
   return [
     route("POST", "/", ["run"], call),

@@ -1,6 +1,16 @@
 import type { Run, RunList, RunListQuery } from "../../../contract/v1/calls.ts";
-import type { AttemptEntry, ReceiptLog, RunId, RunMark, RunRecord, RunStore } from "../../../core/index.ts";
+import type {
+  AttemptEntry,
+  AttemptFilter,
+  ErrorFacts,
+  ReceiptLog,
+  RunId,
+  RunMark,
+  RunRecord,
+  RunStore,
+} from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
+import type { FailureFacts } from "../feed/failure-facts.ts";
 import type { RunCursor } from "./run-cursor.ts";
 import { readCursor, writeCursor } from "./run-cursor.ts";
 import type { RunDesk } from "./run-desk.ts";
@@ -12,6 +22,8 @@ export interface RunBookOptions {
   readonly records: RunStore;
   readonly receipts: ReceiptLog;
   readonly desk: RunDesk;
+  /** What failed runs were told with, as far as that is remembered. */
+  readonly facts: Pick<FailureFacts, "of">;
 }
 
 /** Recorded runs that are looked at in one step, while those are looked for that have no receipt. */
@@ -41,7 +53,7 @@ export class RunBook {
     if (active !== undefined) return showActive(active);
     const record = await records.get(runId);
     const entry = await this.#entry(runId, record === undefined);
-    const run = show(entry, record);
+    const run = show(entry, record, this.#options.facts.of(runId));
     if (run === undefined) throw new ExecutorError("RUN_NOT_FOUND", { runId });
     return run;
   }
@@ -55,7 +67,10 @@ export class RunBook {
     const ended = await Promise.all(page.map((one) => this.#show(one)));
     // A page that those under way have filled is followed by the first of those that have ended.
     const next = found.length < room ? undefined : cursorAfter(page, cursor);
-    return { runs: [...under, ...ended], ...(next === undefined ? {} : { next: writeCursor(next) }) };
+    // One that has ended since it was seen under way is told of as ended, here or on the next page.
+    const over = new Set<string>(found.map(idOf));
+    const running = under.filter(({ id }) => !over.has(id));
+    return { runs: [...running, ...ended], ...(next === undefined ? {} : { next: writeCursor(next) }) };
   }
 
   async #underWay(wish: RunWish, limit: number): Promise<readonly Run[]> {
@@ -71,18 +86,23 @@ export class RunBook {
   /** The next ones of both places, the last ended first; more than are wanted. */
   async #ended(wish: RunWish, limit: number, cursor: RunCursor | undefined): Promise<readonly Found[]> {
     if (limit === 0) return [];
+    const filter = receiptFilter(wish);
+    // Before either is read: a record whose receipt is still on its way would stand for itself, beside its receipt.
+    if (filter !== undefined) await this.#settle();
     const [receipts, records] = await Promise.all([
-      this.#receipts(wish, limit, cursor?.seq),
+      filter === undefined ? [] : this.#receipts({ ...filter, limit, beforeSeq: cursor?.seq }),
       this.#recordsAlone(wish, limit, cursor?.mark),
     ]);
-    return merge(receipts, records);
+    // A receipt may have come between the two.
+    const told = new Set(receipts.map(idOf));
+    return merge(
+      receipts,
+      records.filter((one) => !told.has(idOf(one))),
+    );
   }
 
-  async #receipts(wish: RunWish, limit: number, beforeSeq: number | undefined): Promise<readonly Found[]> {
-    const filter = receiptFilter(wish);
-    if (filter === undefined) return [];
-    await this.#settle();
-    const entries = await this.#options.receipts.list({ ...filter, limit, beforeSeq });
+  async #receipts(filter: AttemptFilter): Promise<readonly Found[]> {
+    const entries = await this.#options.receipts.list(filter);
     return entries.map((entry) => ({ type: "receipt", endedAtMs: endOf(entry), entry }));
   }
 
@@ -127,12 +147,16 @@ export class RunBook {
     // Only calls of this door can ask to be recorded.
     const record =
       entry.door === RECORDED_DOOR ? await this.#options.records.get(entry.id as RunId) : undefined;
-    return showAttempt(entry, record);
+    return showAttempt(entry, record, this.#options.facts.of(entry.id));
   }
 }
 
-function show(entry: AttemptEntry | undefined, record: RunRecord | undefined): Run | undefined {
-  if (entry !== undefined) return showAttempt(entry, record);
+function show(
+  entry: AttemptEntry | undefined,
+  record: RunRecord | undefined,
+  facts: ErrorFacts,
+): Run | undefined {
+  if (entry !== undefined) return showAttempt(entry, record, facts);
   return record === undefined ? undefined : showRecord(record);
 }
 
@@ -162,6 +186,10 @@ function cursorAfter(page: readonly Found[], before: RunCursor | undefined): Run
     else mark = markOf(one.record);
   }
   return { seq, mark };
+}
+
+function idOf(found: Found): string {
+  return found.type === "receipt" ? found.entry.id : found.record.runId;
 }
 
 function markOf({ endedAtMs = 0, runId }: RunRecord): RunMark {

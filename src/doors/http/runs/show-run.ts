@@ -1,8 +1,8 @@
 import { toProblem } from "../../../contract/problem.ts";
 import type { Placement, Run } from "../../../contract/v1/calls.ts";
 import type { ReceiptEntry } from "../../../contract/v1/receipts.ts";
-import type { AttemptEntry, RunPlacement, RunRecord } from "../../../core/index.ts";
-import { ExecutorError, outcomeOf } from "../../../core/index.ts";
+import type { AttemptEntry, ErrorFacts, RunPlacement, RunRecord } from "../../../core/index.ts";
+import { ExecutorError, outcomeOf, readFacts } from "../../../core/index.ts";
 import type { ActiveRun } from "./active-run.ts";
 
 /** The way in of every call that asks to be recorded. */
@@ -41,8 +41,9 @@ export function showRecord(record: RunRecord): Run {
  * A run that has ended, as its receipt has it.
  *
  * @param record its own, if it asked for one: it knows more of its answer and of its error.
+ * @param facts what its error was told with, as far as that is remembered.
  */
-export function showAttempt(entry: AttemptEntry, record: RunRecord | undefined): Run {
+export function showAttempt(entry: AttemptEntry, record: RunRecord | undefined, facts: ErrorFacts = {}): Run {
   const receipt = toReceiptEntry(entry);
   if (record?.end !== undefined) return { ...showRecord(record), door: entry.door, receipt };
   const { id, door, image, acceptedAtUs, wallUs, outcome } = entry;
@@ -54,7 +55,7 @@ export function showAttempt(entry: AttemptEntry, record: RunRecord | undefined):
     createdAt: timeOf(acceptedAtUs),
     endedAt: timeOf(acceptedAtUs + wallUs),
     ...placementOf(entry),
-    ...endOfAttempt(entry),
+    ...endOfAttempt(entry, facts),
     receipt,
   };
 }
@@ -84,18 +85,23 @@ function placementOf({ sandbox, isolation, digest, start, phasesUs }: AttemptEnt
 /** Phases before a call has its slot. */
 const WAITS = ["queued", "pull", "create", "start", "ready"] as const;
 
-function endOfAttempt(entry: AttemptEntry): Pick<Run, "answer" | "problem"> {
+function endOfAttempt(entry: AttemptEntry, facts: ErrorFacts): Pick<Run, "answer" | "problem"> {
   const { outcome, status, used, id } = entry;
-  if (outcome !== "answered") return { problem: toProblem(errorOfAttempt(entry), id) as Problem };
+  if (outcome !== "answered") return { problem: toProblem(errorOfAttempt(entry, facts), id) as Problem };
   return status === undefined
     ? {}
     : { answer: { ...outcomeOf(status), bytes: used.bytesOut, isKept: false } };
 }
 
-/** What a failed attempt failed of; of its facts only the few that the chain keeps. */
-function errorOfAttempt({ outcome, error, exitCode, signal }: AttemptEntry): ExecutorError {
+/** What a failed attempt failed of; of its facts the chain keeps the short ones. */
+function errorOfAttempt(
+  { outcome, error, exitCode, signal, facts: kept }: AttemptEntry,
+  facts: ErrorFacts,
+): ExecutorError {
   const code = error ?? (outcome === "cancelled" ? "CALL_CANCELLED" : "INTERNAL");
   return new ExecutorError(code, {
+    ...readFacts(kept),
+    ...facts,
     ...(exitCode === undefined ? {} : { exitCode }),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -30,5 +30,6 @@ export const attest: Handler<"attest"> = ({ executor }, context, { query }) => {
     ...(queueTimeoutMs === undefined ? {} : { queueTimeoutMs }),
     ...(runTimeoutMs === undefined ? {} : { runTimeoutMs }),
   } as const;
+  context.nameRun();
   sink.attach(executor.call(task, request, options, sink));
 };

@@ -67,9 +67,7 @@ export const getFleet: Handler<"getFleet"> = async (parts, { response }) => {
 
 function deskOf({ options }: DoorParts): QueueDesk {
   if (options.queue !== undefined) return options.queue;
-  throw new ExecutorError("QUEUE_UNAVAILABLE", {
-    reason: "this daemon takes no jobs (stream.enable is off)",
-  });
+  throw new ExecutorError("QUEUE_OFF", { reason: "the stream door is not open (docs/stream.md)" });
 }
 
 async function patiently<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import type { Gpu, Host } from "../../../contract/v1/host.ts";
 import type { NetworkReport } from "../../../core/index.ts";
-import type { GpuView } from "../../../engine/gpu-cards.ts";
+import type { GpuView } from "../../../engine/gpus/gpu-cards.ts";
 import type { DoorParts } from "../parts.ts";
 import { showClass } from "./show-class.ts";
 
@@ -31,6 +31,7 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     running: view.running,
     waiting: view.waiting,
     sandboxes: view.sandboxes,
+    takesJobs: options.queue !== undefined,
     jobs: { running: view.jobs.running, waiting: view.jobs.waiting },
   };
 }

@@ -1,4 +1,5 @@
 import type { BlobStore, Clock, IndexifyObserver, Log } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
 import type {
   AllocationLogEntry,
   AllocationOutcome,
@@ -31,6 +32,20 @@ export interface AllocationTaskOptions {
   readonly observer: IndexifyObserver;
   onLogEntry(entry: AllocationLogEntry): void;
   onPhase(phase: AllocationPhase): void;
+}
+
+/** How far an allocation came, for its record. Times are the clock's milliseconds; a step that was not reached has none. */
+export interface AllocationStory {
+  /** It had its slot. */
+  readonly startedAtMs: number | undefined;
+  /** Its worker was done with it. */
+  readonly workedAtMs: number | undefined;
+  /** It waited for its worker to start. */
+  readonly isCold: boolean;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Why it failed, where this host knows more than it tells the server. */
+  readonly cause: ExecutorError | undefined;
 }
 
 /** It ended before its worker had an answer. */
@@ -66,11 +81,27 @@ export class AllocationTask {
   readonly #controller = new AbortController();
   #early: FunctionCallResult[] = [];
   #takeResult: ((result: FunctionCallResult) => void) | undefined;
+  readonly #isCold: boolean;
   #startedAtMs: number | undefined;
+  #workedAtMs: number | undefined;
+  #cause: ExecutorError | undefined;
 
   constructor(options: AllocationTaskOptions) {
     this.#options = options;
     this.#writes = new AllocationBlobs(options.blobs);
+    this.#isCold = options.worker.condition.type !== "running";
+  }
+
+  get story(): AllocationStory {
+    const { bytesIn, bytesOut } = this.#writes;
+    return {
+      startedAtMs: this.#startedAtMs,
+      workedAtMs: this.#workedAtMs,
+      isCold: this.#isCold,
+      bytesIn,
+      bytesOut,
+      cause: this.#cause,
+    };
   }
 
   /** The result of a call that it made; may come before it waits for it. */
@@ -102,6 +133,7 @@ export class AllocationTask {
 
   async #outcome(): Promise<AllocationOutcome> {
     const end = await this.#attempt();
+    if (this.#startedAtMs !== undefined) this.#workedAtMs = this.#options.clock.nowMs();
     this.#options.onPhase("finalizing");
     return await timed(
       this.#options,
@@ -115,35 +147,47 @@ export class AllocationTask {
   async #attempt(): Promise<RunEnd | Interruption> {
     const { order, worker, blobs, onPhase } = this.#options;
     const { signal } = this.#controller;
-    let release: (() => void) | undefined;
     try {
       onPhase("preparing");
       const inputs = await timed(this.#options, "allocation_preparation", signal, () =>
         prepareAllocation(order, blobs, this.#writes, signal),
       );
       onPhase("waiting");
-      release = await timed(this.#options, "schedule_allocation", signal, () => worker.slot(signal));
-      onPhase("running");
-      return await timed(
-        this.#options,
-        "allocation_run",
-        signal,
-        () => this.#run(inputs).catch((error: unknown) => ({ type: "interrupted", error }) as const),
-        isFault,
-      );
+      const release = await timed(this.#options, "schedule_allocation", signal, () => worker.slot(signal));
+      try {
+        onPhase("running");
+        const end = await timed(
+          this.#options,
+          "allocation_run",
+          signal,
+          () => this.#run(inputs).catch((error: unknown) => ({ type: "interrupted", error }) as const),
+          isFault,
+        );
+        await this.#leave(end);
+        return end;
+      } finally {
+        release();
+      }
     } catch (error) {
       return { type: "interrupted", error };
-    } finally {
-      release?.();
     }
   }
 
+  /** Before the next one has its slot: in a worker that is dead, or that has to end, it would be charged with that end. */
+  async #leave(end: RunEnd | Interruption): Promise<void> {
+    // What it runs is still at it, and nothing but the end of its process ends that.
+    if (end.type === "timeout") this.#endWorker(ContainerTerminationReason.FUNCTION_TIMEOUT);
+    if (end.type === "interrupted" && end.error instanceof AllocationCancelled)
+      this.#endWorker(ContainerTerminationReason.FUNCTION_CANCELLED);
+    if (end.type === "broken") await this.#options.worker.hasEnded();
+  }
+
   async #finalize(end: RunEnd | Interruption): Promise<AllocationOutcome> {
-    if (end.type === "interrupted") return await this.#interrupted(end.error);
+    if (end.type === "interrupted") return this.#interrupted(end.error);
     try {
       return await this.#settle(end);
     } catch (error) {
-      return await this.#interrupted(error);
+      return this.#interrupted(error);
     }
   }
 
@@ -176,13 +220,12 @@ export class AllocationTask {
     const { order, worker } = this.#options;
     switch (end.type) {
       case "result": {
-        await worker.client.forget(order.id);
+        // Beside the rest: nobody waits for what the worker remembers.
+        worker.client.forget(order.id).catch(() => undefined); // never: it does not reject
         const signal = AbortSignal.timeout(FINALIZE_DEADLINE_MS);
         return await outcomeOfResult(order, end.result, this.#writes, this.#durationMs(), signal);
       }
       case "timeout":
-        // Its thread is still at it, and nothing but the end of its process ends that.
-        await this.#endWorker(ContainerTerminationReason.FUNCTION_TIMEOUT);
         return this.#failed(AllocationFailureReason.FUNCTION_TIMEOUT, true);
       case "broken":
         return await this.#afterBreak(end.reason);
@@ -196,31 +239,29 @@ export class AllocationTask {
   async #afterBreak(reason: string): Promise<AllocationOutcome> {
     const { order, worker } = this.#options;
     this.#note(reason);
-    if (await worker.hasEnded()) return this.#interrupted(worker.gone.reason);
+    if (worker.gone.aborted) return this.#interrupted(worker.gone.reason);
     await worker.client.forget(order.id);
     return this.#failed(AllocationFailureReason.FUNCTION_ERROR, false);
   }
 
-  async #interrupted(error: unknown): Promise<AllocationOutcome> {
+  #interrupted(error: unknown): AllocationOutcome {
     if (error instanceof WorkerGone) {
       const hasRun = this.#startedAtMs !== undefined;
       return this.#failed(hasRun ? failureOfRunning(error.reason) : failureOfWaiting(error.reason), true);
     }
     if (error instanceof AllocationCancelled) {
       const hasRun = this.#startedAtMs !== undefined;
-      // There is no way to end it in a worker but to end the worker.
-      if (hasRun) await this.#endWorker(ContainerTerminationReason.FUNCTION_CANCELLED);
       return this.#failed(AllocationFailureReason.ALLOCATION_CANCELLED, hasRun);
     }
+    if (error instanceof ExecutorError) this.#cause = error;
     this.#note(error instanceof Error ? error.message : String(error));
     return this.#failed(AllocationFailureReason.INTERNAL_ERROR, false);
   }
 
   /** @returns at once: the outcome does not wait for the last of its processes. */
-  async #endWorker(reason: ContainerTerminationReason): Promise<void> {
+  #endWorker(reason: ContainerTerminationReason): void {
     const { worker } = this.#options;
     worker.stop(reason).catch(() => undefined); // never: it does not reject
-    await Promise.resolve();
   }
 
   #failed(reason: AllocationFailureReason, isWorkerDead: boolean): AllocationOutcome {

@@ -55,6 +55,23 @@ export function payloadOf(object: worker.SerializedObjectInsideBLOB, uri: string
   });
 }
 
+/** Where a worker's object ends in its blob. */
+export function endOf({ manifest, offset = 0n }: worker.SerializedObjectInsideBLOB): bigint {
+  return offset + (manifest?.size ?? 0n);
+}
+
+/** Where the last of a plan's inline arguments ends in the blob that holds them. */
+export function argumentsEnd({ updates }: worker.ExecutionPlanUpdates): bigint {
+  const args = updates.flatMap(({ op }) => {
+    if (op.case === "functionCall") return op.value.args;
+    return op.case === "reduce" ? op.value.collection : [];
+  });
+  return args.reduce((end, { source }) => {
+    const its = source.case === "value" ? endOf(source.value) : 0n;
+    return its > end ? its : end;
+  }, 0n);
+}
+
 /**
  * A worker's plan as the server reads it. @param argsUri of the blob that holds its inline arguments; `undefined` if it has none.
  */

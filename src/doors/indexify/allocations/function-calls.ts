@@ -4,8 +4,9 @@ import { AllocationLogEntrySchema, FunctionCallRequestSchema } from "../../../ge
 import type { AllocationFunctionCall } from "../../../gen/function_executor_pb.js";
 import { RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import type { AllocationOrder } from "../commands/orders.ts";
+import { reportFaults } from "../link/report-faults.ts";
 import type { AllocationBlobs } from "./allocation-blobs.ts";
-import { updatesOf } from "./convert.ts";
+import { argumentsEnd, updatesOf } from "./convert.ts";
 
 const REQUEST_LIMIT_BYTES = 1_048_576;
 const OPERATIONS_LIMIT = 1_000;
@@ -34,7 +35,7 @@ export class FunctionCalls {
     if (updates === undefined) return refused("the call has no content");
     if (argsBlob !== undefined) {
       try {
-        await this.#blobs.complete(argsBlob, signal);
+        await this.#blobs.complete(argsBlob, signal, argumentsEnd(updates));
       } catch (error) {
         return refused(`its arguments could not be stored: ${textOf(error)}`);
       }
@@ -54,11 +55,14 @@ export class FunctionCalls {
     const bytes = toBinary(FunctionCallRequestSchema, request).length;
     const excess = excessOf(fresh.length, bytes);
     if (excess !== undefined) return { type: "refused", code: RPC_CODES.resourceExhausted, message: excess };
-    for (const operation of fresh) this.#told.add(idOf(operation));
     const entry = create(AllocationLogEntrySchema, {
       allocationId: this.#order.id,
       entry: { case: "callFunction", value: request },
     });
+    // The caller is told: a call that nobody makes would be waited for without end.
+    const faults = reportFaults({ type: "entry", message: entry });
+    if (faults.length > 0) return refused(`the call lacks ${faults.join(", ")}`);
+    for (const operation of fresh) this.#told.add(idOf(operation));
     return { type: "entry", entry, bytes };
   }
 }

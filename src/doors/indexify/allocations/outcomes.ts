@@ -1,23 +1,26 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
-import type {
-  AllocationCompletedSchema,
-  AllocationOutcome,
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { AllocationCompletedSchema, AllocationOutcome } from "../../../gen/executor_api_pb.js";
+import {
+  AllocationFailureReason,
+  AllocationOutcomeSchema,
   DataPayloadSchema,
 } from "../../../gen/executor_api_pb.js";
-import { AllocationFailureReason, AllocationOutcomeSchema } from "../../../gen/executor_api_pb.js";
 import type { AllocationResult } from "../../../gen/function_executor_pb.js";
 import {
   AllocationOutcomeCode as WorkerCode,
   AllocationFailureReason as WorkerReason,
 } from "../../../gen/function_executor_pb.js";
 import type { AllocationOrder } from "../commands/orders.ts";
-import { payloadFaults } from "../link/report-faults.ts";
+import { payloadFaults, reportFaults } from "../link/report-faults.ts";
 import type { AllocationBlobs } from "./allocation-blobs.ts";
-import { payloadOf, updatesOf } from "./convert.ts";
+import { argumentsEnd, endOf, payloadOf, updatesOf } from "./convert.ts";
 
 type ReturnValue = MessageInitShape<typeof AllocationCompletedSchema>["returnValue"];
 type Payload = MessageInitShape<typeof DataPayloadSchema>;
+
+/** As of a call (`contracts/indexify.md` 5.6): an outcome points to bytes, it does not hold them. */
+const OUTCOME_LIMIT_BYTES = 1_048_576;
 
 /** What is known of a failure besides its reason. */
 export interface FailureFacts {
@@ -68,6 +71,21 @@ export async function outcomeOfResult(
   durationMs: bigint,
   signal: AbortSignal,
 ): Promise<AllocationOutcome> {
+  const outcome = await toOutcome(order, result, writes, durationMs, signal);
+  // What lacks something, or is larger than any honest worker makes it, would be refused with everything that goes with it.
+  const isFit =
+    reportFaults({ type: "outcome", message: outcome }).length === 0 &&
+    toBinary(AllocationOutcomeSchema, outcome).length <= OUTCOME_LIMIT_BYTES;
+  return isFit ? outcome : failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
+}
+
+async function toOutcome(
+  order: AllocationOrder,
+  result: AllocationResult,
+  writes: AllocationBlobs,
+  durationMs: bigint,
+  signal: AbortSignal,
+): Promise<AllocationOutcome> {
   if (result.outcomeCode === WorkerCode.SUCCESS)
     return await success(order, result, writes, durationMs, signal);
   if (result.outcomeCode !== WorkerCode.FAILURE) {
@@ -91,7 +109,7 @@ async function success(
     failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
   if (blob !== undefined) {
     try {
-      await writes.complete(blob, signal);
+      await writes.complete(blob, signal, claimOf(outputs));
     } catch {
       return internal();
     }
@@ -101,9 +119,13 @@ async function success(
     return completed(order, { case: "updates", value: updatesOf(outputs.value, uri) }, durationMs);
   }
   if (outputs.case !== "value") return completed(order, undefined, durationMs);
-  const value = payloadOf(outputs.value, uri ?? "");
-  const outcome = completed(order, { case: "value", value }, durationMs);
-  return isWhole(outcome) ? outcome : internal();
+  return completed(order, { case: "value", value: payloadOf(outputs.value, uri ?? "") }, durationMs);
+}
+
+/** How far into its blob what a worker returns reaches. */
+function claimOf(outputs: AllocationResult["outputs"]): bigint {
+  if (outputs.case === "value") return endOf(outputs.value);
+  return outputs.case === "updates" ? argumentsEnd(outputs.value) : 0n;
 }
 
 /** An error without its words is still that error. */
@@ -114,16 +136,12 @@ async function requestErrorOf(
 ): Promise<Payload | undefined> {
   if (requestErrorOutput === undefined || blob === undefined) return undefined;
   try {
-    await writes.complete(blob, signal);
+    await writes.complete(blob, signal, endOf(requestErrorOutput));
   } catch {
     return undefined;
   }
-  return payloadOf(requestErrorOutput, writes.uriOf(blob.id) ?? "");
-}
-
-function isWhole({ outcome }: AllocationOutcome): boolean {
-  if (outcome.case !== "completed" || outcome.value.returnValue.case !== "value") return true;
-  return payloadFaults("value", outcome.value.returnValue.value).length === 0;
+  const payload = create(DataPayloadSchema, payloadOf(requestErrorOutput, writes.uriOf(blob.id) ?? ""));
+  return payloadFaults("request_error", payload).length === 0 ? payload : undefined;
 }
 
 /** The two protocols number the same reasons differently. */

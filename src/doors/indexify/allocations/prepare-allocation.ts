@@ -11,7 +11,7 @@ const REQUEST_ERROR_BYTES = 10n * 1_048_576n;
 
 export type Inputs = MessageInitShape<typeof FunctionInputsSchema>;
 
-/** Addresses for everything that the worker reads before it begins, and for the error that it may leave. */
+/** Addresses for everything that the worker reads before it begins, and for the error that it may leave; a place for its outputs that cannot be is refused. */
 export async function prepareAllocation(
   order: AllocationOrder,
   blobs: BlobStore,
@@ -19,10 +19,13 @@ export async function prepareAllocation(
   signal: AbortSignal,
 ): Promise<Inputs> {
   const errorUri = `${order.errorPrefix}.${order.id}.req_error`;
+  // Its outputs are asked for when its function has run: what is wrong with their place is better known before.
+  await blobs.checkWrite(`${order.dataPrefix}.${order.id}.output`, signal);
   const [requestErrorBlob, argBlobs] = await Promise.all([
     writes.begin(REQUEST_ERROR_BLOB, errorUri, REQUEST_ERROR_BYTES, signal),
     argumentBlobs(order, blobs, signal),
   ]);
+  for (const { size } of order.args) writes.given(size);
   return {
     args: order.args.map(({ payload }) => objectOf(payload)),
     argBlobs: [...argBlobs],

@@ -53,7 +53,7 @@ export async function stateAnswer(
 async function prepareRead(
   id: string,
   uri: string,
-  { blobs }: RequestStateOptions,
+  { blobs, writes }: RequestStateOptions,
   signal: AbortSignal,
 ): Promise<AnswerBody> {
   const none = { result: { case: "prepareRead" as const, value: {} } };
@@ -61,6 +61,7 @@ async function prepareRead(
     const bytes = await blobs.size(uri, signal);
     if (bytes === undefined) return { status: { code: RPC_CODES.notFound, message: "no such key" }, ...none };
     const blob = await readBlob(blobs, id, uri, bytes, signal);
+    writes.given(bytes);
     return { status: OK, result: { case: "prepareRead", value: { blob } } };
   } catch (error) {
     return { status: failure(error), ...none };

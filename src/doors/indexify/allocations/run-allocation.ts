@@ -245,7 +245,9 @@ class AllocationRun {
 
   #deliver(watcher: OpenWatcher, result: FunctionCallResult): void {
     this.#once(`result for ${watcher.id}`, async () => {
-      const value = await deliveryOf(watcher, result, this.#options.blobs, this.#controller.signal);
+      const { blobs, writes } = this.#options;
+      const value = await deliveryOf(watcher, result, blobs, this.#controller.signal);
+      writes.given((value.valueOutput ?? value.requestErrorOutput)?.manifest?.size ?? 0n);
       await this.#answer({ case: "functionCallResult", value });
     });
   }

@@ -3,6 +3,7 @@ import type {
   ContainerResources,
   DataPayload,
   FunctionRef,
+  SandboxMetadata,
 } from "../../../gen/executor_api_pb.js";
 
 /** A function of one application; `version` is unset in an allocation, whose container says it. */
@@ -37,6 +38,13 @@ export interface ContainerOrder {
   readonly resources: ContainerResources | undefined;
 }
 
+/** A container that serves its user over the proxy, not the server over allocations. */
+export interface SandboxOrder {
+  readonly id: string;
+  /** As it came, with what later commands have changed in it: the server wants it back word for word. */
+  readonly description: ContainerDescription;
+}
+
 /** One attempt to run one function call, in a worker that the server names. */
 export interface AllocationOrder {
   readonly id: string;
@@ -56,10 +64,15 @@ export interface AllocationOrder {
 /** A command in our words. */
 export type Order =
   | { readonly type: "add"; readonly container: ContainerOrder }
-  /** A sandbox, or a type that nobody knows: not offered here. */
-  | { readonly type: "add-sandbox"; readonly containerId: string }
+  /** A sandbox, or a type that nobody knows. */
+  | { readonly type: "add-sandbox"; readonly sandbox: SandboxOrder }
   | { readonly type: "remove"; readonly containerId: string }
   | { readonly type: "run"; readonly seq: bigint; readonly allocation: AllocationOrder }
   | { readonly type: "kill"; readonly allocationId: string }
-  | { readonly type: "update"; readonly containerId: string }
+  | {
+      readonly type: "update";
+      readonly containerId: string;
+      /** What is set in it replaces what was. */
+      readonly metadata: SandboxMetadata | undefined;
+    }
   | { readonly type: "snapshot"; readonly containerId: string; readonly snapshotId: string };

@@ -5,6 +5,7 @@ import type {
   ContainerDescription,
   DataPayload,
   FunctionRef,
+  UpdateContainerDescription,
 } from "../../../gen/executor_api_pb.js";
 import { ContainerType } from "../../../gen/executor_api_pb.js";
 import { payloadFaults } from "../link/report-faults.ts";
@@ -12,6 +13,9 @@ import type { AllocationOrder, ContainerOrder, FunctionName, Order, PayloadPlace
 
 /** A command in our words, or the fields that it lacks: then it is dropped alone, and acknowledged. */
 export type ReadCommand = Order | { readonly type: "malformed"; readonly faults: readonly string[] };
+
+/** A name is repeated in every line of the log about what it names; none that a server makes is near this. */
+const ID_LENGTH = 256;
 
 /** Checks a command against what it must hold (`contracts/indexify.md` 4.2). Pure. */
 export function readCommand({ seq, command }: Command): ReadCommand {
@@ -29,7 +33,7 @@ export function readCommand({ seq, command }: Command): ReadCommand {
         "allocation_id",
       );
     case "updateContainerDescription":
-      return withId(command.value.containerId, (containerId) => ({ type: "update", containerId }));
+      return readUpdate(command.value);
     case "snapshotContainer": {
       const { containerId, snapshotId } = command.value;
       if (snapshotId === "") return malformed(["snapshot_id"]);
@@ -44,10 +48,16 @@ function readAdd({ container }: AddContainer): ReadCommand {
   if (container === undefined) return malformed(["container"]);
   const { id, containerType } = container;
   if (id === undefined || id === "") return malformed(["container.id"]);
-  if (containerType !== ContainerType.FUNCTION) return { type: "add-sandbox", containerId: id };
+  if (id.length > ID_LENGTH) return malformed([`container.id of more than ${ID_LENGTH} characters`]);
+  if (containerType !== ContainerType.FUNCTION)
+    return { type: "add-sandbox", sandbox: { id, description: container } };
   const faults = new Faults();
   const order = readContainer(id, container, faults);
   return faults.list.length > 0 ? malformed(faults.list) : { type: "add", container: order };
+}
+
+function readUpdate({ containerId: id, sandboxMetadata: metadata }: UpdateContainerDescription): ReadCommand {
+  return withId(id, (containerId) => ({ type: "update", containerId, metadata }));
 }
 
 function readContainer(id: string, description: ContainerDescription, faults: Faults): ContainerOrder {
@@ -82,6 +92,7 @@ function readRun(seq: bigint, allocation: Allocation | undefined): ReadCommand {
     errorPrefix: faults.text("request_error_payload_uri_prefix", allocation.requestErrorPayloadUriPrefix),
     callMetadata: allocation.functionCallMetadata,
   };
+  if (order.id.length > ID_LENGTH) faults.add(`allocation_id of more than ${ID_LENGTH} characters`);
   return faults.list.length > 0 ? malformed(faults.list) : { type: "run", seq, allocation: order };
 }
 

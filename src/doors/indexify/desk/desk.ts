@@ -9,6 +9,7 @@ import type {
   ContainerState,
 } from "../../../gen/executor_api_pb.js";
 import {
+  AllocationFailureReason,
   CommandResponseSchema,
   ContainerStateSchema,
   ContainerStatus,
@@ -16,13 +17,16 @@ import {
 } from "../../../gen/executor_api_pb.js";
 import { type AllocationPhase, AllocationTask } from "../allocations/allocation-task.ts";
 import { failed } from "../allocations/outcomes.ts";
-import type { AllocationOrder, ContainerOrder, Order } from "../commands/orders.ts";
+import type { AllocationOrder, ContainerOrder, FunctionName, Order } from "../commands/orders.ts";
 import { readCommand } from "../commands/read-command.ts";
 import { reportFaults } from "../link/report-faults.ts";
 import type { Report } from "../link/report-queue.ts";
 import { allocationEnd } from "../observe/allocation-end.ts";
+import type { EndedAllocation } from "../observe/record-allocations.ts";
 import { timedNow } from "../observe/timed.ts";
 import { plan, type Step } from "../reconcile/plan.ts";
+import { SANDBOX_TIMES } from "../sandbox/sandbox.ts";
+import { SandboxDesk, type SandboxDeskOptions } from "../sandbox/sandbox-desk.ts";
 import type { CodeCache } from "../worker/code-cache.ts";
 import { Worker, type WorkerProcess, type WorkerTimes } from "../worker/worker.ts";
 import { Finished } from "./finished.ts";
@@ -34,14 +38,26 @@ export interface DeskOptions {
   readonly log: Log;
   readonly observer: IndexifyObserver;
   readonly workerTimes: WorkerTimes;
+  /** Allocations whose outcomes an earlier life could not tell any more: the server may ask for them again before it hears. */
+  readonly finished?: readonly string[];
+  /** Whether the operator lets a function run here. */
+  isAllowed(wanted: FunctionName): boolean;
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
+  launchSandbox: SandboxDeskOptions["launch"];
   report(report: Report): void;
+  /** An allocation is over; told once of each that was taken, whatever became of it. Never throws. */
+  onAllocationEnd(ended: EndedAllocation): void;
 }
 
 type CommandResponseInit = MessageInitShape<typeof CommandResponseSchema>;
 
 /** Outcomes that are told apart from new work after the server has asked again for everything. */
 const FINISHED_LIMIT = 10_000;
+
+interface RanAllocation {
+  readonly task: AllocationTask;
+  readonly worker: Worker;
+}
 
 interface RunningAllocation {
   readonly order: AllocationOrder;
@@ -51,6 +67,7 @@ interface RunningAllocation {
 
 /** Everything that the server has asked of this host, and how far it is. Commands change what is wanted; the plan does the rest. */
 export class Desk {
+  readonly sandboxes: SandboxDesk;
   readonly #options: DeskOptions;
   readonly #wanted = {
     containers: new Map<string, ContainerOrder>(),
@@ -70,6 +87,12 @@ export class Desk {
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    const { clock, log, launchSandbox: launch } = options;
+    this.sandboxes = new SandboxDesk({
+      ...{ clock, log, launch, times: SANDBOX_TIMES },
+      respond: (response) => this.#respond(response),
+    });
+    for (const allocationId of options.finished ?? []) this.#finished.add(allocationId);
   }
 
   get containers(): readonly Worker[] {
@@ -94,6 +117,7 @@ export class Desk {
     }
     this.#apply(order);
     this.#reconcile();
+    if (!(order.type === "snapshot" && this.#workers.has(order.containerId))) this.sandboxes.take(order);
   }
 
   /** The result of a call that an allocation here made; one for an allocation that is over is dropped. */
@@ -104,7 +128,7 @@ export class Desk {
 
   /** Every worker that is remembered, as the server wants to hear of it. */
   states(): readonly ContainerState[] {
-    return [...this.#workers.values()].map(({ order, condition }) =>
+    const workers = [...this.#workers.values()].map(({ order, condition }) =>
       create(ContainerStateSchema, {
         description: order.description,
         ...(condition.type === "terminated"
@@ -112,14 +136,16 @@ export class Desk {
           : { status: condition.type === "running" ? ContainerStatus.RUNNING : ContainerStatus.PENDING }),
       }),
     );
+    return [...workers, ...this.sandboxes.states()];
   }
 
   /** Ends every worker; nothing that this brings about is reported. Resolves when nothing is left. */
   async end(): Promise<void> {
     this.#isEnding = true;
-    await Promise.all(
-      this.containers.map((worker) => worker.stop(ContainerTerminationReason.FUNCTION_CANCELLED)),
-    );
+    await Promise.all([
+      this.sandboxes.end(),
+      ...this.containers.map((worker) => worker.stop(ContainerTerminationReason.FUNCTION_CANCELLED)),
+    ]);
     await Promise.allSettled(this.#work);
   }
 
@@ -129,8 +155,6 @@ export class Desk {
         this.#add(order.container);
         break;
       case "add-sandbox":
-        // Told like a start that failed: the server then looks for another host.
-        this.#terminated(order.containerId, ContainerTerminationReason.STARTUP_FAILED_INTERNAL_ERROR);
         break;
       case "remove":
         this.#wanted.containers.delete(order.containerId);
@@ -164,12 +188,25 @@ export class Desk {
     this.#wanted.allocations.set(allocation.id, allocation);
     this.#fetchedAtMs.set(allocation.id, this.#options.clock.nowMs());
     this.#options.observer.allocationFetched(allocation.function.name);
+    if (!this.#mayRun(allocation)) this.#refuse(allocation);
+  }
+
+  /** By its own name and the version of its container; without a container the plan has its answer. */
+  #mayRun({ containerId, function: called }: AllocationOrder): boolean {
+    const container = this.#wanted.containers.get(containerId);
+    if (container === undefined) return true;
+    return this.#options.isAllowed({ ...called, version: container.function.version });
+  }
+
+  #refuse(allocation: AllocationOrder): void {
+    const reason = "its function is not in indexify.functions";
+    this.#options.log.log("warn", "indexify.allocation-failed", { allocationId: allocation.id, reason });
+    this.#settle(failed(allocation, AllocationFailureReason.CONSTRAINT_UNSATISFIABLE, {}), allocation);
   }
 
   #refuseSnapshot(containerId: string, snapshotId: string): void {
-    const errorMessage = this.#workers.has(containerId)
-      ? "snapshots not configured on this dataplane"
-      : "container not found";
+    if (!this.#workers.has(containerId)) return;
+    const errorMessage = "snapshots not configured on this dataplane";
     this.#respond({ case: "snapshotFailed", value: { containerId, snapshotId, errorMessage } });
   }
 
@@ -219,7 +256,7 @@ export class Desk {
       case "fail-allocation":
         this.#settle(
           failed(step.allocation, step.reason, { deadContainerId: step.allocation.containerId }),
-          step.allocation.id,
+          step.allocation,
         );
         break;
       default:
@@ -274,21 +311,31 @@ export class Desk {
       task.run().then((outcome) => {
         timedNow(this.#options, "handle_function_executor_control_loop_event", () => {
           this.#running.delete(order.id);
-          this.#settle(outcome, order.id);
+          this.#settle(outcome, order, { task, worker });
           this.#reconcile();
         });
       }),
     );
   }
 
-  #settle(message: AllocationOutcome, allocationId: string): void {
-    this.#wanted.allocations.delete(allocationId);
-    const { clock, observer } = this.#options;
-    const fetchedAtMs = this.#fetchedAtMs.get(allocationId) ?? clock.nowMs();
-    this.#fetchedAtMs.delete(allocationId);
+  /** @param ran unless it never came to a worker. */
+  #settle(message: AllocationOutcome, order: AllocationOrder, ran?: RanAllocation): void {
+    const { id, containerId } = order;
+    this.#wanted.allocations.delete(id);
+    const { clock, observer, onAllocationEnd } = this.#options;
+    const endedAtMs = clock.nowMs();
+    const fetchedAtMs = this.#fetchedAtMs.get(id) ?? endedAtMs;
+    this.#fetchedAtMs.delete(id);
+    onAllocationEnd({
+      ...{ allocationId: id, outcome: message, fetchedAtMs, endedAtMs },
+      container: ran?.worker.order ?? this.#wanted.containers.get(containerId),
+      home: ran?.worker.home,
+      story: ran?.task.story,
+      isDrained: this.#isEnding,
+    });
     if (this.#isEnding) return;
-    observer.allocationCompleted(allocationEnd(message), clock.nowMs() - fetchedAtMs);
-    this.#finished.add(allocationId);
+    observer.allocationCompleted(allocationEnd(message), endedAtMs - fetchedAtMs);
+    this.#finished.add(id);
     this.#report({ type: "outcome", message });
   }
 

@@ -36,6 +36,16 @@ export function hostResources(
   };
 }
 
+/** What of the operator's figures the books can hold: work that is placed beyond it would wait for room for ever. */
+export function withinBooks(overrides: ResourceOverrides, books: HostFigures): ResourceOverrides {
+  const { cpuCount, memoryBytes } = overrides;
+  return {
+    ...overrides,
+    ...(cpuCount === undefined ? {} : { cpuCount: Math.min(cpuCount, books.cpuCount) }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes: Math.min(memoryBytes, books.memoryBytes) }),
+  };
+}
+
 /** What a card is to the server, by its name (`contracts/indexify.md` 8.3); `undefined` for one that it does not know. */
 export function gpuModel(name: string | undefined): GPUModel | undefined {
   if (name === undefined) return undefined;

@@ -5,16 +5,24 @@ import {
   AllocationOutcomeSchema,
   CommandResponseSchema,
 } from "../../../gen/executor_api_pb.js";
-import { encodeReport, type QueuedReport, type Report, type ReportJournal } from "./report-queue.ts";
+import type { QueuedReport, Report, ReportJournal } from "./report-queue.ts";
 
 /** A journal that takes reports. Answers to commands are not kept: the next life answers for itself. */
 export function reportJournal(journal: Journal): ReportJournal {
   return {
-    add: ({ number, report }) => {
-      if (report.type !== "response") journal.add({ number, kind: report.type, bytes: encodeReport(report) });
+    add: ({ number, report }, bytes) => {
+      if (isKept(report)) journal.add({ number, kind: report.type, bytes });
     },
-    remove: (numbers) => journal.remove(numbers),
+    remove: (reports) => {
+      // Taking out what was never put in would be a write to the disk all the same.
+      const numbers = reports.flatMap(({ number, report }) => (isKept(report) ? [number] : []));
+      if (numbers.length > 0) journal.remove(numbers);
+    },
   };
+}
+
+function isKept({ type }: Report): boolean {
+  return type !== "response";
 }
 
 /** What an earlier life could not tell any more. An entry that cannot be read is nobody's, and is removed. */

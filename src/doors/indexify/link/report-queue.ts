@@ -25,8 +25,9 @@ export interface QueuedReport {
 
 /** Where reports wait beyond the daemon's life. Both are taken down behind the caller's back, in order. */
 export interface ReportJournal {
-  add(queued: QueuedReport): void;
-  remove(numbers: readonly number[]): void;
+  /** @param encoded its message, as {@link encodeReport} says it. */
+  add(queued: QueuedReport, encoded: Uint8Array): void;
+  remove(reports: readonly QueuedReport[]): void;
 }
 
 export interface ReportQueueOptions {
@@ -38,8 +39,8 @@ export interface ReportQueueOptions {
   /** What an earlier life left, in the order of its numbers. */
   readonly kept: readonly QueuedReport[];
   onDropped(report: Report): void;
-  /** Something was added that a heartbeat should carry now. */
-  onAdded(): void;
+  /** It was added; a heartbeat should carry it now, or soon. */
+  onAdded(report: Report): void;
 }
 
 /** Tag and length of one item in its repeated field. */
@@ -70,6 +71,11 @@ export class ReportQueue {
     return this.size === 0;
   }
 
+  get hasUrgent(): boolean {
+    const { response, entry, outcome } = this.#queues;
+    return entry.length + outcome.length > 0 || response.some(({ report }) => isUrgent(report));
+  }
+
   get size(): number {
     const { response, entry, outcome } = this.#queues;
     return response.length + entry.length + outcome.length;
@@ -81,11 +87,12 @@ export class ReportQueue {
       this.#options.onDropped(report);
       return;
     }
-    const queued = { number: this.#next, report, bytes: encodeReport(report).length + ITEM_OVERHEAD_BYTES };
+    const encoded = encodeReport(report);
+    const queued = { number: this.#next, report, bytes: encoded.length + ITEM_OVERHEAD_BYTES };
     this.#next += 1;
     queue.push(queued);
-    this.#options.journal.add(queued);
-    this.#options.onAdded();
+    this.#options.journal.add(queued, encoded);
+    this.#options.onAdded(report);
   }
 
   /** What the next heartbeat carries. @param items at most so many in all; for finding the one that the server chokes on. */
@@ -112,7 +119,7 @@ export class ReportQueue {
       const left = queue.filter(({ number }) => !numbers.has(number));
       queue.splice(0, queue.length, ...left);
     }
-    this.#options.journal.remove([...numbers]);
+    this.#options.journal.remove(reports);
   }
 
   /** Whether log entries of its allocation would stay behind. */
@@ -142,6 +149,14 @@ export function heartbeatFields(reports: readonly QueuedReport[]): {
   }
   const { commandResponses, allocationOutcomes, allocationLogEntries } = fields;
   return { commandResponses, allocationOutcomes, allocationLogEntries };
+}
+
+/**
+ * Whether the server does something with it. That an allocation was scheduled it only writes down, so this may wait a moment
+ * for company: a short allocation then needs one heartbeat, not two.
+ */
+export function isUrgent(report: Report): boolean {
+  return report.type !== "response" || report.message.response.case !== "allocationScheduled";
 }
 
 export function allocationOf({ outcome }: AllocationOutcome): string | undefined {

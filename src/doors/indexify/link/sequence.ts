@@ -12,6 +12,11 @@ export class Sequence {
     this.#applied = 0n;
   }
 
+  /** The next item can never be had: it counts as applied. */
+  skip(): void {
+    this.#applied += 1n;
+  }
+
   /**
    * Applies the items that come next, in order. One that was applied before is passed over. What cannot be applied now, and
    * whatever follows a gap, is not acknowledged.

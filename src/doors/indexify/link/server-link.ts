@@ -25,6 +25,8 @@ export interface LinkTimes {
   /** The server holds a poll this long at most; ours ends somewhat later. */
   readonly pollDeadlineMs: number;
   readonly farewellMs: number;
+  /** How long a report that is not urgent waits for others to go with it. */
+  readonly companyMs: number;
 }
 
 export const LINK_TIMES: LinkTimes = {
@@ -34,6 +36,7 @@ export const LINK_TIMES: LinkTimes = {
   pollRetry: { firstMs: 1_000, maxMs: 10_000 },
   pollDeadlineMs: 330_000,
   farewellMs: 3_000,
+  companyMs: 100,
 };
 
 export interface LinkOptions {
@@ -58,6 +61,16 @@ export type LinkState =
   | { readonly type: "ready" }
   | { readonly type: "unhealthy"; readonly reason: string; readonly sinceMs: number };
 
+/**
+ * What is said to reports that cannot be taken, however often they come: as the server says it, and as either side's library
+ * does of a message that is too large.
+ */
+const REFUSALS = [
+  RPC_CODES.internal,
+  RPC_CODES.invalidArgument,
+  RPC_CODES.resourceExhausted,
+  RPC_CODES.outOfRange,
+] as const;
 /** So many refusals of the same batch, and it is sent again item by item. */
 const REFUSALS_BEFORE_SINGLE = 3;
 /** So many refusals of one item alone, and it is given up. */
@@ -87,6 +100,8 @@ export class ServerLink {
   #refusals = 0;
   #wake: (() => void) | undefined;
   #isNudged = false;
+  /** Set while a heartbeat is to come soon. */
+  #cancelSoon: (() => void) | undefined;
   /** Since when the server has been sought; `undefined` while it answers. */
   #soughtSinceMs: number | undefined;
   #lastTaken: ReportedHeartbeat | undefined;
@@ -104,8 +119,13 @@ export class ServerLink {
     return this.#lastTaken;
   }
 
-  /** A heartbeat now, if none is under way: there is something to tell. */
-  nudge(): void {
+  /** There is something to tell: a heartbeat, or another after the one that is under way; soon, if it is not urgent. */
+  nudge(isUrgent = true): void {
+    if (!isUrgent) {
+      const { clock, times } = this.#options;
+      this.#cancelSoon ??= clock.after(times.companyMs, () => this.nudge());
+      return;
+    }
     this.#isNudged = true;
     this.#wake?.();
   }
@@ -116,6 +136,7 @@ export class ServerLink {
     try {
       while (!signal.aborted) await this.#beat(signal);
     } finally {
+      this.#cancelSoon?.();
       await this.#stopPolls();
     }
   }
@@ -137,6 +158,8 @@ export class ServerLink {
   async #beat(signal: AbortSignal): Promise<void> {
     const { channel, executorId, reports, times } = this.#options;
     this.#isNudged = false;
+    this.#cancelSoon?.();
+    this.#cancelSoon = undefined;
     const isFull = this.#owesState;
     if (isFull) await this.#stopPolls();
     const fragment = reports.fragment(this.#isSingle ? 1 : undefined);
@@ -202,7 +225,9 @@ export class ServerLink {
     }
     this.#become({ type: "ready" });
     this.#startPolls();
-    if (reports.isEmpty && !this.#isNudged) await this.#pause(times.heartbeatMs, signal, true);
+    if (reports.hasUrgent || this.#isNudged) return;
+    if (!reports.isEmpty) this.nudge(false);
+    await this.#pause(times.heartbeatMs, signal, true);
   }
 
   async #failed(error: unknown, fragment: readonly QueuedReport[], signal: AbortSignal): Promise<void> {
@@ -210,11 +235,10 @@ export class ServerLink {
     await this.#stopPolls();
     this.#noteLoss(error);
     const reason = error instanceof Error ? error.message : String(error);
-    if (this.#state.type !== "unhealthy") {
-      log.log("warn", "indexify.unhealthy", { reason });
-      this.#become({ type: "unhealthy", reason, sinceMs: clock.nowMs() });
-    }
-    if (isRpcError(error, RPC_CODES.internal) && fragment.length > 0) this.#refused(fragment);
+    const sinceMs = this.#state.type === "unhealthy" ? this.#state.sinceMs : clock.nowMs();
+    if (this.#state.type !== "unhealthy") log.log("warn", "indexify.unhealthy", { reason });
+    this.#become({ type: "unhealthy", reason, sinceMs });
+    if (isRpcError(error, ...REFUSALS) && fragment.length > 0) this.#refused(fragment);
     this.#failures += 1;
     await this.#pause(backoffMs(times.heartbeatRetry, this.#failures, Math.random()), signal);
   }

@@ -15,6 +15,7 @@ export function observeBlobs(blobs: BlobStore, watch: Watch): BlobStore {
   return {
     size: (uri, signal) => told("blob_store_get_metadata", signal, () => blobs.size(uri, signal)),
     readUri: (uri, signal) => told("blob_store_presign_uri", signal, () => blobs.readUri(uri, signal)),
+    checkWrite: (uri, signal) => blobs.checkWrite(uri, signal),
     beginWrite: async (uri, signal) => {
       const begin = (): Promise<BlobWrite> => blobs.beginWrite(uri, signal);
       return observeWrite(await told("blob_store_create_multipart_upload", signal, begin));

@@ -2,9 +2,14 @@ import { AllocationFailureReason, type ContainerTerminationReason } from "../../
 import type { AllocationOrder, ContainerOrder } from "../commands/orders.ts";
 import { failureOfWaiting } from "./reasons.ts";
 
+/** What the plan knows of a container that is wanted. */
+interface Named {
+  readonly id: string;
+}
+
 /** What the server wants of this host. */
-export interface Wanted {
-  readonly containers: ReadonlyMap<string, ContainerOrder>;
+export interface Wanted<C extends Named = ContainerOrder> {
+  readonly containers: ReadonlyMap<string, C>;
   /** Those that have no outcome yet. */
   readonly allocations: ReadonlyMap<string, AllocationOrder>;
 }
@@ -23,8 +28,8 @@ export interface Observed {
   readonly allocations: ReadonlySet<string>;
 }
 
-export type Step =
-  | { readonly type: "start-container"; readonly container: ContainerOrder }
+export type Step<C extends Named = ContainerOrder> =
+  | { readonly type: "start-container"; readonly container: C }
   | { readonly type: "stop-container"; readonly containerId: string }
   | { readonly type: "forget-container"; readonly containerId: string }
   | { readonly type: "begin-allocation"; readonly allocation: AllocationOrder }
@@ -40,11 +45,11 @@ export type Step =
  * after its steps were begun has no further answer. A worker that is wanted anew while its predecessor is being ended
  * waits for that; so there are never two of one id.
  */
-export function plan(wanted: Wanted, observed: Observed): readonly Step[] {
+export function plan<C extends Named>(wanted: Wanted<C>, observed: Observed): readonly Step<C>[] {
   return [...removals(wanted, observed), ...additions(wanted, observed), ...allocations(wanted, observed)];
 }
 
-function* removals(wanted: Wanted, observed: Observed): Iterable<Step> {
+function* removals<C extends Named>(wanted: Wanted<C>, observed: Observed): Iterable<Step<C>> {
   for (const [containerId, condition] of observed.containers) {
     if (wanted.containers.has(containerId)) continue;
     if (condition.type === "terminated") yield { type: "forget-container", containerId };
@@ -52,13 +57,13 @@ function* removals(wanted: Wanted, observed: Observed): Iterable<Step> {
   }
 }
 
-function* additions(wanted: Wanted, observed: Observed): Iterable<Step> {
+function* additions<C extends Named>(wanted: Wanted<C>, observed: Observed): Iterable<Step<C>> {
   for (const container of wanted.containers.values()) {
     if (!observed.containers.has(container.id)) yield { type: "start-container", container };
   }
 }
 
-function* allocations(wanted: Wanted, observed: Observed): Iterable<Step> {
+function* allocations<C extends Named>(wanted: Wanted<C>, observed: Observed): Iterable<Step<C>> {
   for (const allocation of wanted.allocations.values()) {
     if (observed.allocations.has(allocation.id)) continue;
     const condition = observed.containers.get(allocation.containerId);

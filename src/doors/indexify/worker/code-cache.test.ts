@@ -152,6 +152,16 @@ describe("X10: the code of an application", () => {
     expect(await Promise.all([textOf(cache, one), textOf(cache, two)])).toEqual(["code 1", "code 2"]);
     expect(await textOf(cache, one)).toBe("code 1");
   });
+
+  test("X7: is fetched for whoever names its right place, though another names a wrong one for the same version at once", async () => {
+    const blobs = new CountedBlobs();
+    const cache = openCache(blobs);
+    const right = orderFor(blobs, "s3://b/v1", "code");
+    const wrong = { ...right, code: { ...right.code, uri: "s3://b/none" } };
+    const [refused, text] = await Promise.allSettled([cache.read(wrong, forever), textOf(cache, right)]);
+    expect(refused.status).toBe("rejected");
+    expect(text).toEqual({ status: "fulfilled", value: "code" });
+  });
 });
 
 describe("what was not what was named", () => {

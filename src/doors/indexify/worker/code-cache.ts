@@ -52,8 +52,9 @@ export class CodeCache {
       this.#options.onUse?.("cached", performance.now() - beganAtMs);
       return cached;
     }
-    // Not the path alone: a version whose code was changed under it must not get the code of the one before.
-    const what = `${path}\0${order.code.sha256}`;
+    // Not the path alone: who is told another place, part or digest for the same version must not share the failure of a wrong one.
+    const { uri, offset, size, sha256 } = order.code;
+    const what = [path, uri, offset, size, sha256].join("\0");
     const running = this.#fetching.get(what);
     if (running !== undefined) return await orAbort(running, signal);
     // It serves others as well: one who gives up does not end it.
@@ -65,6 +66,9 @@ export class CodeCache {
   }
 
   async #fetch(order: ContainerOrder, path: string): Promise<Uint8Array> {
+    // Who looked before another's fetch was kept, and comes when that is over, finds it now.
+    const kept = await readIfRight(order, path);
+    if (kept !== undefined) return kept;
     const { blobs, maxBytes } = this.#options;
     const { uri, offset, size } = order.code;
     const whole = await blobs.read(uri, maxBytes, AbortSignal.timeout(FETCH_DEADLINE_MS));

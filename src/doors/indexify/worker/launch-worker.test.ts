@@ -10,7 +10,7 @@ import {
 } from "../../../gen/executor_api_pb.js";
 import type { ContainerOrder } from "../commands/orders.ts";
 import type { LaunchOptions } from "./launch-worker.ts";
-import { launchWorker } from "./launch-worker.ts";
+import { launchWorker, taskOfContainer } from "./launch-worker.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -54,6 +54,7 @@ const options = (workers: Workers, more: Partial<LaunchOptions> = {}): LaunchOpt
   image: "",
   binds: [],
   network: "default",
+  isolation: "default",
   secretNames: ["KEY"],
   environment: { PATH: "/bin", KEY: "secret", HEARTH_X: "x" },
   clock: new VirtualClock(),
@@ -81,9 +82,14 @@ test("a program of this host gets its flags, its size and a secret only if its f
     image: "/bin/sh",
     resources: { cpuMillis: 1500, memoryBytes: 1 << 30, gpuCount: 2 },
   });
+  expect(process.home?.task).toBe(request?.task);
+  const taskOf = taskOfContainer(options(workers));
+  expect(taskOf(order({ resources }))).toEqual(request?.task);
+  expect(taskOf(undefined).resources).toMatchObject({ cpuMillis: 0, memoryBytes: 0, gpuCount: 0 });
   expect(request?.door).toBe("indexify");
   expect(request?.environment).toMatchObject({ PATH: "/bin", INDEXIFY_FE_ID: "c1" });
   expect(request?.environment).not.toHaveProperty("HEARTH_X");
+  expect(request?.environment).not.toHaveProperty("KEY");
   expect((await launchAgain(workers, asked, ["KEY"]))["KEY"]).toBe("secret");
 });
 

@@ -1,14 +1,14 @@
 import type { Clock, NetworkPolicy, TaskSpec, WorkerBind } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
-import { findOnPath, pause, urlHost } from "../../../std/index.ts";
+import { findOnPath, urlHost } from "../../../std/index.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
+import { whenNotPaused } from "./when-not-paused.ts";
 import type { WorkerProcess } from "./worker.ts";
 import { workerEnvironment } from "./worker-environment.ts";
 
 /** What brings the worker's program; later releases speak another protocol (`contracts/indexify.md` 1.3). */
 const INSTALL = "pip install tensorlake==0.4.0";
-const PAUSED_MS = 1_000;
 /** A container whose description says nothing of its size. */
 const UNSAID = { cpuMillis: 1_000, memoryBytes: 512 * MEBIBYTE } as const;
 
@@ -21,6 +21,8 @@ export interface LaunchOptions {
   readonly image: string;
   readonly binds: readonly WorkerBind[];
   readonly network: NetworkPolicy | "default";
+  /** Of workers in containers. */
+  readonly isolation: TaskSpec["isolation"];
   /** Variables that functions may name as their secrets. */
   readonly secretNames: readonly string[];
   /** The daemon's own environment. */
@@ -41,15 +43,20 @@ export async function launchWorker(
   signal: AbortSignal,
 ): Promise<WorkerProcess> {
   const request = await toRequest(options, order);
-  for (;;) {
-    try {
-      return toProcess(await options.workers.start(request, signal));
-    } catch (error) {
-      if (!(error instanceof ExecutorError) || error.code !== "PAUSED") throw error;
-    }
-    await pause(options.clock, PAUSED_MS, signal);
-    signal.throwIfAborted();
-  }
+  const { clock, workers } = options;
+  const worker = await whenNotPaused(clock, signal, () => workers.start(request, signal));
+  return toProcess(worker, request.task, workers.needImage);
+}
+
+/**
+ * What a worker is asked for as: of a container that never ran here, for the records. An unknown one is asked for nothing.
+ */
+export function taskOfContainer(options: LaunchOptions): (container: ContainerOrder | undefined) => TaskSpec {
+  const { isolation, network, workers, program } = options;
+  const image = workers.needImage ? options.image : program;
+  const resources = { cpuMillis: 0, memoryBytes: 0, gpuCount: 0, gpuMemoryBytes: 0 };
+  const unknown: TaskSpec = { image, isolation, resources, sgx: false, network };
+  return (container) => (container === undefined ? unknown : taskOf(container, options, image));
 }
 
 /**
@@ -80,6 +87,7 @@ async function toRequest(options: LaunchOptions, order: ContainerOrder): Promise
   return {
     workerId: id,
     door: "indexify",
+    purpose: "function",
     task: taskOf(order, options, workers.needImage ? options.image : program),
     command: (listen) => [
       program,
@@ -90,7 +98,7 @@ async function toRequest(options: LaunchOptions, order: ContainerOrder): Promise
     ],
     environment: workerEnvironment(
       { executorId, containerId: id },
-      workers.needImage ? {} : environment,
+      workers.needImage ? {} : without(environment, secretNames),
       secrets,
     ),
     binds,
@@ -100,12 +108,24 @@ async function toRequest(options: LaunchOptions, order: ContainerOrder): Promise
   };
 }
 
-function taskOf({ resources }: ContainerOrder, { network }: LaunchOptions, image: string): TaskSpec {
+/** What the operator lists as a secret is no longer everybody's, though a program of this host inherits the rest. */
+function without(
+  variables: LaunchOptions["environment"],
+  names: readonly string[],
+): LaunchOptions["environment"] {
+  return Object.fromEntries(Object.entries(variables).filter(([name]) => !names.includes(name)));
+}
+
+function taskOf(
+  { resources }: ContainerOrder,
+  { network, isolation }: LaunchOptions,
+  image: string,
+): TaskSpec {
   const cpuMillis = resources?.cpuMsPerSec ?? 0;
   const memoryBytes = Number(resources?.memoryBytes ?? 0n);
   return {
     image,
-    isolation: "default",
+    isolation,
     resources: {
       cpuMillis: cpuMillis > 0 ? cpuMillis : UNSAID.cpuMillis,
       memoryBytes: memoryBytes > 0 ? memoryBytes : UNSAID.memoryBytes,
@@ -131,6 +151,8 @@ function labelsOf({ id, function: called }: ContainerOrder, executorId: string):
   };
 }
 
-function toProcess({ endpoint, ended, kill }: RunningWorker): WorkerProcess {
-  return { address: `${urlHost(endpoint.host)}:${endpoint.port}`, ended, kill };
+function toProcess(worker: RunningWorker, task: TaskSpec, isOfImage: boolean): WorkerProcess {
+  const { endpoint, ended, kill, rest, sandboxId, isolation, imageDigest, gpuIds } = worker;
+  const home = { task, sandboxId, isolation, imageDigest, gpuIds };
+  return { address: `${urlHost(endpoint.host)}:${endpoint.port}`, isOfImage, home, ended, kill, rest };
 }

@@ -1,32 +1,63 @@
-import type { Clock, IndexifyObserver, Log, SandboxEnd } from "../../../core/index.ts";
+import { once, setMaxListeners } from "node:events";
+import { setImmediate } from "node:timers/promises";
+import type {
+  AttemptPlace,
+  Clock,
+  IndexifyObserver,
+  Log,
+  SandboxEnd,
+  TaskSpec,
+} from "../../../core/index.ts";
 import { ContainerTerminationReason } from "../../../gen/executor_api_pb.js";
 import type { InfoResponse } from "../../../gen/function_executor_pb.js";
+import { isRpcError, RPC_CODES } from "../../../std/grpc/rpc-error.ts";
 import { orAbort, pause } from "../../../std/index.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
 import { timed, timedNow } from "../observe/timed.ts";
 import type { ContainerCondition } from "../reconcile/plan.ts";
 import type { CodeCache } from "./code-cache.ts";
 import { startFailure, startWorker } from "./start-worker.ts";
+import type { Health } from "./watch-health.ts";
+import { untilUnwell } from "./watch-health.ts";
 import { WorkerClient } from "./worker-client.ts";
+
+/** What all attempts in one worker have in common, for their records. */
+export interface WorkerHome extends Omit<AttemptPlace, "start"> {
+  readonly task: TaskSpec;
+  /** Its cards, by UUID. */
+  readonly gpuIds: readonly string[];
+}
 
 /** A worker's program as it runs, whoever started it. */
 export interface WorkerProcess {
   /** `host:port` at which it is, or will be, reached. */
   readonly address: string;
+  /** Whether it was made of an image, which then is to blame for a program that is not there. */
+  readonly isOfImage: boolean;
+  /** `undefined` where nobody keeps records of it. */
+  readonly home?: WorkerHome;
   /** Resolves once, when it runs no more; never rejects. */
   readonly ended: Promise<SandboxEnd>;
   /** Ends it at once, with everything that it has started. Resolves when nothing of it is left; never rejects. */
   kill(): Promise<void>;
+  /** Whether it has nothing to do, for who keeps books of it. */
+  rest?(isResting: boolean): void;
 }
 
 export interface WorkerTimes {
-  readonly healthMs: number;
-  /** How long the news of an end may take after a connection broke. */
+  /** Between two questions how it is; `undefined` asks none. */
+  readonly healthMs: number | undefined;
+  /** How long the news of an end may take after a connection broke to one that does not answer any more. */
   readonly endNewsMs: number;
   readonly readyMs: number;
 }
 
-export const WORKER_TIMES: WorkerTimes = { healthMs: 5_000, endNewsMs: 1_000, readyMs: 60_000 };
+export const WORKER_TIMES: WorkerTimes = { healthMs: 5_000, endNewsMs: 10_000, readyMs: 60_000 };
+
+/** A machine that stands still takes one of so many steps of that time, and not all of it. */
+const END_NEWS_STEPS = 40;
+/** Between two questions to one whose connection broke. */
+const ASK_AGAIN_MS = 250;
 
 export interface WorkerOptions {
   readonly order: ContainerOrder;
@@ -66,6 +97,7 @@ export class Worker {
   #becomeReady: () => void = () => undefined;
   #condition: ContainerCondition = { type: "starting" };
   #launching: Promise<WorkerProcess> | undefined;
+  #process: WorkerProcess | undefined;
   #client: WorkerClient | undefined;
   #used = 0;
   #over: Promise<void> | undefined;
@@ -74,6 +106,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.order = options.order;
     this.#options = options;
+    setMaxListeners(0, this.#gone.signal); // one for each allocation
     this.#isReady = new Promise((resolve) => {
       this.#becomeReady = resolve;
     });
@@ -81,6 +114,11 @@ export class Worker {
 
   get condition(): ContainerCondition {
     return this.#condition;
+  }
+
+  /** `undefined` before its program runs. */
+  get home(): WorkerHome | undefined {
+    return this.#process?.home;
   }
 
   /** Aborts with a {@link WorkerGone} when nothing may run in it any more. */
@@ -99,7 +137,7 @@ export class Worker {
     try {
       await timed(this.#options, "function_executor_create", this.gone, () => this.#start());
     } catch (error) {
-      if (!this.#gone.signal.aborted) {
+      if (!(await this.#endsItself(error))) {
         const reason = startFailure(error);
         this.#options.log.log("warn", "indexify.worker-failed", { containerId: this.order.id, error });
         await this.stop(reason);
@@ -125,20 +163,52 @@ export class Worker {
     }
     signal.throwIfAborted();
     this.#used += 1;
+    this.#process?.rest?.(false);
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
       this.#used -= 1;
+      this.#process?.rest?.(this.#used === 0);
       this.#wakeNext();
     };
   }
 
-  /** After a connection broke: waits a moment for the news that it has ended. */
+  /** After a connection broke: waits for the news that it has ended, until it answers or that news is too late. */
   async hasEnded(): Promise<boolean> {
     const { clock, times } = this.#options;
-    await pause(clock, times.endNewsMs, this.#gone.signal);
-    return this.#gone.signal.aborted;
+    const known = new AbortController();
+    const onGone = (): void => known.abort();
+    this.gone.addEventListener("abort", onGone, { once: true });
+    if (isOver(this.gone)) onGone();
+    const asked = this.#untilItAnswers(known.signal).then(() => known.abort());
+    for (let step = 0; step < END_NEWS_STEPS && !isOver(known.signal); step += 1)
+      await pause(clock, times.endNewsMs / END_NEWS_STEPS, known.signal);
+    known.abort();
+    await asked;
+    // News that came while this process stood still is heard after the timers that it missed.
+    await setImmediate();
+    this.gone.removeEventListener("abort", onGone);
+    return isOver(this.gone);
+  }
+
+  /** Asks who it is: how it is, it does not tell before it has its function. Never rejects. */
+  async #untilItAnswers(signal: AbortSignal): Promise<void> {
+    while (!isOver(signal)) {
+      try {
+        await this.client.info(signal);
+        return;
+      } catch {
+        await pause(this.#options.clock, ASK_AGAIN_MS, signal);
+      }
+    }
+  }
+
+  /** Whether a start failed because it is ended, or ends by itself, which then says more than the error. */
+  async #endsItself(error: unknown): Promise<boolean> {
+    const isBroken = isRpcError(error) && !isRpcError(error, RPC_CODES.deadlineExceeded);
+    if (isBroken && this.#client !== undefined) return await this.hasEnded();
+    return isOver(this.gone);
   }
 
   async #start(): Promise<void> {
@@ -149,6 +219,7 @@ export class Worker {
     );
     const process = await this.#launching;
     signal.throwIfAborted();
+    this.#process = process;
     this.#followEnd(process);
     const client = new WorkerClient(process.address);
     this.#client = client;
@@ -163,6 +234,7 @@ export class Worker {
     const { id } = this.order;
     log.log("info", "indexify.worker-started", { containerId: id, sdkVersion: this.info.sdkVersion });
     this.#become({ type: "running" });
+    process.rest?.(true);
     this.#becomeReady();
   }
 
@@ -180,7 +252,9 @@ export class Worker {
   }
 
   #reasonOf(end: SandboxEnd): ContainerTerminationReason {
-    if (this.#condition.type === "starting") return ContainerTerminationReason.STARTUP_FAILED_INTERNAL_ERROR;
+    // By this host's operator, or its end: nobody's failure, and done again elsewhere for free.
+    if (end.type === "stopped") return ContainerTerminationReason.FUNCTION_CANCELLED;
+    if (this.#condition.type === "starting") return earlyEnd(end, this.#process?.isOfImage === true);
     if (end.type === "memory") return ContainerTerminationReason.OOM;
     if (end.type === "lost") return ContainerTerminationReason.INTERNAL_ERROR;
     return ContainerTerminationReason.PROCESS_CRASH;
@@ -212,28 +286,39 @@ export class Worker {
     observer.done("function_executor_destroy_health_checker", 0, false);
   }
 
-  /** A check that fails is only believed together with the end of the process, or when the worker says it itself. */
   async #watchHealth(): Promise<void> {
-    const { clock, times, log, observer } = this.#options;
+    const { clock, log, times } = this.#options;
     const { signal } = this.#gone;
-    for (;;) {
-      await pause(clock, times.healthMs, signal);
-      if (this.#gone.signal.aborted) return;
-      try {
-        const { healthy, statusMessage } = await timed(
-          this.#options,
-          "function_executor_health_check",
-          signal,
-          () => this.client.health(signal),
-        );
-        if (healthy !== false) continue;
-        observer.happened("function_executor_failed_health_checks");
-        log.log("warn", "indexify.worker-unhealthy", { containerId: this.order.id, reason: statusMessage });
-        await this.stop(ContainerTerminationReason.UNHEALTHY);
-      } catch (error) {
-        if (!isOver(signal)) observer.happened("function_executor_failed_health_checks");
-        log.log("debug", "indexify.worker-unhealthy", { containerId: this.order.id, error });
-      }
+    const { healthMs } = times;
+    if (healthMs === undefined) {
+      if (!isOver(signal)) await once(signal, "abort");
+      return;
+    }
+    const isIdle = (): boolean => this.#used === 0;
+    const watch = { clock, everyMs: healthMs, isIdle, ask: () => this.#checkHealth() };
+    const reason = await untilUnwell(watch, signal);
+    if (reason === undefined) return;
+    log.log("warn", "indexify.worker-unhealthy", { containerId: this.order.id, reason });
+    await this.stop(ContainerTerminationReason.UNHEALTHY);
+  }
+
+  async #checkHealth(): Promise<Health> {
+    const { log, observer } = this.#options;
+    const { signal } = this.#gone;
+    try {
+      const { healthy, statusMessage = "it says so" } = await timed(
+        this.#options,
+        "function_executor_health_check",
+        signal,
+        () => this.client.health(signal),
+      );
+      if (healthy !== false) return { type: "well" };
+      observer.happened("function_executor_failed_health_checks");
+      return { type: "unwell", reason: statusMessage };
+    } catch (error) {
+      if (!isOver(signal)) observer.happened("function_executor_failed_health_checks");
+      log.log("debug", "indexify.worker-unhealthy", { containerId: this.order.id, error });
+      return { type: "silent" };
     }
   }
 
@@ -250,4 +335,13 @@ export class Worker {
 /** A function, because the compiler believes that a signal which was not aborted once never is. */
 function isOver(signal: AbortSignal): boolean {
   return signal.aborted;
+}
+
+/** What a shell, or the first process of a container, says of a program that it cannot run or that is not there. */
+const NO_PROGRAM = new Set([126, 127]);
+
+function earlyEnd(end: SandboxEnd, isOfImage: boolean): ContainerTerminationReason {
+  return isOfImage && end.type === "exited" && NO_PROGRAM.has(end.exitCode)
+    ? ContainerTerminationReason.STARTUP_FAILED_BAD_IMAGE
+    : ContainerTerminationReason.STARTUP_FAILED_INTERNAL_ERROR;
 }

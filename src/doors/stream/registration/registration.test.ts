@@ -77,7 +77,7 @@ function options(more: Partial<RegisterOptions> = {}): RegisterOptions {
 const never = (): AbortSignal => new AbortController().signal;
 
 describe("registering", () => {
-  test("D24: what is sent is of the contract's schema, counts what the limits leave, and is never null", async () => {
+  test("I2, D24: what is sent is of the contract's schema, counts what the limits leave, and is never null", async () => {
     answer = () => ({ status: 202, body: JSON.stringify(GIVEN) });
     expect(await register(options(), never())).toMatchObject(GIVEN);
     const body: unknown = JSON.parse(asked[0]!.body);

@@ -1,10 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname, isAbsolute, normalize, sep } from "node:path";
+import { mkdir, open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
 import type { BlobStore, BlobWrite } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 
 export const FILE_SCHEME = "file://";
+
+/** How long a folder that was there is believed to be there. */
+const FOLDER_MS = 1_000;
+/** How many are remembered. */
+const FOLDERS = 100;
 
 export interface FileBlobOptions {
   /** Folders that blobs may lie in; none given allows every absolute path that this process may use. */
@@ -16,26 +21,55 @@ export interface FileBlobOptions {
  * beside its place and takes it when it is complete, so that a reader sees the old one whole or the new one whole.
  */
 export function openFileBlobs(options: FileBlobOptions): BlobStore {
-  const pathOf = (uri: string): string => checkedPath(uri, options.roots);
+  const { roots } = options;
+  const pathOf = async (uri: string): Promise<string> => {
+    const path = checkedPath(uri, roots);
+    if (roots.length > 0) await asOurs(uri, () => refuseOutside(uri, path, roots));
+    return path;
+  };
+  /** What is at the place itself is replaced, not followed. */
+  const placeOf = async (uri: string): Promise<string> => {
+    const path = checkedPath(uri, roots);
+    if (roots.length > 0) await asOurs(uri, () => refuseOutside(uri, dirname(path), roots));
+    return path;
+  };
+  const folders = new Folders();
   return {
     size: async (uri, signal) => {
       signal.throwIfAborted();
-      return await sizeOf(uri, pathOf(uri));
+      return await sizeOf(uri, await pathOf(uri));
     },
-    readUri: (uri, signal) => {
+    readUri: async (uri, signal) => {
       signal.throwIfAborted();
-      pathOf(uri);
-      return Promise.resolve(uri);
+      await pathOf(uri);
+      return uri;
+    },
+    checkWrite: async (uri, signal) => {
+      signal.throwIfAborted();
+      await placeOf(uri);
     },
     beginWrite: async (uri, signal) => {
       signal.throwIfAborted();
-      const path = pathOf(uri);
-      await asOurs(uri, () => mkdir(dirname(path), { recursive: true }));
+      const path = await placeOf(uri);
+      await asOurs(uri, () => folders.make(dirname(path)));
       return new FileWrite(uri, path);
     },
-    read: (uri, maxBytes, signal) => readWhole(uri, pathOf(uri), maxBytes, signal),
+    read: async (uri, maxBytes, signal) => readWhole(uri, await pathOf(uri), maxBytes, signal),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** Blobs of one request come one after the other into one folder: it is not made again for each. */
+class Folders {
+  readonly #seen = new Map<string, number>();
+
+  async make(folder: string): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs - (this.#seen.get(folder) ?? Number.NEGATIVE_INFINITY) < FOLDER_MS) return;
+    await mkdir(folder, { recursive: true });
+    if (this.#seen.size >= FOLDERS) this.#seen.clear();
+    this.#seen.set(folder, nowMs);
+  }
 }
 
 class FileWrite implements BlobWrite {
@@ -75,8 +109,44 @@ class FileWrite implements BlobWrite {
   async abort(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    await asOurs(this.uri, () => rm(this.#partPath, { force: true }));
+    await asOurs(this.uri, () => unlink(this.#partPath).catch(unlessAbsent));
   }
+}
+
+/** Links are followed only to where blobs may lie. A folder may be a link itself: then it is what it leads to. */
+async function refuseOutside(uri: string, path: string, roots: readonly string[]): Promise<void> {
+  const [real, ...realRoots] = await Promise.all([path, ...roots].map(realOf));
+  if (real !== undefined && realRoots.some((root) => root !== undefined && isWithin(real, root))) return;
+  const reason =
+    real === undefined
+      ? "a link leads to what is not there, which may come to be outside of the folders that blobs may lie in"
+      : "a link leads out of the folders that blobs may lie in";
+  throw new ExecutorError("ARTIFACT_KEY_INVALID", { key: uri, reason });
+}
+
+/** Of a path that is not there yet, as far as it is there; `undefined` where a link leads to what is not there. */
+async function realOf(path: string): Promise<string | undefined> {
+  const rest: string[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return join(await realpath(at), ...rest);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(at) === at) throw error;
+      if (await isLink(at)) return undefined;
+      rest.unshift(basename(at));
+    }
+  }
+}
+
+function isLink(path: string): Promise<boolean> {
+  return readlink(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function isWithin(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`);
 }
 
 function checkedPath(uri: string, roots: readonly string[]): string {
@@ -117,6 +187,11 @@ async function readWhole(
       await handle.close();
     }
   });
+}
+
+/** Most are never opened: an error that no function raised. */
+function unlessAbsent(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
 }
 
 async function asOurs<T>(uri: string, work: () => Promise<T>): Promise<T> {

@@ -26,6 +26,7 @@ export function openBlobStore({ files, s3 = {} }: BlobStoreOptions): BlobStore {
   return {
     size: async (uri, signal) => (await storeOf(uri)).size(uri, signal),
     readUri: async (uri, signal) => (await storeOf(uri)).readUri(uri, signal),
+    checkWrite: async (uri, signal) => (await storeOf(uri)).checkWrite(uri, signal),
     beginWrite: async (uri, signal) => (await storeOf(uri)).beginWrite(uri, signal),
     read: async (uri, maxBytes, signal) => (await storeOf(uri)).read(uri, maxBytes, signal),
     [Symbol.asyncDispose]: async () => {

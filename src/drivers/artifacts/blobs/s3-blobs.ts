@@ -2,7 +2,7 @@ import type { BlobStore, BlobWrite } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import type { ConnectionOptions } from "../s3/connection.ts";
 import { headObject } from "../s3/head-object.ts";
-import { presigning } from "../s3/presign.ts";
+import { partLink, readLink } from "../s3/presign.ts";
 import { openObject } from "../s3/read-object.ts";
 import type { Target } from "../s3/target.ts";
 import { abortUpload, beginUpload, completeUpload, putEmpty } from "../s3/write-object.ts";
@@ -26,7 +26,11 @@ export function openS3Blobs(options: ConnectionOptions): BlobStore {
     },
     readUri: async (uri, signal) => {
       const target = await targetOf(uri, signal);
-      return await linkOf(target, (links) => links.presignRead(uri, LINK_LIFE_MS), signal);
+      return await signed(target, () => readLink(target, LINK_LIFE_MS), signal);
+    },
+    checkWrite: async (uri, signal) => {
+      signal.throwIfAborted();
+      addressOfUri(uri);
     },
     beginWrite: async (uri, signal) => {
       const target = await targetOf(uri, signal);
@@ -38,13 +42,12 @@ export function openS3Blobs(options: ConnectionOptions): BlobStore {
 }
 
 /** Signing asks nothing of S3, and the credentials that it needs may still have to be fetched. */
-function linkOf(
-  target: Target,
-  sign: (links: ReturnType<typeof presigning>) => Promise<string>,
+function signed(
+  { connection, key }: Target,
+  sign: () => Promise<string>,
   signal: AbortSignal,
 ): Promise<string> {
-  const links = presigning(() => target);
-  return target.connection.send(target.key, signal, () => sign(links));
+  return connection.send(key, signal, sign);
 }
 
 class S3Write implements BlobWrite {
@@ -60,8 +63,8 @@ class S3Write implements BlobWrite {
   }
 
   partUri(part: number, signal: AbortSignal): Promise<string> {
-    const id = this.#uploadId;
-    return linkOf(this.#target, (links) => links.presignPart(this.uri, id, part, LINK_LIFE_MS), signal);
+    const sign = (): Promise<string> => partLink(this.#target, this.#uploadId, part, LINK_LIFE_MS);
+    return signed(this.#target, sign, signal);
   }
 
   async complete(etags: readonly string[], signal: AbortSignal): Promise<void> {

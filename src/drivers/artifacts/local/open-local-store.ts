@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { lstat, open, rename, rm } from "node:fs/promises";
@@ -7,10 +6,13 @@ import { ExecutorError } from "../../../core/index.ts";
 import { Scope } from "../../../std/index.ts";
 import { segmentsOf } from "../check-key.ts";
 import { bytesOf, measure, openPlainFile, saveAs } from "../transfer.ts";
+import { borrowingFrom } from "./borrow.ts";
 import { codeOf, localFailure } from "./failure.ts";
-import { inside, openFolder } from "./folders.ts";
-import { publish } from "./publish.ts";
-import { sweep } from "./sweep.ts";
+import type { OpenFolder } from "./folders.ts";
+import { inside, openFolder, openRootFolder } from "./folders.ts";
+import { halfIn, publish } from "./publish.ts";
+import { stagingIn } from "./stage.ts";
+import { sweepAll } from "./sweep.ts";
 
 export interface LocalStoreOptions {
   /** When a half-written file counts as left behind; an hour if this is left out. */
@@ -38,7 +40,7 @@ export async function openLocalStore(
   scope.spawn(async (signal) => {
     const staleAfterMs = options.staleAfterMs ?? HOUR_MS;
     // A sweep that fails leaves files that no key names: nobody's work is hurt, and the next start tries again.
-    await sweep(root, { staleAfterMs, maxNames: SWEPT_NAMES, nowMs: Date.now }, signal).catch(
+    await sweepAll(root, { staleAfterMs, maxNames: SWEPT_NAMES, nowMs: Date.now }, signal).catch(
       () => undefined,
     );
   });
@@ -46,22 +48,24 @@ export async function openLocalStore(
     name: path,
     uriOf: (key) => `file://${path.replace(/\/+$/, "")}/${segmentsOf(key).join("/")}`,
     ...readingFrom(root),
+    ...borrowingFrom(root),
     ...writingTo(root),
+    ...stagingIn(root),
     check: (signal) => check(root, signal),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
 
-async function openRoot(path: string, setting: string): Promise<FileHandle> {
+async function openRoot(path: string, setting: string): Promise<OpenFolder> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    return await openRootFolder(path);
   } catch (error) {
     const reason = codeOf(error) === "ENOENT" ? "there is no such folder" : codeOf(error);
     throw new ExecutorError("CONFIG_INVALID", { setting, reason, path }, { cause: error });
   }
 }
 
-function readingFrom(root: FileHandle): Pick<ArtifactStore, "info" | "open" | "download"> {
+function readingFrom(root: OpenFolder): Pick<ArtifactStore, "info" | "open" | "download"> {
   const openFile = (key: ArtifactKey): Promise<FileHandle> =>
     withFolder(root, key, false, async (folder, name) => {
       const file = await open(inside(folder, name), PLAIN);
@@ -114,7 +118,7 @@ async function* reading(
   }
 }
 
-function writingTo(root: FileHandle): Pick<ArtifactStore, "write" | "upload" | "move" | "remove"> {
+function writingTo(root: OpenFolder): Pick<ArtifactStore, "write" | "upload" | "move" | "remove"> {
   const write: ArtifactStore["write"] = async (key, contents, limits, signal): Promise<WrittenArtifact> => {
     signal.throwIfAborted();
     return withFolder(root, key, true, (folder, name) =>
@@ -160,9 +164,9 @@ function writingTo(root: FileHandle): Pick<ArtifactStore, "write" | "upload" | "
 }
 
 async function moveFile(
-  root: FileHandle,
+  root: OpenFolder,
   from: ArtifactKey,
-  folder: FileHandle,
+  folder: OpenFolder,
   name: string,
 ): Promise<void> {
   await withFolder(root, from, false, async (fromFolder, fromName) => {
@@ -186,10 +190,10 @@ const notPlain = (key: ArtifactKey): ExecutorError =>
   new ExecutorError("ARTIFACT_KEY_INVALID", { key, reason: "it is not a plain file" });
 
 async function withFolder<T>(
-  root: FileHandle,
+  root: OpenFolder,
   key: ArtifactKey,
   isMade: boolean,
-  work: (folder: FileHandle, name: string) => Promise<T>,
+  work: (folder: OpenFolder, name: string) => Promise<T>,
 ): Promise<T> {
   const segments = segmentsOf(key);
   try {
@@ -201,9 +205,9 @@ async function withFolder<T>(
 }
 
 /** Writes a byte and takes it away again. */
-async function check(root: FileHandle, signal: AbortSignal): Promise<void> {
+async function check(root: OpenFolder, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const half = inside(root, `.hearth-${randomUUID()}.part`);
+  const half = halfIn(root);
   try {
     await using file = await open(half, "wx");
     await file.writeFile("x");

@@ -1,10 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { open, rename, rm } from "node:fs/promises";
+import type { OpenFolder } from "./folders.ts";
 import { inside } from "./folders.ts";
 
 /** No key can name such a file, since no segment of one begins with a dot. */
 const HALF = /^\.hearth-[0-9a-f-]{36}\.part$/;
+
+/** A name for a file that is not whole yet. */
+export const halfIn = (folder: OpenFolder): string => inside(folder, `.hearth-${randomUUID()}.part`);
 
 export const isHalf = (name: string): boolean => HALF.test(name);
 
@@ -13,11 +17,11 @@ export const isHalf = (name: string): boolean => HALF.test(name);
  * is brought to disk. Whatever fails, the half is removed; a process that dies leaves it under a name that is none.
  */
 export async function publish<T>(
-  folder: FileHandle,
+  folder: OpenFolder,
   name: string,
   fill: (file: FileHandle) => Promise<T>,
 ): Promise<T> {
-  const half = inside(folder, `.hearth-${randomUUID()}.part`);
+  const half = halfIn(folder);
   try {
     const filled = await fillAndSync(half, fill);
     await rename(half, inside(folder, name));

@@ -1,6 +1,7 @@
-import type { FileHandle } from "node:fs/promises";
 import { lstat, opendir, rm } from "node:fs/promises";
+import { sleep } from "../../../std/index.ts";
 import { codeOf } from "./failure.ts";
+import type { OpenFolder } from "./folders.ts";
 import { inside, openFolder } from "./folders.ts";
 import { isHalf } from "./publish.ts";
 
@@ -12,18 +13,33 @@ export interface SweepOptions {
   readonly nowMs: () => number;
 }
 
-/** Removes what writers that died left under names that are none. Returns how many there were. */
-export async function sweep(root: FileHandle, options: SweepOptions, signal: AbortSignal): Promise<number> {
-  const seen = { names: 0, removed: 0 };
+/** At least this long is waited before it is looked again: a clock may be behind that of the files. */
+const LEAST_PAUSE_MS = 1_000;
+
+/**
+ * Removes what writers that died left under names that are none: now what is stale, and what is young, such as this daemon's own of
+ * a moment ago, once it has become stale. Ends when there is none.
+ *
+ * @throws the signal's reason.
+ */
+export async function sweepAll(root: OpenFolder, options: SweepOptions, signal: AbortSignal): Promise<void> {
+  while ((await sweep(root, options, signal)) > 0) {
+    await sleep(Math.max(options.staleAfterMs, LEAST_PAUSE_MS), signal);
+  }
+}
+
+/** @returns how many may have a living writer. */
+async function sweep(root: OpenFolder, options: SweepOptions, signal: AbortSignal): Promise<number> {
+  const seen = { names: 0, young: 0 };
   await sweepFolder(root, [], options, seen, signal);
-  return seen.removed;
+  return seen.young;
 }
 
 async function sweepFolder(
-  root: FileHandle,
+  root: OpenFolder,
   segments: readonly string[],
   options: SweepOptions,
-  seen: { names: number; removed: number },
+  seen: { names: number; young: number },
   signal: AbortSignal,
 ): Promise<void> {
   const folders: string[] = [];
@@ -33,9 +49,9 @@ async function sweepFolder(
       signal.throwIfAborted();
       if ((seen.names += 1) > options.maxNames) return;
       if (entry.isDirectory()) folders.push(entry.name);
-      else if (entry.isFile() && isHalf(entry.name) && (await isStale(folder, entry.name, options))) {
-        await rm(inside(folder, entry.name), { force: true });
-        seen.removed += 1;
+      else if (entry.isFile() && isHalf(entry.name)) {
+        if (await isStale(folder, entry.name, options)) await rm(inside(folder, entry.name), { force: true });
+        else seen.young += 1;
       }
     }
   } catch (error) {
@@ -45,7 +61,7 @@ async function sweepFolder(
   for (const name of folders) await sweepFolder(root, [...segments, name], options, seen, signal);
 }
 
-async function isStale(folder: FileHandle, name: string, options: SweepOptions): Promise<boolean> {
+async function isStale(folder: OpenFolder, name: string, options: SweepOptions): Promise<boolean> {
   const { mtimeMs } = await lstat(inside(folder, name));
   return options.nowMs() - mtimeMs >= options.staleAfterMs;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ListBucketsCommand } from "@aws-sdk/client-s3";
-import type { ArtifactKey, PresigningStore } from "../../../core/index.ts";
+import type { ArtifactKey, ArtifactStore } from "../../../core/index.ts";
 import { bytesOf, measure, openPlainFile, saveAs } from "../transfer.ts";
 import type { S3Location } from "./address.ts";
 import { addressOf } from "./address.ts";
@@ -8,7 +8,6 @@ import type { Connection, ConnectionOptions } from "./connection.ts";
 import { openConnection } from "./connection.ts";
 import { headObject } from "./head-object.ts";
 import { moveObject, removeObject } from "./move-object.ts";
-import { presigning } from "./presign.ts";
 import { openObject } from "./read-object.ts";
 import type { Target } from "./target.ts";
 import { writeObject } from "./write-object.ts";
@@ -19,7 +18,7 @@ export type S3StoreOptions = ConnectionOptions;
  * Opens a store in S3 or in what speaks like it. Credentials are AWS's usual chain: environment, profile, web identity,
  * instance role.
  */
-export function openS3Store(location: S3Location, options: S3StoreOptions = {}): PresigningStore {
+export function openS3Store(location: S3Location, options: S3StoreOptions = {}): ArtifactStore {
   const { bucket, prefix } = location;
   const name = `s3://${[bucket, prefix].filter(Boolean).join("/")}`;
   const connection = openConnection(name, options);
@@ -57,7 +56,6 @@ export function openS3Store(location: S3Location, options: S3StoreOptions = {}):
     move: async (from, to, signal) => moveObject(targetOf(from), targetOf(to), signal),
     remove: async (key, signal) => removeObject(targetOf(key), signal),
     check: (signal) => check(connection, location, signal),
-    ...presigning(targetOf),
     [Symbol.asyncDispose]: async () => connection[Symbol.dispose](),
   };
 }

@@ -3,8 +3,9 @@ import { expect, test } from "vitest";
 import { asId, type SandboxSpec, taskKey } from "../../../core/index.ts";
 import { configuredClasses } from "../isolation/configured-class.ts";
 import type { SgxParts } from "../sgx/sgx-parts.ts";
-import type { NetworkPlace } from "./body.ts";
-import { pauseBody, taskBody } from "./body.ts";
+import { taskBody } from "./body.ts";
+import type { NetworkPlace } from "./container-body.ts";
+import { pauseBody } from "./own-body.ts";
 import { planIsolation } from "./plan-isolation.ts";
 import { seccompProfile } from "./seccomp.ts";
 

@@ -1,9 +1,11 @@
+import { addAbortSignal } from "node:stream";
 import type { Log, SandboxEnd } from "../../../core/index.ts";
 import { backoffMs, sleep } from "../../../std/index.ts";
 import type { ContainerFacts } from "../engine/containers.ts";
 import type { Engine } from "../engine/engine.ts";
 import { isMissing } from "../engine/engine-error.ts";
 import { isRecord, jsonLines } from "../engine/json-lines.ts";
+import { endedByItself, readPastEvents } from "./past-death.ts";
 import { looksLikeEngineEnd, sandboxEnd } from "./sandbox-end.ts";
 
 /** A container whose end somebody wants to know. */
@@ -26,6 +28,8 @@ const RECONNECT = { firstMs: 50, maxMs: 2000 } as const;
  * moment is in no list that we took at once, and in no event. So there is a second look when it listens for sure.
  */
 const SECOND_LOOK_MS = 1000;
+/** How long an engine may take to tell what it remembers. */
+const PAST_MS = 10_000;
 
 /**
  * Notices deaths by the engine's events, not by asking. When the stream of events breaks it is opened again, and what ended
@@ -182,15 +186,33 @@ export class Deaths {
 
   async #catchUpWith(containerId: string, watched: Watched): Promise<void> {
     const facts = await this.#engine.containers.inspect(containerId);
-    this.#settle(containerId, unseenEnd(facts, watched.memoryLimitBytes));
+    this.#settle(containerId, await unseenEnd(this.#engine, facts, watched.memoryLimitBytes));
   }
 }
 
-/** The end of a container that nobody saw end: the engine's own doing, if it looks like that. */
-export function unseenEnd(
-  { exitCode, wasOutOfMemory }: Pick<ContainerFacts, "exitCode" | "wasOutOfMemory">,
+/** The end of a container that nobody saw end: the engine's own doing if it looks like that, and the engine knows nothing else. */
+export async function unseenEnd(
+  engine: Pick<Engine, "openPastEvents">,
+  { id, exitCode, wasOutOfMemory }: Pick<ContainerFacts, "id" | "exitCode" | "wasOutOfMemory">,
   memoryLimitBytes: number,
-): SandboxEnd {
+  signal?: AbortSignal,
+): Promise<SandboxEnd> {
   const end = sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes });
-  return end.type !== "memory" && looksLikeEngineEnd(exitCode) ? { type: "lost" } : end;
+  if (end.type === "memory" || !looksLikeEngineEnd(exitCode)) return end;
+  return (await isOwnEnd(engine, id, signal)) ? end : { type: "lost" };
+}
+
+async function isOwnEnd(
+  engine: Pick<Engine, "openPastEvents">,
+  containerId: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    const events = await engine.openPastEvents(signal);
+    const bound = AbortSignal.timeout(PAST_MS);
+    return endedByItself(await readPastEvents(addAbortSignal(bound, events)), containerId);
+  } catch {
+    // It cannot be known: what may have been the engine's doing is tried again.
+    return false;
+  }
 }

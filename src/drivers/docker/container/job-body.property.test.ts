@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { JobSandboxSpec } from "../../../core/index.ts";
 import { asId, ExecutorError } from "../../../core/index.ts";
-import { helperBody, jobBody, PIDS_LIMIT, taskBody } from "./body.ts";
+import { jobBody, taskBody } from "./body.ts";
+import { PIDS_LIMIT } from "./container-body.ts";
+import { helperBody } from "./own-body.ts";
 
 /** Every key that a job's body may hold. */
 const TOP = "Image Cmd WorkingDir User Env Labels Healthcheck ExposedPorts HostConfig NetworkingConfig".split(

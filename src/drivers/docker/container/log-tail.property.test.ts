@@ -3,6 +3,9 @@ import { expect, test } from "vitest";
 import { LogFrames } from "../engine/log-frames.ts";
 import { ByteTail } from "./log-tail.ts";
 
+/** Of UTF-8. */
+const LONGEST_CHARACTER_BYTES = 4;
+
 const pieces = fc.array(fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)));
 
 test("a tail is never longer than it may be, and says when there was more", () => {
@@ -25,11 +28,19 @@ test("a tail of whole text is the text's own end, with no character cut in two",
       (texts, maxBytes) => {
         const tail = new ByteTail(maxBytes);
         for (const text of texts) tail.push(Buffer.from(text));
-        const { text } = tail.tail();
-        expect(text).not.toContain("\ufffd");
+        const { text, isTruncated } = tail.tail();
+        // U+FFFD in place of half a character would not be the text's own end; one that the text has itself stays.
         expect(texts.join("").endsWith(text)).toBe(true);
+        if (isTruncated) expect(Buffer.byteLength(text)).toBeGreaterThan(maxBytes - LONGEST_CHARACTER_BYTES);
+        else expect(text).toBe(texts.join(""));
       },
     ),
+    {
+      examples: [
+        [["\ufffd".repeat(3)], 4],
+        [["\ufffd", "\u{1f525}"], 6],
+      ],
+    },
   );
 });
 

@@ -1,4 +1,4 @@
-import type { JobSandboxSpec, SandboxSpec } from "../../../core/index.ts";
+import type { JobSandboxSpec, SandboxSpec, WorkerSpec } from "../../../core/index.ts";
 import { MEBIBYTE } from "../../../core/index.ts";
 
 const MAX_PART_LENGTH = 48;
@@ -23,12 +23,19 @@ export function jobContainerName({ mark, sandboxId }: Pick<JobSandboxSpec, "mark
   return `${JOB_NAME_PREFIX}${clean(mark.jobId)}_${mark.attempt}_${clean(sandboxId)}`;
 }
 
-/** What a worker's container begins with, as the contract has it (`contracts/indexify.md` section 6.3); nothing else of ours does. */
-export const WORKER_NAME_PREFIX = "indexify-function-";
+/** What every worker's container begins with; nothing else of ours does. */
+export const WORKER_NAME_PREFIX = "indexify-";
 
-/** What a worker's container is called: what its door calls it, and its sandbox's whole id, since the one may come again. */
-export function workerContainerName({ mark, sandboxId }: Pick<JobSandboxSpec, "mark" | "sandboxId">): string {
-  return `${WORKER_NAME_PREFIX}${clean(mark.jobId)}_${clean(sandboxId)}`;
+/**
+ * What a worker's container is called: what it is for (functions as `contracts/indexify.md` section 6.3 has it), what its door calls
+ * it, and its sandbox's whole id, since the one may come again.
+ */
+export function workerContainerName({
+  purpose,
+  mark,
+  sandboxId,
+}: Pick<WorkerSpec, "purpose" | "mark" | "sandboxId">): string {
+  return `${WORKER_NAME_PREFIX}${purpose}-${clean(mark.jobId)}_${clean(sandboxId)}`;
 }
 
 /** Engines take letters, digits, `_`, `.` and `-` in a name. */

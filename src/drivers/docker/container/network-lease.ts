@@ -3,7 +3,7 @@ import { orAbort } from "../../../std/index.ts";
 import type { Taken } from "../network/network-pool.ts";
 import type { NetworkSandbox, TaskNetwork } from "../network/network-sandbox.ts";
 import type { World } from "../world.ts";
-import type { NetworkPlace } from "./body.ts";
+import type { NetworkPlace } from "./container-body.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
 
 /** What a container's network is chosen by. */

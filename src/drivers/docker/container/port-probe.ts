@@ -55,19 +55,25 @@ export async function untilAccepts(
   }
 }
 
-/** Resolves once the port has accepted each probe for this long; rejects with the signal's reason. */
+/** Between two probes of a port that accepts. */
+const STEADY_PAUSE_MS = 100;
+
+/**
+ * Resolves once the port has accepted each probe for this long; rejects with the signal's reason. Probes are counted, because in
+ * a time in which this machine stood still nobody has looked.
+ */
 export async function acceptsFor(
   endpoint: Endpoint,
   options: ProbeOptions,
   steadyMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  let steadySinceMs = performance.now();
-  while (performance.now() - steadySinceMs < steadyMs) {
-    await sleep(100, signal);
-    if (!(await accepts(endpoint, options))) {
+  for (let leftMs = steadyMs; leftMs > 0; ) {
+    await sleep(STEADY_PAUSE_MS, signal);
+    if (await accepts(endpoint, options)) leftMs -= STEADY_PAUSE_MS;
+    else {
       await untilAccepts(endpoint, options, signal);
-      steadySinceMs = performance.now();
+      leftMs = steadyMs;
     }
   }
 }

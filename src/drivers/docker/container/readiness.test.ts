@@ -79,4 +79,19 @@ describe("readiness", () => {
     late.abort(cause);
     await expect(ready).rejects.toBe(cause);
   });
+
+  test("M27: a time in which this machine stood still is no time in which the mark was missing", async () => {
+    let probes = 0;
+    const onProbe = (): void => {
+      probes += 1;
+      if (probes === 2) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2100);
+      if (probes === 5) print("meca-init-done\n");
+    };
+    server.on("connection", onProbe);
+    try {
+      expect(await open().until(endpoint, Promise.resolve(), new AbortController().signal)).toEqual([]);
+    } finally {
+      server.off("connection", onProbe);
+    }
+  });
 });

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
-import type { ContainerBody } from "../container/body.ts";
+import type { ContainerBody } from "../container/container-body.ts";
 import { toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
 import { HEAVY_VERB_DEADLINE_MS } from "./caller.ts";

@@ -40,6 +40,8 @@ export interface Engine {
   ping(signal?: AbortSignal): Promise<void>;
   /** The engine's events for what carries the label, one JSON object a line, until it is destroyed or the engine ends. */
   openEvents(label: string, signal: AbortSignal): Promise<Readable>;
+  /** What it remembers of containers, of anybody's: a stream that ends. */
+  openPastEvents(signal?: AbortSignal): Promise<Readable>;
 }
 
 export interface RuntimeList {
@@ -97,6 +99,7 @@ export async function openEngine(
     },
     ping: (pingSignal) => caller.look((abortSignal) => ping(docker, abortSignal), pingSignal),
     openEvents: (label, eventSignal) => openEvents(docker, caller, label, eventSignal),
+    openPastEvents: (eventSignal) => openPastEvents(docker, caller, eventSignal),
   };
 }
 
@@ -130,5 +133,19 @@ async function openEvents(
     () => docker.getEvents({ filters: JSON.stringify(filters) }),
     { signal },
   );
+  return toReadable(stream);
+}
+
+/** Until a time that is over by any clock that is not far ahead of ours: else it would go on. */
+async function openPastEvents(
+  docker: Docker,
+  caller: EngineCaller,
+  signal: AbortSignal | undefined,
+): Promise<Readable> {
+  const filters = JSON.stringify({ type: ["container"] });
+  const until = Math.floor(Date.now() / 1000) + 1;
+  const stream = await caller.read("events", () => docker.getEvents({ since: 1, until, filters }), {
+    signal,
+  });
   return toReadable(stream);
 }

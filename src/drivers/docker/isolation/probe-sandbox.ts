@@ -3,9 +3,11 @@ import type { ProbeFindings, SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError, readFindings } from "../../../core/index.ts";
 import type { ProbeArchitecture } from "../../../std/index.ts";
 import { orAbort, probeArguments, systemClock, withDeadline } from "../../../std/index.ts";
-import { PIDS_LIMIT, probeBody } from "../container/body.ts";
+import { PIDS_LIMIT } from "../container/container-body.ts";
 import { baseLabels } from "../container/labels.ts";
 import { readLogTail } from "../container/log-tail.ts";
+import type { ProbePlan } from "../container/own-body.ts";
+import { probeBody } from "../container/own-body.ts";
 import { removeStarted } from "../container/remove-started.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ensureBuiltInImage } from "../image/built-in-image.ts";
@@ -78,12 +80,34 @@ async function runWithin(
   questions: readonly string[],
   signal: AbortSignal,
 ): Promise<ProbeFindings> {
-  const { engine, owner, maker, deaths, seccomp, known } = world;
-  const image = await ensureImage(engine, order.architecture, signal);
+  const place = { ...world.maker.place(order.network), isPublished: false };
+  const plan = { command: [PROBE_PATH, ...questions], runtime: order.runtime };
+  return readFindings(await runTestSandbox(world, { architecture: order.architecture, place, plan }, signal));
+}
+
+/** One test sandbox. */
+export interface TestSandbox {
+  readonly architecture: ProbeArchitecture;
+  /** `undefined`: it needs no network. */
+  readonly place: Parameters<typeof probeBody>[2];
+  readonly plan: ProbePlan;
+}
+
+/**
+ * Runs one to its end and removes it, whatever happens.
+ *
+ * @returns what it has printed.
+ * @throws EngineError when the engine would not run it; {@link ExecutorError} ENGINE_UNAVAILABLE; the signal's reason.
+ */
+export async function runTestSandbox(
+  world: Omit<ProbeWorld, "maker">,
+  { architecture, place, plan }: TestSandbox,
+  signal: AbortSignal,
+): Promise<string> {
+  const { engine, owner, deaths, seccomp, known } = world;
+  const image = await ensureImage(engine, architecture, signal);
   const name = `${PROBE_NAME_PREFIX}${randomBytes(6).toString("hex")}`;
   const labels = baseLabels(owner, "probe", systemClock.wallMs());
-  const place = { ...maker.place(order.network), isPublished: false };
-  const plan = { command: [PROBE_PATH, ...questions], runtime: order.runtime };
   const created = engine.containers.create(name, probeBody(image, labels, place, seccomp, plan));
   let started: Promise<void> | undefined;
   try {
@@ -97,7 +121,7 @@ async function runWithin(
       const { text } = await readLogTail(engine, containerId, LOG_BYTES, { signal });
       // It has ended and with that given its address back: nobody needs to wait for the rest.
       world.inBackground(() => removeStarted(engine, { name, created, started }));
-      return readFindings(text);
+      return text;
     } finally {
       watch.forget();
     }

@@ -76,7 +76,9 @@ async function adopt(
     }
     signal.throwIfAborted();
     claimRoom(world, row, room);
-    const end = facts.isRunning ? watch.ended : Promise.resolve(unseenEnd(facts, memoryBytes));
+    const end = facts.isRunning
+      ? watch.ended
+      : Promise.resolve(await unseenEnd(engine, facts, memoryBytes, signal));
     const { sandboxId, mark, task, gpuIds, workDir, imageDigest, isolation } = labels;
     const startedAtMs = Number.isFinite(facts.startedAtMs) ? facts.startedAtMs : systemClock.wallMs();
     const own = { containerId: row.id, label: row.name, imageDigest, isolation, startedAtMs };

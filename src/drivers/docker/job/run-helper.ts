@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import type { SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
-import type { HelperWish } from "../container/body.ts";
-import { helperBody } from "../container/body.ts";
 import { baseLabels } from "../container/labels.ts";
+import type { HelperWish } from "../container/own-body.ts";
+import { helperBody } from "../container/own-body.ts";
 import { removeStarted } from "../container/remove-started.ts";
 import type { World } from "../world.ts";
 

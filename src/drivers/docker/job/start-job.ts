@@ -1,8 +1,9 @@
 import type { ExecutorError, JobSandbox, JobSandboxSpec, NetworkPolicy } from "../../../core/index.ts";
 import { orAbort, systemClock } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
-import type { BodyOptions, ContainerBody, NetworkPlace } from "../container/body.ts";
+import type { BodyOptions } from "../container/body.ts";
 import { jobBody } from "../container/body.ts";
+import type { ContainerBody, NetworkPlace } from "../container/container-body.ts";
 import type { Watch } from "../container/deaths.ts";
 import { refuseMissingCards } from "../container/gpu-request.ts";
 import { jobContainerName } from "../container/name.ts";

@@ -56,7 +56,8 @@ export class WorkFiles {
   /** Asked before anything of the job is made; an image that is gone by now is the start's to tell. */
   async #isSameUser(digest: string, asked: string | undefined, signal: AbortSignal): Promise<boolean> {
     const { engine } = this.#world;
-    if (process.getuid?.() !== 0 || engine.mapsUsers) return false;
+    if (process.getuid?.() !== 0 || engine.mapsUsers || !engine.isLocal || !(await isRootOutside()))
+      return false;
     const user = asked ?? (await engine.images.inspect(digest, { signal }).catch(() => undefined))?.user;
     signal.throwIfAborted();
     return user !== undefined && ROOT.test(user);
@@ -83,6 +84,12 @@ function unlockImage(architecture: string): BuiltInImage {
     [{ path: PROGRAM.slice(1), content, mode: 0o555 }],
     PROGRAM,
   );
+}
+
+/** Whether root here is root everywhere on this host, and not another user's in a name space of users. @see user_namespaces(7). */
+async function isRootOutside(): Promise<boolean> {
+  const map = await readFile("/proc/self/uid_map", "latin1").catch(() => "");
+  return /^\s*0\s+0\s/.test(map);
 }
 
 async function isNothingClosed(): Promise<boolean> {

@@ -1,14 +1,14 @@
 import type { Endpoint, NetworkPolicy, Range } from "../../../core/index.ts";
 import { ExecutorError, overlap, parseRange } from "../../../core/index.ts";
 import { retry, systemClock } from "../../../std/index.ts";
-import type { NetworkPlace } from "../container/body.ts";
-import { pauseBody } from "../container/body.ts";
+import type { NetworkPlace } from "../container/container-body.ts";
 import type { Labels, Owner } from "../container/labels.ts";
 import { baseLabels, LABEL } from "../container/labels.ts";
+import { pauseBody } from "../container/own-body.ts";
 import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
-import { TASK_PORT } from "../options.ts";
+import { PUBLISHED_HOST, TASK_PORT } from "../options.ts";
 import type { HostRoute } from "./host-routes.ts";
 import { readHostRoutes } from "./host-routes.ts";
 import { faceName, networkName } from "./network-name.ts";
@@ -100,7 +100,7 @@ export class NetworkMaker {
     if (this.#options.reach.type !== "published")
       return { host: network.subnet.taskAddress, port: TASK_PORT };
     const { publishedPort } = await this.#engine.containers.inspect(containerId);
-    return { host: "127.0.0.1", port: publishedPort ?? 0 };
+    return { host: PUBLISHED_HOST, port: publishedPort ?? 0 };
   }
 
   async removeSandbox(sandbox: Pick<NetworkSandbox, "containerId" | "network">): Promise<void> {

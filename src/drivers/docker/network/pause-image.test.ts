@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { poll } from "../../../../test/support/poll.ts";
 import { pauseImage } from "./pause-image.ts";
 import { pauseProgram } from "./pause-program.ts";
 import { idsInMounts } from "./reach.ts";
@@ -18,8 +19,8 @@ test.runIf(process.platform === "linux" && process.arch === "x64")(
       writeFileSync(join(folder, "pause"), pauseProgram("amd64"), { mode: 0o755 });
       const child = spawn(join(folder, "pause"));
       await once(child, "spawn");
-      const stat = await readFile(`/proc/${child.pid}/stat`, "utf8");
-      expect(stat).toMatch(/\) [SR] /);
+      const stat = (): Promise<string> => readFile(`/proc/${child.pid}/stat`, "utf8");
+      await poll("it sleeps", async () => / S /.test(await stat()) || (await stat()));
       child.kill("SIGKILL");
       expect((await once(child, "exit"))[1]).toBe("SIGKILL");
     } finally {

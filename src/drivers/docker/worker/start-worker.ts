@@ -10,6 +10,7 @@ import type { JobMaking } from "../job/start-job.ts";
 import { startInNetwork } from "../job/start-job.ts";
 import type { World } from "../world.ts";
 import { DockerWorker } from "./docker-worker.ts";
+import type { Ulimit } from "./worker-limits.ts";
 
 /** As `WorkerDriver.startWorker` promises. */
 export async function startWorker(
@@ -26,11 +27,11 @@ export async function startWorker(
   const { engine, owner } = world;
   const policy = world.rules.resolve(task.network);
   const plan = await world.classes.plan(task, signal);
-  const making: JobMaking<WorkerSandbox> = {
+  const making = (ulimits: readonly Ulimit[]): JobMaking<WorkerSandbox> => ({
     spec,
     imageDigest: image.digest,
     name: workerContainerName(spec),
-    body: (place, options) => workerBody({ ...spec, image }, owner, place, options),
+    body: (place, options) => workerBody({ ...spec, image }, owner, place, options, ulimits),
     make: async (own, lease) => {
       const endpoint = await endpointOf(world, own.containerId, lease);
       // A function's network serves nobody after it: what it has said to others there is not known.
@@ -38,8 +39,14 @@ export async function startWorker(
       const parts = jobParts(world, { ...spec, workDir: undefined }, { ...own, onRemoved });
       return new DockerWorker(engine, parts, endpoint);
     },
-  };
-  return await startInNetwork(world, making, policy, plan, signal);
+  });
+  const { ulimits } = world.workerLimits;
+  try {
+    return await startInNetwork(world, making(ulimits), policy, plan, signal);
+  } catch (error) {
+    if (signal.aborted || !world.workerLimits.blames(ulimits, error)) throw error;
+  }
+  return await startInNetwork(world, making(world.workerLimits.ulimits), policy, plan, signal);
 }
 
 async function endpointOf(world: World, containerId: string, lease: NetworkLease): Promise<Endpoint> {

@@ -28,8 +28,36 @@ export interface Cgroup {
   /** How often the kernel killed something in it for want of memory. */
   memoryKills(): number;
   usage(): CgroupUsage | undefined;
+  /** What it came to, once nothing runs in it: no memory any more, so that the kernel need not add up what kinds of it there are. */
+  finalUsage(): CgroupUsage | undefined;
   /** Whether it is gone; `false` while the kernel calls it busy, which it may for a while after the last process. */
   remove(): boolean;
+  /**
+   * The same by somebody else, so that this thread need not wait for the kernel's own lock on all groups, which others hold for
+   * milliseconds when many processes come and go. What that one cannot do is tried here.
+   *
+   * @param removeDirectories removes all, or rejects.
+   */
+  removeBy(removeDirectories: (directories: readonly string[]) => Promise<void>): Promise<boolean>;
+}
+
+/** One limit: what is written where, in this order until it succeeds. */
+export interface CgroupSetting {
+  readonly tries: readonly [CgroupWrite, ...CgroupWrite[]];
+  /** Whether it is an error that none of them does. */
+  readonly isNeeded: boolean;
+}
+
+export interface CgroupWrite {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** What has to be done, in this order, before a group can be joined: here, or by whoever starts what joins it. */
+export interface CgroupPlan {
+  readonly cgroup: Cgroup;
+  readonly directories: readonly string[];
+  readonly settings: readonly CgroupSetting[];
 }
 
 /** Where one owner's cgroups are made. */
@@ -38,8 +66,10 @@ export interface CgroupRoot {
   /** Limits that cannot be set here, because their controller is not there or not ours. */
   readonly missing: readonly LimitName[];
   readonly canFreeze: boolean;
-  /** Throws what the kernel says; nothing is left then. */
-  create(name: string, limits: CgroupLimits): Cgroup;
+  /** @param freezes whether it will be asked to freeze. One that will not is in one hierarchy less, where there are several. */
+  plan(name: string, limits: CgroupLimits, freezes?: boolean): CgroupPlan;
+  /** Carries such a plan out. Throws what the kernel says; nothing is left then. */
+  create(name: string, limits: CgroupLimits, freezes?: boolean): Cgroup;
   /** One that exists already, or `undefined`. */
   open(name: string): Cgroup | undefined;
   names(): readonly string[];

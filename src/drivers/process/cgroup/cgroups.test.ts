@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { FakeCgroup2 } from "../../../../test/support/fake-cgroup-files.ts";
+import type { ControlFiles } from "./control-files.ts";
 import { openCgroups } from "./open-cgroups.ts";
+import { openVersion1 } from "./version-1.ts";
 
 // A machine with v1 runs this too: the kernel is a fake here, and what is tested is which files are written, in which order.
 const ROOT = "/sys/fs/cgroup";
@@ -82,5 +84,73 @@ describe("cgroup v2", () => {
     files.files.set(`${at}/memory.stat`, "anon 1\ninactive_file 1000\n");
     files.files.set(`${at}/memory.peak`, "9000\n");
     expect(cgroup?.usage()).toEqual({ cpuMs: 2.5, memoryBytes: 4000, memoryPeakBytes: 9000 });
+    expect(cgroup?.finalUsage()).toEqual({ cpuMs: 2.5, memoryBytes: 0, memoryPeakBytes: 9000 });
+  });
+});
+
+/** Hierarchies of v1 as far as directories go; writes are kept and read back. */
+class FakeCgroup1 implements ControlFiles {
+  readonly made = new Set<string>();
+  readonly files = new Map<string, string>();
+
+  read(path: string): string | undefined {
+    return this.files.get(path);
+  }
+
+  write(path: string, text: string): void {
+    this.files.set(path, text);
+  }
+
+  makeDirectory(path: string): void {
+    this.made.add(path);
+  }
+
+  removeDirectory(path: string): boolean {
+    this.made.delete(path);
+    return true;
+  }
+
+  directories(path: string): readonly string[] {
+    return [...this.made]
+      .filter((one) => one.startsWith(`${path}/`))
+      .map((one) => one.slice(path.length + 1));
+  }
+}
+
+describe("cgroup v1", () => {
+  const PARENTS = { cpu: "/cpu,cpuacct", cpuacct: "/cpu,cpuacct", memory: "/memory", pids: "/pids" };
+
+  test("one that will not be frozen is in every hierarchy but that of the freezer, and is found and removed as others are", () => {
+    const files = new FakeCgroup1();
+    const root = openVersion1(files, { ...PARENTS, freezer: "/freezer" }, "me");
+    const whole = root.create("call", LIMITS);
+    expect(whole.joinFiles).toContain("/freezer/me/call/cgroup.procs");
+    const cgroup = root.create("job", LIMITS, false);
+    expect(cgroup.joinFiles).toEqual([
+      "/cpu,cpuacct/me/job/cgroup.procs",
+      "/memory/me/job/cgroup.procs",
+      "/pids/me/job/cgroup.procs",
+    ]);
+    expect(root.names()).toEqual(["call", "job"]);
+    expect(root.open("job")?.remove()).toBe(true);
+    expect(root.names()).toEqual(["call"]);
+  });
+
+  test("where there is a freezer alone, that is what holds it together", () => {
+    const root = openVersion1(new FakeCgroup1(), { freezer: "/freezer" }, "me");
+    expect(root.create("job", LIMITS, false).joinFiles).toEqual(["/freezer/me/job/cgroup.procs"]);
+  });
+
+  test("what it came to at the end is told without asking what memory it holds", () => {
+    const files = new FakeCgroup1();
+    const cgroup = openVersion1(files, PARENTS, "me").create("box", LIMITS);
+    expect(cgroup.finalUsage()).toBeUndefined();
+    files.write("/cpu,cpuacct/me/box/cpuacct.usage", "2500000\n");
+    files.write("/memory/me/box/memory.max_usage_in_bytes", "9000\n");
+    expect(cgroup.usage()).toBeUndefined();
+    expect(cgroup.finalUsage()).toEqual({ cpuMs: 2.5, memoryBytes: 0, memoryPeakBytes: 9000 });
+    files.write("/memory/me/box/memory.usage_in_bytes", "5000\n");
+    files.write("/memory/me/box/memory.stat", "cache 1\ntotal_inactive_file 1000\n");
+    expect(cgroup.usage()).toEqual({ cpuMs: 2.5, memoryBytes: 4000, memoryPeakBytes: 9000 });
   });
 });

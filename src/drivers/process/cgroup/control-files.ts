@@ -4,7 +4,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   rmdirSync,
   writeSync,
 } from "node:fs";
@@ -26,10 +26,28 @@ export interface ControlFiles {
   directories(path: string): readonly string[];
 }
 
+/** Every file is read within one turn, so that one buffer serves all of them. */
+const BUFFER = Buffer.allocUnsafeSlow(16_384);
+
+/** Nearly all come in one piece; the kernel's files have no size to ask for first. */
+function readAll(file: number): string {
+  let text = "";
+  for (;;) {
+    const length = readSync(file, BUFFER, 0, BUFFER.length, null);
+    if (length === 0) return text;
+    text += BUFFER.toString("latin1", 0, length);
+  }
+}
+
 export const controlFiles: ControlFiles = {
   read(path) {
     try {
-      return readFileSync(path, "latin1");
+      const file = openSync(path, constants.O_RDONLY);
+      try {
+        return readAll(file);
+      } finally {
+        closeSync(file);
+      }
     } catch {
       // Absent controllers are normal; who needs one asks for its presence at the start.
       return undefined;

@@ -1,12 +1,23 @@
 import { join } from "node:path";
-import type { Cgroup, CgroupLimits, CgroupRoot, CgroupUsage, LimitName } from "./cgroup.ts";
-import { CPU_PERIOD_US, cpuQuotaUs, killAll } from "./cgroup.ts";
+import type {
+  Cgroup,
+  CgroupLimits,
+  CgroupPlan,
+  CgroupRoot,
+  CgroupSetting,
+  CgroupUsage,
+  CgroupWrite,
+  LimitName,
+} from "./cgroup.ts";
+import { cpuQuotaUs, killAll } from "./cgroup.ts";
 import type { ControlFiles } from "./control-files.ts";
 import { numberIn, processesIn } from "./control-files.ts";
+import { makePlanned } from "./make-cgroup.ts";
 
 /** The controllers that a sandbox joins, each a hierarchy of its own. */
 const CONTROLLERS = ["cpu", "cpuacct", "memory", "pids", "freezer"] as const;
 type Controller = (typeof CONTROLLERS)[number];
+type Try = readonly [controller: Controller, file: string, text: string];
 type Directories = Partial<Record<Controller, string>>;
 
 /**
@@ -28,21 +39,15 @@ export function openVersion1(files: ControlFiles, parents: Directories, owner: s
     }
   }
   const limits: readonly LimitName[] = ["cpu", "memory", "pids"];
+  const plan: CgroupRoot["plan"] = (name, wanted, freezes = true) =>
+    new Version1Cgroup(files, inside(freezes ? owned : unfrozen(owned), name), name).plan(wanted);
   const group = (name: string): Cgroup => new Version1Cgroup(files, inside(owned, name), name);
   return {
     version: "v1",
     missing: limits.filter((limit) => owned[limit] === undefined),
     canFreeze: owned.freezer !== undefined,
-    create(name, wanted) {
-      const created = new Version1Cgroup(files, inside(owned, name), name);
-      try {
-        created.limit(wanted);
-      } catch (error) {
-        created.remove();
-        throw error;
-      }
-      return created;
-    },
+    plan,
+    create: (name, wanted, freezes) => makePlanned(files, plan(name, wanted, freezes)),
     open: (name) => (namesIn(files, owned).includes(name) ? group(name) : undefined),
     names: () => namesIn(files, owned),
     close() {
@@ -56,6 +61,7 @@ class Version1Cgroup implements Cgroup {
   readonly joinFiles: readonly string[];
   readonly #files: ControlFiles;
   readonly #at: Directories;
+  #isGone = false;
 
   constructor(files: ControlFiles, at: Directories, name: string) {
     this.name = name;
@@ -64,23 +70,23 @@ class Version1Cgroup implements Cgroup {
     this.joinFiles = unique(at).map((directory) => join(directory, "cgroup.procs"));
   }
 
-  limit({ cpuMillis, memoryBytes, processes }: CgroupLimits): void {
-    for (const directory of unique(this.#at)) this.#files.makeDirectory(directory);
-    this.#set("cpu", "cpu.cfs_period_us", CPU_PERIOD_US);
-    this.#set("cpu", "cpu.cfs_quota_us", cpuQuotaUs(cpuMillis));
-    this.#set("memory", "memory.limit_in_bytes", memoryBytes);
-    try {
-      this.#set("memory", "memory.memsw.limit_in_bytes", memoryBytes);
-    } catch {
-      // Swap is not accounted on this kernel; then it is not used at all.
-      this.#set("memory", "memory.swappiness", 0);
-    }
-    this.#set("pids", "pids.max", processes);
+  plan({ cpuMillis, memoryBytes, processes }: CgroupLimits): CgroupPlan {
+    const bytes = String(memoryBytes);
+    const settings = [
+      // The period is a tenth of a second in every new group: see the kernel's "CFS Bandwidth Control".
+      this.#setting(["cpu", "cpu.cfs_quota_us", String(cpuQuotaUs(cpuMillis))]),
+      this.#setting(["memory", "memory.limit_in_bytes", bytes]),
+      // Where swap is not accounted on this kernel, it is not used at all.
+      this.#setting(["memory", "memory.memsw.limit_in_bytes", bytes], ["memory", "memory.swappiness", "0"]),
+      this.#setting(["pids", "pids.max", String(processes)]),
+    ];
+    return { cgroup: this, directories: unique(this.#at), settings: settings.flat() };
   }
 
   processes(): readonly number[] {
-    const all = this.joinFiles.flatMap((file) => processesIn(this.#files.read(file)));
-    return [...new Set(all)];
+    // Whoever is in any of them has joined the first one first, and may leave none.
+    const [first] = this.joinFiles;
+    return first === undefined ? [] : processesIn(this.#files.read(first));
   }
 
   isFrozen(): boolean {
@@ -88,7 +94,9 @@ class Version1Cgroup implements Cgroup {
   }
 
   setFrozen(isFrozen: boolean): void {
-    this.#set("freezer", "freezer.state", isFrozen ? "FROZEN" : "THAWED");
+    const directory = this.#at.freezer;
+    if (directory !== undefined)
+      this.#files.write(join(directory, "freezer.state"), isFrozen ? "FROZEN" : "THAWED");
   }
 
   kill(): void {
@@ -106,27 +114,44 @@ class Version1Cgroup implements Cgroup {
   }
 
   usage(): CgroupUsage | undefined {
-    const cpuNs = numberIn(this.#read("cpuacct", "cpuacct.usage"));
+    const counted = this.finalUsage();
     const memory = numberIn(this.#read("memory", "memory.usage_in_bytes"));
-    if (cpuNs === undefined || memory === undefined) return undefined;
+    if (counted === undefined || memory === undefined) return undefined;
     // Cached file pages that nobody uses go away when memory is wanted.
     const idle = numberIn(this.#read("memory", "memory.stat"), "total_inactive_file") ?? 0;
-    return {
-      cpuMs: cpuNs / 1e6,
-      memoryBytes: Math.max(0, memory - idle),
-      memoryPeakBytes: numberIn(this.#read("memory", "memory.max_usage_in_bytes")),
-    };
+    return { ...counted, memoryBytes: Math.max(0, memory - idle) };
+  }
+
+  finalUsage(): CgroupUsage | undefined {
+    const cpuNs = numberIn(this.#read("cpuacct", "cpuacct.usage"));
+    if (cpuNs === undefined || this.#at.memory === undefined) return undefined;
+    const memoryPeakBytes = numberIn(this.#read("memory", "memory.max_usage_in_bytes"));
+    return { cpuMs: cpuNs / 1e6, memoryBytes: 0, memoryPeakBytes };
   }
 
   remove(): boolean {
-    return unique(this.#at)
+    // A group is removed by several who each make sure; the kernel need not be asked again.
+    this.#isGone ||= unique(this.#at)
       .map((directory) => this.#files.removeDirectory(directory))
       .every(Boolean);
+    return this.#isGone;
   }
 
-  #set(controller: Controller, file: string, value: string | number): void {
-    const directory = this.#at[controller];
-    if (directory !== undefined) this.#files.write(join(directory, file), String(value));
+  async removeBy(removeDirectories: (directories: readonly string[]) => Promise<void>): Promise<boolean> {
+    this.#isGone ||= await removeDirectories(unique(this.#at)).then(
+      () => true,
+      () => false,
+    );
+    return this.remove();
+  }
+
+  /** None where that controller is not to be had; all are of one. */
+  #setting(...tries: readonly [Try, ...Try[]]): readonly CgroupSetting[] {
+    const directory = this.#at[tries[0][0]];
+    if (directory === undefined) return [];
+    const write = ([, file, text]: Try): CgroupWrite => ({ file: join(directory, file), text });
+    const [first, ...others] = tries;
+    return [{ tries: [write(first), ...others.map(write)], isNeeded: true }];
   }
 
   #read(controller: Controller, file: string): string | undefined {
@@ -137,6 +162,11 @@ class Version1Cgroup implements Cgroup {
 
 function inside(owned: Directories, name: string): Directories {
   return Object.fromEntries(Object.entries(owned).map(([key, directory]) => [key, join(directory, name)]));
+}
+
+/** The others are what finds and ends its processes as well; where there are none, this one is. */
+function unfrozen({ freezer, ...others }: Directories): Directories {
+  return Object.keys(others).length > 0 || freezer === undefined ? others : { freezer };
 }
 
 /** Controllers may be mounted together; then they share a directory. */

@@ -1,8 +1,17 @@
 import { join } from "node:path";
-import type { Cgroup, CgroupLimits, CgroupRoot, CgroupUsage, LimitName } from "./cgroup.ts";
+import type {
+  Cgroup,
+  CgroupLimits,
+  CgroupPlan,
+  CgroupRoot,
+  CgroupSetting,
+  CgroupUsage,
+  LimitName,
+} from "./cgroup.ts";
 import { CPU_PERIOD_US, cpuQuotaUs, killAll } from "./cgroup.ts";
 import type { ControlFiles } from "./control-files.ts";
 import { numberIn, processesIn } from "./control-files.ts";
+import { makePlanned } from "./make-cgroup.ts";
 
 const LIMITS: readonly LimitName[] = ["cpu", "memory", "pids"];
 
@@ -22,20 +31,13 @@ export function openVersion2(files: ControlFiles, parent: string, owner: string)
   handDown(files, owned);
   const present = (files.read(join(owned, "cgroup.subtree_control")) ?? "").split(/\s+/);
   const group = (name: string): Version2Cgroup => new Version2Cgroup(files, join(owned, name), name);
+  const plan: CgroupRoot["plan"] = (name, wanted) => group(name).plan(wanted, present);
   return {
     version: "v2",
     missing: LIMITS.filter((limit) => !present.includes(limit)),
     canFreeze: true,
-    create(name, wanted) {
-      const created = group(name);
-      try {
-        created.limit(wanted, present);
-      } catch (error) {
-        created.remove();
-        throw error;
-      }
-      return created;
-    },
+    plan,
+    create: (name, wanted) => makePlanned(files, plan(name, wanted)),
     open: (name) => (files.directories(owned).includes(name) ? group(name) : undefined),
     names: () => files.directories(owned),
     close() {
@@ -63,6 +65,7 @@ class Version2Cgroup implements Cgroup {
   readonly joinFiles: readonly string[];
   readonly #files: ControlFiles;
   readonly #at: string;
+  #isGone = false;
 
   constructor(files: ControlFiles, at: string, name: string) {
     this.name = name;
@@ -71,16 +74,23 @@ class Version2Cgroup implements Cgroup {
     this.joinFiles = [join(at, "cgroup.procs")];
   }
 
-  limit({ cpuMillis, memoryBytes, processes }: CgroupLimits, present: readonly string[]): void {
-    this.#files.makeDirectory(this.#at);
-    if (present.includes("cpu")) this.#write("cpu.max", `${cpuQuotaUs(cpuMillis)} ${CPU_PERIOD_US}`);
-    if (present.includes("memory")) {
-      this.#write("memory.max", String(memoryBytes));
-      // One process killed for want of memory leaves a task that half works: all of it goes.
-      this.#tryWrite("memory.oom.group", "1");
-      this.#tryWrite("memory.swap.max", "0");
-    }
-    if (present.includes("pids")) this.#write("pids.max", String(processes));
+  plan({ cpuMillis, memoryBytes, processes }: CgroupLimits, present: readonly string[]): CgroupPlan {
+    const setting = (
+      controller: LimitName,
+      file: string,
+      text: string,
+      isNeeded = true,
+    ): readonly CgroupSetting[] =>
+      present.includes(controller) ? [{ tries: [{ file: join(this.#at, file), text }], isNeeded }] : [];
+    const settings = [
+      ...setting("cpu", "cpu.max", `${cpuQuotaUs(cpuMillis)} ${CPU_PERIOD_US}`),
+      ...setting("memory", "memory.max", String(memoryBytes)),
+      // One process killed for want of memory leaves a task that half works: all of it goes. Older kernels do not have it.
+      ...setting("memory", "memory.oom.group", "1", false),
+      ...setting("memory", "memory.swap.max", "0", false),
+      ...setting("pids", "pids.max", String(processes)),
+    ];
+    return { cgroup: this, directories: [this.#at], settings };
   }
 
   processes(): readonly number[] {
@@ -105,19 +115,30 @@ class Version2Cgroup implements Cgroup {
   }
 
   usage(): CgroupUsage | undefined {
-    const cpuUs = numberIn(this.#read("cpu.stat"), "usage_usec");
+    const counted = this.finalUsage();
     const memory = numberIn(this.#read("memory.current"));
-    if (cpuUs === undefined || memory === undefined) return undefined;
+    if (counted === undefined || memory === undefined) return undefined;
     const idle = numberIn(this.#read("memory.stat"), "inactive_file") ?? 0;
-    return {
-      cpuMs: cpuUs / 1000,
-      memoryBytes: Math.max(0, memory - idle),
-      memoryPeakBytes: numberIn(this.#read("memory.peak")),
-    };
+    return { ...counted, memoryBytes: Math.max(0, memory - idle) };
+  }
+
+  finalUsage(): CgroupUsage | undefined {
+    const cpuUs = numberIn(this.#read("cpu.stat"), "usage_usec");
+    if (cpuUs === undefined) return undefined;
+    return { cpuMs: cpuUs / 1000, memoryBytes: 0, memoryPeakBytes: numberIn(this.#read("memory.peak")) };
   }
 
   remove(): boolean {
-    return this.#files.removeDirectory(this.#at);
+    this.#isGone ||= this.#files.removeDirectory(this.#at);
+    return this.#isGone;
+  }
+
+  async removeBy(removeDirectories: (directories: readonly string[]) => Promise<void>): Promise<boolean> {
+    this.#isGone ||= await removeDirectories([this.#at]).then(
+      () => true,
+      () => false,
+    );
+    return this.remove();
   }
 
   #read(file: string): string | undefined {

@@ -2,23 +2,18 @@ import { existsSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { JobSandboxSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
-import { SCRIPTS_PLACE, TASK_PLACE } from "../bubblewrap.ts";
 import { cardEnvironment } from "../cards.ts";
-import { BEGUN_FD } from "../launch.ts";
-import type { FoundTask } from "../task-folders.ts";
+import type { FoundTask } from "../folders/task-folders.ts";
 import { canExecute, findTool, taskPath } from "../tools.ts";
+import { SCRIPTS_PLACE, TASK_PLACE } from "../walls/bubblewrap.ts";
 import type { ProcessWorld } from "../world.ts";
 
 export interface JobCommand {
   readonly command: readonly string[];
+  /** The work folder, as it is called inside: it may be open to the job's uid alone. */
+  readonly begin: { readonly folder: string };
   readonly environment: Readonly<Record<string, string>>;
 }
-
-/**
- * Goes to the work folder, which may be open to the job's uid alone; says that all before it is done; becomes the job's program.
- * What ends earlier was no end of the job.
- */
-const BEGIN_SCRIPT = `cd "$1" || exit 126; shift; printf . >&${BEGUN_FD}; exec ${BEGUN_FD}>&-; exec "$@"`;
 
 /**
  * A job's command as it is run here. Its folder's `bin` comes first in `PATH`, and `python` is `python3` on hosts that only have
@@ -32,7 +27,7 @@ export function jobCommand(
   found: FoundTask,
   home: string,
 ): JobCommand {
-  const { bubblewrap, shell } = world.confinement;
+  const { bubblewrap } = world.confinement;
   const isOwnView = bubblewrap !== undefined;
   const path = pathOf(join(isOwnView ? TASK_PLACE : found.folder, "bin"));
   const inside = isOwnView
@@ -49,15 +44,8 @@ export function jobCommand(
   }
   const values = Object.entries(environment).map(([name, value]) => [name, inside(value)] as const);
   return {
-    command: [
-      shell,
-      "-c",
-      BEGIN_SCRIPT,
-      "hearth",
-      isOwnView ? workDir.target : workDir.localPath,
-      program,
-      ...rest,
-    ],
+    command: [program, ...rest],
+    begin: { folder: isOwnView ? workDir.target : workDir.localPath },
     environment: {
       PATH: path,
       LANG: "C.UTF-8",

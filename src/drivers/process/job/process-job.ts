@@ -1,8 +1,8 @@
 import { constants } from "node:os";
 import type { JobSandbox, JobSandboxSpec, SandboxEnd } from "../../../core/index.ts";
-import { followLog } from "../follow-log.ts";
-import type { LaunchedTask } from "../launch.ts";
-import type { RunningTask } from "../running-task.ts";
+import { followLog } from "../output/follow-log.ts";
+import type { LaunchedTask } from "../task/launch.ts";
+import type { RunningTask } from "../task/running-task.ts";
 
 export interface StartedJob {
   readonly launched: LaunchedTask;
@@ -64,7 +64,7 @@ async function drainedSoon({ drained, closeOutput }: LaunchedTask): Promise<void
 
 /** A code above 128 that names a signal is told as that signal, as shells, bubblewrap and engines do. */
 function toJobEnd(end: SandboxEnd): SandboxEnd {
-  if (end.type !== "exited") return end;
+  if (end.type !== "exited" || end.exitCode <= SIGNAL_BASE) return end;
   const signal = Object.entries(constants.signals).find(
     ([, number]) => number === end.exitCode - SIGNAL_BASE,
   )?.[0];

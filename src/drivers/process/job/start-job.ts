@@ -1,17 +1,17 @@
 import type { JobSandbox, JobSandboxSpec } from "../../../core/index.ts";
 import { ExecutorError, jobRefusal } from "../../../core/index.ts";
 import { makeUsable, orAbort, systemClock, withDeadline } from "../../../std/index.ts";
-import { commandLine } from "../command-line.ts";
-import { findPinned } from "../find-pinned.ts";
-import type { LaunchedTask } from "../launch.ts";
-import { launch } from "../launch.ts";
-import type { Held } from "../place.ts";
-import { makePlace, Place } from "../place.ts";
-import type { ProcessClass } from "../process-class.ts";
+import { findPinned } from "../folders/find-pinned.ts";
+import type { FoundTask } from "../folders/task-folders.ts";
 import { refuseWhatIsNotHere } from "../refusals.ts";
-import type { RunningTask } from "../running-task.ts";
-import { settleIn, settlingAt } from "../settle-in.ts";
-import type { FoundTask } from "../task-folders.ts";
+import type { LaunchedTask } from "../task/launch.ts";
+import type { Program } from "../task/launch-in.ts";
+import { launchIn } from "../task/launch-in.ts";
+import type { Held } from "../task/place.ts";
+import { makePlace, Place } from "../task/place.ts";
+import type { RunningTask } from "../task/running-task.ts";
+import { settleIn, settlingAt } from "../task/settle-in.ts";
+import type { ProcessClass } from "../walls/process-class.ts";
 import type { ProcessWorld } from "../world.ts";
 import { MOST_PROCESSES } from "../world.ts";
 import { jobCommand } from "./job-command.ts";
@@ -33,7 +33,7 @@ export async function startJob(
   refuseJob(world, spec);
   await isolation.prove(signal);
   const found = await findPinned(world, spec.task.image, spec.image, signal);
-  await refuseMissing(spec.workDir.localPath);
+  refuseMissing(spec.workDir.localPath);
   signal.throwIfAborted();
   const place = new Place();
   const { launched, running, isGiven } = await spawnIn(place, world, spec, found);
@@ -77,7 +77,7 @@ async function spawnIn(
   try {
     const held = await makePlace(place, world, wish);
     await giveWorkFolder(place, world, spec, held);
-    const launched = await launchIn(held, world, spec, found);
+    const launched = await launchIn(world, held, programOf(world, held, spec, found));
     const { running } = await settleIn(world, wish, settlingAt(world, held), place, launched);
     return { launched, running, isGiven: held.uid !== undefined };
   } catch (error) {
@@ -98,32 +98,15 @@ async function giveWorkFolder(
   await giveFolder(workDir.localPath, uid);
 }
 
-function launchIn(
-  { network, uid, home, cgroup }: Held,
-  world: ProcessWorld,
-  spec: JobSandboxSpec,
-  found: FoundTask,
-): Promise<LaunchedTask> {
+function programOf(world: ProcessWorld, held: Held, spec: JobSandboxSpec, found: FoundTask): Program {
   const { workDir, gpuIds } = spec;
-  const argv = commandLine(world.confinement, {
+  return {
     folder: found.folder,
-    ...jobCommand(world, spec, found, home),
+    ...jobCommand(world, spec, found, held.home),
     work: { source: workDir.localPath, target: workDir.target },
-    entrance: network?.entrance ?? [],
-    joinFiles: cgroup?.joinFiles ?? [],
-    uid,
-    scratchBytes: world.scratchBytes,
-    readOnlyPaths: world.readOnlyPaths,
-    devices: world.cardNodes(gpuIds),
-    resolvConf: network?.policy === "egress" ? world.networks?.rules.resolvConf : undefined,
-  });
-  return launch({
-    argv,
-    folder: workDir.localPath,
-    usesBubblewrap: world.confinement.bubblewrap !== undefined,
-    uid: uid ?? process.getuid?.() ?? 0,
-    tellsBegin: true,
-  });
+    gpuIds,
+    startFolder: workDir.localPath,
+  };
 }
 
 /** @throws {@link ExecutorError} SANDBOX_START_FAILED with what the steps before the job's own program said. */

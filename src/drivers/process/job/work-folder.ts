@@ -1,7 +1,8 @@
-import { constants } from "node:fs";
-import { access, chmod, lchown, lstat, readdir, stat } from "node:fs/promises";
+import { accessSync, chmodSync, constants, lchownSync, lstatSync, readdirSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ExecutorError } from "../../../core/index.ts";
+import { ShortTurns } from "../folders/short-turns.ts";
 
 /** The mode of a work folder that belongs to its job. */
 const OWN_FOLDER = 0o700;
@@ -13,27 +14,31 @@ const OWN_FOLDER = 0o700;
  */
 export async function giveFolder(folder: string, uid: number): Promise<void> {
   try {
-    await giveTree(folder, uid);
-    await chmod(folder, OWN_FOLDER);
+    await giveTree(folder, uid, new ShortTurns());
+    chmodSync(folder, OWN_FOLDER);
   } catch (error) {
     const reason = "its work folder cannot be given to the user that it runs as";
     throw new ExecutorError("SANDBOX_START_FAILED", { reason }, { cause: error });
   }
 }
 
-async function giveTree(path: string, uid: number): Promise<void> {
-  await lchown(path, uid, uid);
-  if (!(await lstat(path)).isDirectory()) return;
-  for (const name of await readdir(path)) await giveTree(join(path, name), uid);
+async function giveTree(path: string, uid: number, turns: ShortTurns): Promise<void> {
+  lchownSync(path, uid, uid);
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    await turns.pass();
+    const inside = join(path, entry.name);
+    if (entry.isDirectory()) await giveTree(inside, uid, turns);
+    else lchownSync(inside, uid, uid);
+  }
 }
 
 /**
  * Takes it back: then nobody who gets the same uid later reaches what is in it. The rest needs no change, since who may give a
  * folder away reads and removes everything.
  */
-export async function takeFolderBack(folder: string): Promise<void> {
+export function takeFolderBack(folder: string): void {
   try {
-    await lchown(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    lchownSync(folder, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
   } catch {
     // Its owner has removed it meanwhile, and may.
   }
@@ -54,10 +59,10 @@ export async function refuseHidden(folder: string): Promise<void> {
 }
 
 /** @throws {@link ExecutorError} SANDBOX_START_FAILED. */
-export async function refuseMissing(folder: string): Promise<void> {
+export function refuseMissing(folder: string): void {
   try {
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-    if ((await lstat(folder)).isDirectory()) return;
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (lstatSync(folder).isDirectory()) return;
   } catch {
     // Told below.
   }

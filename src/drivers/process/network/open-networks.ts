@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { Log, NetworkSettings } from "../../../core/index.ts";
@@ -26,21 +25,20 @@ export interface OpenedNetworks {
  * @throws {@link ExecutorError} CONFIG_INVALID when the range is none; the signal's reason.
  */
 export async function openNetworks(
-  { owner, range, settings, stateDirectory, log }: OpenNetworksOptions,
+  { owner, range, settings, stateDirectory, log, enter }: OpenNetworksOptions,
   signal: AbortSignal,
 ): Promise<OpenedNetworks> {
-  const [ip, nsenter] = [findTool("ip"), findTool("nsenter")];
+  const ip = findTool("ip");
   const without = (remark: string): OpenedNetworks => ({ networks: undefined, remark });
   if (process.getuid?.() !== 0) return without("networks for tasks need root");
-  if (ip === undefined || nsenter === undefined)
-    return without("networks for tasks need ip (iproute2) and nsenter (util-linux)");
+  if (ip === undefined) return without("networks for tasks need ip (iproute2)");
   const blocks = cutBlocks(range, owner);
   const { whole } = blocks;
   const ranges = policyRanges(whole, BLOCK_BITS, settings.default);
   const rules = await ProcessRules.open({ owner, whole, ranges, settings, stateDirectory, log });
-  const networks = new TaskNetworks({ owner, blocks, rules, ip, nsenter });
+  const networks = new TaskNetworks({ owner, blocks, rules, ip });
   try {
-    await tryOut(networks, settings, signal);
+    await tryOut(networks, settings, enter, signal);
     await networks.open();
     return { networks, remark: undefined };
   } catch (error) {
@@ -58,6 +56,8 @@ export interface OpenNetworksOptions {
   readonly settings: NetworkSettings;
   readonly stateDirectory: string;
   readonly log: Log | undefined;
+  /** Runs a program that does nothing in a network. */
+  readonly enter: (path: string, signal: AbortSignal) => Promise<void>;
 }
 
 function cutBlocks(range: string, owner: string): NetworkBlocks {
@@ -69,7 +69,12 @@ function cutBlocks(range: string, owner: string): NetworkBlocks {
   }
 }
 
-async function tryOut(networks: TaskNetworks, settings: NetworkSettings, signal: AbortSignal): Promise<void> {
+async function tryOut(
+  networks: TaskNetworks,
+  settings: NetworkSettings,
+  enter: OpenNetworksOptions["enter"],
+  signal: AbortSignal,
+): Promise<void> {
   const network = await networks.make(settings.default);
   try {
     await withDeadline(
@@ -81,7 +86,7 @@ async function tryOut(networks: TaskNetworks, settings: NetworkSettings, signal:
       },
       async (limited) => {
         try {
-          await enter(network.entrance, limited);
+          await enter(network.path, limited);
           await untilRefused(network.address, limited);
         } catch (error) {
           limited.throwIfAborted();
@@ -92,17 +97,6 @@ async function tryOut(networks: TaskNetworks, settings: NetworkSettings, signal:
   } finally {
     await network.remove();
   }
-}
-
-async function enter([program = "", ...rest]: readonly string[], signal: AbortSignal): Promise<void> {
-  const child = spawn(program, [...rest, "true"], {
-    env: { PATH: "/usr/bin:/bin" },
-    stdio: "ignore",
-    signal,
-    killSignal: "SIGKILL",
-  });
-  const [code] = (await once(child, "close", { signal })) as [number | null];
-  if (code !== 0) throw new ExecutorError("ENGINE_FAILED", { reason: "nsenter cannot enter one" });
 }
 
 /** Nobody listens in there: the refusal is the proof that packets go in and come back. */

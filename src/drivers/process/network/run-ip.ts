@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { withDeadline } from "../../../std/index.ts";
+import { whyNotMade } from "../why-not-made.ts";
 
 /** Each step takes milliseconds; a kernel that is taking many networks apart lets others wait. */
 const DEADLINE_MS = 5000;
@@ -25,6 +26,7 @@ export async function runIp(
       signal,
       killSignal: "SIGKILL",
     });
+    if (child.pid === undefined) throw await whyNotMade(child);
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => {
       said = (said + chunk.toString("utf8")).slice(-SAID_CHARACTERS);

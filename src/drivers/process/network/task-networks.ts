@@ -18,8 +18,8 @@ export interface TaskNetwork {
   /** Where the task is reached. */
   readonly address: string;
   readonly policy: NetworkPolicy;
-  /** Program and arguments that run what follows them in the network. */
-  readonly entrance: readonly string[];
+  /** The file by which the network is entered. */
+  readonly path: string;
   /** Takes it apart. @throws {@link ExecutorError} ENGINE_FAILED; may be called again then. */
   remove(): Promise<void>;
 }
@@ -29,7 +29,6 @@ export interface TaskNetworksOptions {
   readonly blocks: NetworkBlocks;
   readonly rules: ProcessRules;
   readonly ip: string;
-  readonly nsenter: string;
 }
 
 /** Makes networks for sandboxes: a network name space, and a cable from it to the host. Beyond that there is a route only where the policy has a way out. */
@@ -37,16 +36,14 @@ export class TaskNetworks {
   readonly #names: NetworkNames;
   readonly #blocks: NetworkBlocks;
   readonly #ip: string;
-  readonly #nsenter: string;
   readonly #fence: Fence;
   readonly rules: ProcessRules;
 
-  constructor({ owner, blocks, rules, ip, nsenter }: TaskNetworksOptions) {
+  constructor({ owner, blocks, rules, ip }: TaskNetworksOptions) {
     this.#names = new NetworkNames(owner);
     this.#blocks = blocks;
     this.rules = rules;
     this.#ip = ip;
-    this.#nsenter = nsenter;
     this.#fence = { owner, range: this.#blocks.range };
   }
 
@@ -131,7 +128,7 @@ export class TaskNetworks {
     return {
       address: taskAddress,
       policy,
-      entrance: [this.#nsenter, `--net=${namespacePath(this.#names.namespace(index))}`, "--"],
+      path: namespacePath(this.#names.namespace(index)),
       remove: () => this.#remove(index),
     };
   }

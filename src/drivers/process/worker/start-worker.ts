@@ -2,24 +2,25 @@ import type { WorkerSandbox, WorkerSpec } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { systemClock } from "../../../std/index.ts";
 import { refuseMissingCards } from "../cards.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import { processJob } from "../job/process-job.ts";
 import { hasBegun } from "../job/start-job.ts";
-import type { LaunchedTask } from "../launch.ts";
-import { BEGUN_FD, launch } from "../launch.ts";
-import { makeCgroup, Place } from "../place.ts";
 import { processesOfWorker, workerMark } from "../process-table.ts";
 import { refuseClass } from "../refusals.ts";
-import type { RunningTask } from "../running-task.ts";
-import { settleIn } from "../settle-in.ts";
-import { taskPath } from "../tools.ts";
+import type { LaunchedTask } from "../task/launch.ts";
+import { BEGUN, BEGUN_FD, launchDirectly } from "../task/launch.ts";
+import type { PlaceWish } from "../task/place.ts";
+import { giveBackCgroup, limitsOf, Place } from "../task/place.ts";
+import type { RunningTask } from "../task/running-task.ts";
+import { settleIn } from "../task/settle-in.ts";
+import { findTool, taskPath } from "../tools.ts";
+import { OOM_SCORE } from "../walls/limits.ts";
 import type { ProcessWorld } from "../world.ts";
 import { LOOPBACK } from "../world.ts";
 import { findProgram } from "./worker-program.ts";
 
 /** Processes and threads of one worker: it has a thread for every request, and its libraries have theirs. */
 const MOST_PROCESSES = 4096;
-/** The kernel takes a worker before it takes the daemon when memory runs out on the host. */
-const OOM_SCORE = 300;
 
 /**
  * Joins the cgroups, says so, becomes the worker: `exec` all along, so that it stays a direct child. `$@` is the files to join,
@@ -29,7 +30,7 @@ const BEGIN_SCRIPT = `
 while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift
 ulimit -c 0
 echo ${OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj
-printf . >&${BEGUN_FD}; exec ${BEGUN_FD}>&-; exec "$@"`;
+echo ${BEGUN} >&${BEGUN_FD}; exec ${BEGUN_FD}>&-; exec "$@"`;
 
 /** As `WorkerDriver.startWorker` promises. */
 export async function startWorker(
@@ -57,7 +58,7 @@ export async function startWorker(
     { sandboxId, mark, task, gpuIds, imageDigest: digest },
     { launched, running, startedAtMs, tidy },
   );
-  return { ...job, endpoint: { host: LOOPBACK, port } };
+  return { ...job, endpoint: { host: LOOPBACK, port }, endpointOf: () => undefined };
 }
 
 function refuseWorker({ task, user, binds, gpuIds }: WorkerSpec): void {
@@ -109,19 +110,14 @@ async function spawnIn(
     const [asked = "", ...rest] = spec.command(`${LOOPBACK}:${port}`);
     const { path, digest } = await findProgram(asked, environment["PATH"] ?? "");
     const cgroup = makeCgroup(world, wish);
-    place.onRelease(() => {
-      cgroup?.remove();
-    });
-    const { shell, setpriv } = world.confinement;
+    giveBackCgroup(place, cgroup);
+    const [shell = "/bin/sh", setpriv] = [findTool("sh"), findTool("setpriv")];
     // It ends with the daemon, however that ends; what it has started is found by the next life.
     const tie = setpriv === undefined ? [] : [setpriv, "--pdeathsig=KILL", "--"];
     const join = [shell, "-c", BEGIN_SCRIPT, "hearth", ...(cgroup?.joinFiles ?? []), "--"];
-    const launched = await launch({
+    const launched = await launchDirectly({
       argv: [...join, ...tie, path, ...rest],
       folder: process.cwd(),
-      usesBubblewrap: false,
-      uid: process.getuid?.() ?? 0,
-      tellsBegin: true,
       environment,
     });
     const settling = { cgroup, strays: () => processesOfWorker(sandboxId) };
@@ -130,5 +126,14 @@ async function spawnIn(
   } catch (error) {
     await place.release();
     throw error;
+  }
+}
+
+/** Its own group, where there are such; workers are never frozen. @throws {@link ExecutorError} ENGINE_FAILED. */
+function makeCgroup({ cgroups }: ProcessWorld, wish: PlaceWish): Cgroup | undefined {
+  try {
+    return cgroups?.create(wish.sandboxId, limitsOf(wish), false);
+  } catch (error) {
+    throw new ExecutorError("ENGINE_FAILED", { reason: "its cgroup could not be made" }, { cause: error });
   }
 }

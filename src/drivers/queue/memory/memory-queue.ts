@@ -10,6 +10,8 @@ export interface Entry {
   attempt: number;
   deaths: number;
   failures: number;
+  /** The last attempt of which something was published; 0 before. */
+  saidOf: number;
   /** Who holds it, and in which life; nobody for one that waits. */
   owner: { readonly consumer: string; readonly life: string; readonly untilMs: number } | undefined;
 }
@@ -41,7 +43,7 @@ export class MemoryQueue {
     const entryId = `${this.options.wallMs()}-${this.#made}`;
     const { id = "" } = fields;
     const jobId = isSafeSegment(id) ? id : `${entryId}.${stream.replaceAll(/[^A-Za-z0-9]/g, "_")}`;
-    const counts = { attempt: 0, deaths: 0, failures: 0 };
+    const counts = { attempt: 0, deaths: 0, failures: 0, saidOf: 0 };
     const entry: Entry = { stream, entryId, fields, jobId, ...counts, owner: undefined };
     this.#entries.set(`${stream} ${entryId}`, entry);
     this.changed();

@@ -1,14 +1,14 @@
-import { LEASE_MS } from "../../../../test/conformance/job-source/world.ts";
+import { LONG_LEASE_MS } from "../../../../test/conformance/job-source/world.ts";
 import { describeJobSource } from "../../../../test/conformance/job-source.ts";
 import { systemClock } from "../../../std/index.ts";
 import { type FleetRows, memoryFleet } from "./memory-fleet.ts";
 import { MemoryQueue } from "./memory-queue.ts";
 import { openMemorySource } from "./open-memory-source.ts";
 
-describeJobSource("memory", async () => {
+describeJobSource("memory", async (leaseMs = LONG_LEASE_MS) => {
   const clock = systemClock;
   const nowMs = (): number => clock.nowMs();
-  const queue = new MemoryQueue({ nowMs, wallMs: () => clock.wallMs(), leaseMs: LEASE_MS });
+  const queue = new MemoryQueue({ nowMs, wallMs: () => clock.wallMs(), leaseMs });
   const rows: FleetRows = new Map();
   return {
     open: async (consumer) =>

@@ -11,6 +11,7 @@ import type {
   SourceState,
 } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
+import { PassedOver } from "../passed-over.ts";
 import type { Entry, MemoryQueue } from "./memory-queue.ts";
 
 export interface MemorySourceOptions {
@@ -43,15 +44,21 @@ class MemorySource implements JobSource {
     reconnects: 0,
     emptied: 0,
   };
+  readonly #passedOver: PassedOver;
   #rotation = 0;
   #isClosed = false;
 
   constructor(options: MemorySourceOptions) {
     this.#options = options;
+    this.#passedOver = new PassedOver(options.queue.options.leaseMs, options.queue.options.nowMs);
   }
 
   get figures(): SourceFigures {
     return { ...this.#figures, buffered: 0 };
+  }
+
+  get hasGivenOwn(): boolean {
+    return !this.#options.queue.entries().some((entry) => this.#isOwn(entry));
   }
 
   async claim(count: number, waitMs: number, signal: AbortSignal): Promise<readonly Claim[]> {
@@ -130,13 +137,14 @@ class MemorySource implements JobSource {
     return Promise.resolve(this.#ended(claim, result, "deadLettered"));
   }
 
-  release(claims: readonly Claim[], _reason: string, how?: "failed"): Promise<void> {
+  release(claims: readonly Claim[], _reason: string, how?: "failed" | "elsewhere"): Promise<void> {
     for (const claim of claims) {
       const entry = this.#options.queue.owns(claim, this.#life);
       this.#held.delete(keyOf(claim));
       if (entry === undefined) continue;
       entry.owner = undefined;
       if (how === "failed") entry.failures += 1;
+      if (how === "elsewhere") this.#passedOver.add(keyOf(claim));
       this.#figures.released += 1;
     }
     this.#options.queue.changed();
@@ -144,14 +152,23 @@ class MemorySource implements JobSource {
   }
 
   publish(events: readonly JobEvent[], claim?: Claim): Promise<boolean> {
-    if (claim !== undefined && this.#ownedEntry(claim) === undefined && !this.#gone.has(keyOf(claim))) {
+    const entry = claim && this.#ownedEntry(claim);
+    if (claim !== undefined && entry === undefined && !this.#gone.has(keyOf(claim))) {
       return Promise.resolve(false);
+    }
+    if (entry !== undefined) {
+      if (entry.saidOf === entry.attempt) return Promise.resolve(true);
+      entry.saidOf = entry.attempt;
     }
     this.#options.queue.events.push(...events);
     return Promise.resolve(true);
   }
 
-  watchCommands(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): void {
+  async watchCommands(
+    jobId: string,
+    onCommand: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (signal.aborted || this.#isClosed) return;
     const { queue } = this.#options;
     const hear = (): void => {
@@ -160,7 +177,7 @@ class MemorySource implements JobSource {
     const forget = queue.onChange(hear);
     this.#closes.add(forget);
     signal.addEventListener("abort", forget, { once: true });
-    queueMicrotask(hear);
+    await Promise.resolve().then(hear);
   }
 
   deadLetters(limit: number, signal: AbortSignal): Promise<readonly DeadLetter[]> {
@@ -197,15 +214,21 @@ class MemorySource implements JobSource {
       if (entry.owner === undefined) queue.delete(entry.stream, entry.entryId);
       return false;
     });
-    const isOwn = ({ owner }: Entry): boolean => owner?.consumer === consumer && owner.life !== this.#life;
-    const own = open.filter(isOwn);
+    const own = open.filter((entry) => this.#isOwn(entry));
     const dead = open.filter(
       ({ owner }) => owner !== undefined && owner.consumer !== consumer && owner.untilMs <= nowMs,
     );
-    const handedBack = open.filter(({ owner, attempt }) => owner === undefined && attempt > 0);
+    const passedOver = new Set(this.#passedOver.names());
+    const handedBack = open.filter(
+      (entry) => entry.owner === undefined && entry.attempt > 0 && !passedOver.has(keyOf(entry)),
+    );
     const fresh = open.filter(({ owner, attempt }) => owner === undefined && attempt === 0);
     const taken = [...own, ...handedBack, ...dead, ...fresh].slice(0, count);
-    return taken.map((entry) => this.#claimOne(entry, isOwn(entry)));
+    return taken.map((entry) => this.#claimOne(entry, this.#isOwn(entry)));
+  }
+
+  #isOwn({ owner }: Entry): boolean {
+    return owner?.consumer === this.#options.consumer && owner.life !== this.#life;
   }
 
   #claimOne(entry: Entry, isOwn: boolean): Claim {

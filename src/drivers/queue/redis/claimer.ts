@@ -1,5 +1,6 @@
 import type { Claim } from "../../../core/index.ts";
 import { orAbort, sleep } from "../../../std/index.ts";
+import { PassedOver } from "../passed-over.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Base } from "./base.ts";
 import { carryOver } from "./carry-over.ts";
@@ -39,14 +40,28 @@ const IN_A_ROW = 50;
 export class Claimer {
   readonly #parts: ClaimerParts;
   readonly #suspicions: Suspicions;
+  readonly #passedOver: PassedOver;
   #rotation = 0;
   #ownDueAtMs = Number.NEGATIVE_INFINITY;
   #scanDueAtMs = Number.NEGATIVE_INFINITY;
   #scanFrom = new Map<string, string>();
+  /** Streams in which nothing can be left of what this host held in earlier lives. */
+  readonly #settled = new Set<string>();
 
   constructor(parts: ClaimerParts) {
     this.#parts = parts;
-    this.#suspicions = new Suspicions(parts.base.limits.leaseMs);
+    const { limits, clock } = parts.base;
+    this.#suspicions = new Suspicions(limits.leaseMs);
+    this.#passedOver = new PassedOver(limits.leaseMs, () => clock.nowMs());
+  }
+
+  get hasGivenOwn(): boolean {
+    return this.#parts.base.options.streams.every((stream) => this.#settled.has(stream));
+  }
+
+  /** Does not ask for an entry for a while, once it is handed back. @param name its stream and its id, with a space between. */
+  passOver(name: string): void {
+    this.#passedOver.add(name);
   }
 
   /** After each new connection: answers may have been lost with the old one, and nobody could renew while Redis was away. */
@@ -146,6 +161,7 @@ export class Claimer {
         held: [...held.keys()],
         take: dead.map(({ stream, entryId, consumer }) => [stream, entryId, consumer]),
         suffix: place.streams.map(streamSuffix),
+        pass: this.#passedOver.names(),
       };
       const reply = readClaimReply(await base.run(CLAIM, place, place.streams, more), place.streams);
       claims.push(...reply.claims);
@@ -153,12 +169,20 @@ export class Claimer {
       tally.takenOver += reply.takenOver;
       tally.vanished += reply.vanished;
       if (reply.vanished > 0) base.options.log.log("warn", "queue.vanished", { entries: reply.vanished });
+      if (isOwnDue) this.#settle(place.streams, reply, left);
       const isHealed = await this.#heal(place.streams, reply);
       isWorthAsking ||= isHealed || reply.over > 0 || reply.vanished > 0;
     }
     // As long as it fills what was asked for there may be more of our own.
     if (isOwnDue && claims.length < count) this.#ownDueAtMs = base.clock.nowMs() + base.limits.leaseMs;
     return { claims, marks, isWorthAsking };
+  }
+
+  /** Our own come first: where others came too, or fewer than were asked for, there are no more. */
+  #settle(streams: readonly string[], { claims, failures }: ClaimReply, asked: number): void {
+    if (failures.length > 0) return;
+    if (claims.length >= asked && claims.every(({ isOwn }) => isOwn)) return;
+    for (const stream of streams) this.#settled.add(stream);
   }
 
   /** @returns whether a stream can be read now that could not be before. */

@@ -2,6 +2,7 @@ import type { Log } from "../../../core/index.ts";
 import { orAbort, Scope, sleep } from "../../../std/index.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf, reasonOf } from "./failure.ts";
+import { CLOSE, KeyBatch, LIMIT, POP } from "./key-batch.ts";
 import { commandKeys } from "./names.ts";
 import { listOf, textOf } from "./replies.ts";
 
@@ -10,10 +11,17 @@ const BLOCK_MS = 1000;
 /** How often one asks where blocking is not possible. */
 const POLL_MS = 500;
 const RETRY_MS = 250;
+/** How long the last pop may take to end where it was told to. */
+const LAST_POP_MS = 100;
 /** Changes of the watched jobs within this time end one pop together: where jobs are short there are many. */
-const GATHER_MS = 25;
+const GATHER_MS = 100;
 /** How long a message that nobody takes is kept: others push theirs without an end. */
 const KEEP_S = 7 * 24 * 3600;
+/** Stands in the lists of a job that is over, so that what is pushed there later ends with them; and for how long. */
+const OVER = "over";
+const OVER_S = 24 * 3600;
+/** No list of ours grows longer; of another's longer one the rest is heard a moment later. */
+const MOST_MESSAGES = 16;
 
 export interface CommandsOptions {
   /** For what does not block. */
@@ -28,57 +36,174 @@ export class Commands implements AsyncDisposable {
   readonly #options: CommandsOptions;
   readonly #scope = new Scope();
   readonly #watched = new Map<string, (message: string) => void>();
+  /**
+   * Watched keys of which the first look is not over: the blocked pop leaves them out, or it could hold what the look no
+   * longer finds.
+   */
+  readonly #unseen = new Set<string>();
+  /** The blocked pop of the moment, or the last one. */
+  #popping: { readonly keys: readonly string[]; readonly ended: Promise<unknown> } | undefined;
   /** Keys that are no lists: they would spoil the pop for everybody else. */
   readonly #unusable = new Set<string>();
   #blocking: Connection | undefined;
   #clientId: string | undefined;
   #isStarted = false;
+  /** Heard once by itself, as soon as it is watched. */
+  readonly #pops: KeyBatch;
+  /** What is left in a list when this host has no more to do with it goes one day, whoever put it there. */
+  readonly #limits: KeyBatch;
+  /** Of jobs that are over. */
+  readonly #closes: KeyBatch;
+  /** Jobs that are over and still watched. */
+  readonly #over = new Set<string>();
+  /** Lists to close, once no pop waits for them: it would take out what closes them. */
+  readonly #closing = new Set<string>();
   #wake: () => void = () => undefined;
   #gathering: NodeJS.Timeout | undefined;
 
   constructor(options: CommandsOptions) {
     this.#options = options;
+    const { connection, openBlocking } = options;
+    const shared = { connection, isCluster: openBlocking === undefined };
+    const hear = (key: string, message: string): void => {
+      this.#hear(key, message).catch(() => undefined); // the connection breaks, and whoever asked asks again
+    };
+    this.#pops = new KeyBatch({ ...shared, deed: POP, args: [`${MOST_MESSAGES}`], onReply: hear });
+    this.#limits = new KeyBatch({ ...shared, deed: LIMIT, args: [`${KEEP_S}`] });
+    this.#closes = new KeyBatch({ ...shared, deed: CLOSE, args: [`${KEEP_S}`, OVER, `${OVER_S}`] });
   }
 
-  watch(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): void {
-    if (signal.aborted || this.#scope.signal.aborted) return;
-    for (const key of commandKeys(jobId)) this.#watched.set(key, onCommand);
-    signal.addEventListener(
-      "abort",
-      () => {
-        for (const key of commandKeys(jobId)) {
-          if (this.#watched.get(key) === onCommand) this.#watched.delete(key);
-          // What is no list is not ours to end.
-          if (!this.#unusable.delete(key)) this.#limit(key);
-        }
-        this.#changed();
-      },
-      { once: true },
-    );
-    if (!this.#isStarted) {
-      this.#isStarted = true;
-      this.#blocking = this.#options.openBlocking?.((id) => {
-        this.#clientId = id;
-      });
-      this.#scope.spawn(async (stop) => await this.#listen(stop));
+  /** Resolves once both lists have been looked at and what was in them was told, or the signal aborts. Never rejects. */
+  watch(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#scope.signal.aborted) return Promise.resolve();
+    const keys = commandKeys(jobId);
+    for (const key of keys) {
+      this.#watched.set(key, onCommand);
+      this.#unseen.add(key);
     }
+    const end = (): void => this.#endWatch(jobId, keys, onCommand);
+    signal.addEventListener("abort", end, { once: true });
+    this.#start();
+    return this.#lookFirst(keys, onCommand, signal);
+  }
+
+  /** A job is over for all hosts: its lists go one day, and with them what others push to them from now on. */
+  end(jobId: string): void {
+    const keys = commandKeys(jobId);
+    if (keys.some((key) => this.#watched.has(key))) {
+      this.#over.add(jobId);
+      return;
+    }
+    for (const key of keys) this.#closing.add(key);
     this.#changed();
-    // What was sent before is heard now, also while the blocked pop has not seen the change.
-    for (const key of commandKeys(jobId)) {
-      this.#popOnce(key).catch(() => undefined); // the blocked pop meets it too, and says so
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#scope.stop();
+    this.#pops.stop();
     this.#tellChange();
     clearTimeout(this.#gathering);
+    // What it has taken already is put back.
+    if (this.#popping !== undefined)
+      await orAbort(this.#popping.ended, AbortSignal.timeout(LAST_POP_MS)).catch(() => undefined);
     await this.#blocking?.[Symbol.asyncDispose]();
     await this.#scope[Symbol.asyncDispose]();
+    // Nothing is popped any more. Without a connection there is nobody to tell, and the connection has a deadline of its own.
+    await this.#limits.add([]).catch(() => undefined);
+    await this.#closes.add(this.#takeClosing()).catch(() => undefined);
+    this.#limits.stop();
+    this.#closes.stop();
+  }
+
+  #endWatch(jobId: string, keys: readonly string[], onCommand: (message: string) => void): void {
+    const isOver = this.#over.delete(jobId);
+    for (const key of keys) {
+      if (this.#watched.get(key) === onCommand) {
+        this.#watched.delete(key);
+        this.#unseen.delete(key);
+      }
+      this.#unusable.delete(key);
+      if (isOver) this.#closing.add(key);
+    }
+    if (!isOver) this.#limit(keys);
+    this.#changed();
+  }
+
+  /** From then on the blocked pop hears for them. */
+  async #lookFirst(
+    keys: readonly string[],
+    onCommand: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#untilUnpopped(keys, signal);
+    if (signal.aborted) return;
+    await this.#look(keys, signal);
+    for (const key of keys) if (this.#watched.get(key) === onCommand) this.#unseen.delete(key);
+    this.#changed();
+  }
+
+  /** A job that was here a moment ago may still be popped for. */
+  async #untilUnpopped(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    const popping = this.#popping;
+    if (popping === undefined || !keys.some((key) => popping.keys.includes(key))) return;
+    this.#tellChange();
+    await orAbort(popping.ended, AbortSignal.any([signal, this.#scope.signal])).catch(() => undefined); // over
+  }
+
+  async #look(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        await this.#pops.add(keys);
+        return;
+      } catch (error) {
+        const type = failureOf(error);
+        // Who may not ask hears nothing, however often; whoever waits at these lists says so.
+        if (type !== "retry" && type !== "reconnect") return;
+      }
+      const over = AbortSignal.any([signal, this.#scope.signal]);
+      await sleep(RETRY_MS, over)
+        .then(async () => await this.#options.connection.untilUp(over))
+        .catch(() => undefined); // over, as is seen next
+      if (over.aborted) return;
+    }
+  }
+
+  /** What fails is forgotten: whoever watches them next meets it too. */
+  #limit(keys: readonly string[]): void {
+    this.#limits.add(keys).catch(() => undefined);
+  }
+
+  #takeClosing(): readonly string[] {
+    const keys = [...this.#closing];
+    this.#closing.clear();
+    return keys;
+  }
+
+  /** Called while no pop waits. */
+  #closeLists(): void {
+    if (this.#closing.size === 0) return;
+    const keys = this.#takeClosing().filter((key) => !this.#watched.has(key));
+    this.#closes.add(keys).catch((error: unknown) => {
+      // The connection may have broken under it.
+      if (failureOf(error) !== "retry") return;
+      for (const key of keys) this.#closing.add(key);
+      this.#changed();
+    });
+  }
+
+  #start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.#blocking = this.#options.openBlocking?.((id) => {
+      this.#clientId = id;
+    });
+    this.#scope.spawn(async (stop) => await this.#listen(stop));
   }
 
   /** A job that is new is asked about once by itself, and one that is over has nothing to hear: neither is in a hurry. */
   #changed(): void {
+    if (this.#scope.signal.aborted) return;
+    this.#start();
     this.#gathering ??= setTimeout(() => {
       this.#gathering = undefined;
       this.#tellChange();
@@ -96,10 +221,11 @@ export class Commands implements AsyncDisposable {
     for (;;) {
       try {
         await (this.#blocking ?? this.#options.connection).untilUp(stop);
+        this.#closeLists();
         const keys = this.#usable();
         if (keys.length === 0) await this.#untilChanged(stop);
         else if (this.#blocking === undefined) await this.#poll(keys, stop);
-        else await this.#pop(this.#blocking, keys);
+        else await this.#popNext(this.#blocking, keys);
       } catch (error) {
         if (stop.aborted) return;
         if (failureOf(error) === "stream") await this.#sortOut(this.#usable());
@@ -110,28 +236,33 @@ export class Commands implements AsyncDisposable {
   }
 
   #usable(): readonly string[] {
-    return [...this.#watched.keys()].filter((key) => !this.#unusable.has(key));
+    return [...this.#watched.keys()].filter((key) => !this.#unseen.has(key) && !this.#unusable.has(key));
+  }
+
+  #popNext(blocking: Connection, keys: readonly string[]): Promise<void> {
+    const ended = this.#pop(blocking, keys);
+    this.#popping = { keys, ended: ended.catch(() => undefined) };
+    return ended;
   }
 
   async #pop(blocking: Connection, keys: readonly string[]): Promise<void> {
     const reply = await blocking.send(["BRPOP", ...keys, `${BLOCK_MS / 1000}`], { waitMs: BLOCK_MS });
     const [key, message] = listOf(reply);
     if (key === undefined) return;
-    const onCommand = this.#watched.get(textOf(key));
-    if (onCommand !== undefined) onCommand(textOf(message));
+    await this.#hear(textOf(key), textOf(message));
+  }
+
+  async #hear(key: string, message: string): Promise<void> {
+    if (message === OVER) return;
+    const onCommand = this.#watched.get(key);
+    if (onCommand !== undefined) onCommand(message);
     // Its job has left this host while the pop waited, and may be another's now.
-    else await this.#putBack(textOf(key), textOf(message));
+    else await this.#putBack(key, message);
   }
 
   async #putBack(key: string, message: string): Promise<void> {
     await this.#options.connection.send(["RPUSH", key, message], { key });
-    this.#limit(key);
-  }
-
-  /** What is left in the list when this host has no more to do with it goes one day, whoever put it there. */
-  #limit(key: string): void {
-    if (this.#scope.signal.aborted) return;
-    this.#options.connection.send(["EXPIRE", key, String(KEEP_S)], { key }).catch(() => undefined); // one list too many, then
+    this.#limit([key]);
   }
 
   async #poll(keys: readonly string[], stop: AbortSignal): Promise<void> {
@@ -141,7 +272,7 @@ export class Commands implements AsyncDisposable {
 
   async #popOnce(key: string): Promise<void> {
     const message = await this.#options.connection.send(["RPOP", key], { key });
-    if (typeof message === "string") this.#watched.get(key)?.(message);
+    if (typeof message === "string") await this.#hear(key, message);
   }
 
   /** Finds the keys that cannot be popped from. */

@@ -180,19 +180,27 @@ class LiveConnection implements Connection {
     }
   }
 
-  /** Gives the connection up when an answer is overdue, and asks for a sign of life when it was silent for long. */
+  /**
+   * Gives the connection up when an answer is overdue, and asks for a sign of life when it was silent for long. A time in which
+   * this process itself stood still is not Redis's silence: what came meanwhile has not been read.
+   */
   async #watch(client: Client, ended: Promise<unknown>): Promise<void> {
     const { times, clock } = this.#options;
     const over = new AbortController();
     const stopped = ended.then(() => over.abort());
     const beatMs = Math.max(50, Math.min(times.commandMs, times.silenceMs) / 4);
+    let lookedAtMs = clock.nowMs();
     for (;;) {
       const isOver = await sleep(beatMs, over.signal).then(
         () => false,
         () => true,
       );
       if (isOver) break;
-      const silentMs = clock.nowMs() - this.#movedAtMs;
+      const nowMs = clock.nowMs();
+      const stoodStillMs = Math.max(0, nowMs - lookedAtMs - 2 * beatMs);
+      lookedAtMs = nowMs;
+      this.#movedAtMs = Math.min(nowMs, this.#movedAtMs + stoodStillMs);
+      const silentMs = nowMs - this.#movedAtMs;
       if (this.#inFlight > 0 && silentMs > this.#patienceMs) this.#giveUp(new Error("no answer in time"));
       if (this.#inFlight === 0 && silentMs > times.silenceMs) {
         this.#sendOn(client, ["PING"], {}).catch((error: unknown) => {

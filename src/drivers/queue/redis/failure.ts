@@ -43,6 +43,8 @@ export function reasonOf(error: unknown): string {
   return text.split("\n")[0]?.slice(0, 300) ?? "";
 }
 
+/** What says already that the queue does not answer, and why, is not said again. */
 export function unavailable(reason: string, cause?: unknown): ExecutorError {
+  if (cause instanceof ExecutorError && cause.code === "QUEUE_UNAVAILABLE") return cause;
   return new ExecutorError("QUEUE_UNAVAILABLE", { reason }, { cause });
 }

@@ -23,11 +23,12 @@ import { nameOf } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import { listOf, textOf } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
-import { LEAVE, RELEASE, RENEW, RESUME } from "./scripts/leases.ts";
+import { LEAVE, RELEASE, RESUME } from "./scripts/leases.ts";
 import { serverRemarks } from "./server-remarks.ts";
 import { REDIS_TIMES } from "./settings.ts";
 import type { RedisSourceOptions } from "./source-options.ts";
 import { SOURCE_LIMITS } from "./source-options.ts";
+import { StepBatches } from "./step-batches.ts";
 import { StreamHealth } from "./stream-health.ts";
 
 /** A source that can be waited for. */
@@ -46,6 +47,7 @@ export function openRedisSource(options: RedisSourceOptions): RedisSource {
 
 class LiveSource implements RedisSource {
   readonly #base: Base;
+  readonly #batches: StepBatches;
   readonly #connection: Connection;
   readonly #reading: Connection | undefined;
   readonly #commands: Commands;
@@ -82,7 +84,13 @@ class LiveSource implements RedisSource {
       onBroken: (reason) => this.#health.fell(limits.events, reason),
       onRepaired: () => this.#health.worked(limits.events),
     });
-    this.#reporter = new Reporter({ base: this.#base, tally: this.#tally, outgoing: this.#outgoing });
+    this.#batches = new StepBatches(this.#base);
+    this.#reporter = new Reporter({
+      base: this.#base,
+      batches: this.#batches,
+      tally: this.#tally,
+      outgoing: this.#outgoing,
+    });
     this.#reading = isCluster ? undefined : openConnection({ settings, times, clock });
     this.#claimer = new Claimer({
       base: this.#base,
@@ -119,6 +127,10 @@ class LiveSource implements RedisSource {
     return { ...this.#tally, buffered: this.#outgoing.waiting };
   }
 
+  get hasGivenOwn(): boolean {
+    return this.#claimer.hasGivenOwn;
+  }
+
   async untilUp(signal: AbortSignal): Promise<void> {
     await this.#connection.untilUp(signal);
   }
@@ -132,16 +144,8 @@ class LiveSource implements RedisSource {
   }
 
   async renew(claims: readonly Claim[]): Promise<readonly Claim[]> {
-    const lost: Claim[] = [];
-    for (const place of this.#base.places([...new Set(claims.map(({ stream }) => stream))])) {
-      const here = claims.filter(({ stream }) => place.streams.includes(stream));
-      const reply = await this.#base
-        .run(RENEW, place, place.streams, { claims: here.map(told) })
-        .catch((error: unknown) => this.#excuse(error));
-      const [indexes, vanished] = listOf(reply);
-      lost.push(...listOf(indexes).flatMap((at) => here[Number(at)] ?? []));
-      this.#countVanished(Number(vanished ?? 0));
-    }
+    const streams = [...new Set(claims.map(({ stream }) => stream))];
+    const lost = (await Promise.all(streams.map(async (stream) => await this.#renew(stream, claims)))).flat();
     for (const claim of lost) this.#drop(claim);
     this.#tally.lost += lost.length;
     return lost;
@@ -166,13 +170,13 @@ class LiveSource implements RedisSource {
 
   async commit(claim: Claim, completion: Completion): Promise<CommitResult> {
     const result = await this.#reporter.commit(claim, completion);
-    this.#drop(claim);
+    this.#ended(claim, result);
     return result;
   }
 
   async deadLetter(claim: Claim, reason: string, events: readonly JobEvent[]): Promise<CommitResult> {
     const result = await this.#reporter.bury(claim, reason, events);
-    this.#drop(claim);
+    this.#ended(claim, result);
     return result;
   }
 
@@ -180,10 +184,12 @@ class LiveSource implements RedisSource {
     return await this.#reporter.publish(events, claim);
   }
 
-  async release(claims: readonly Claim[], reason: string, how?: "failed"): Promise<void> {
+  async release(claims: readonly Claim[], reason: string, how?: "failed" | "elsewhere"): Promise<void> {
     for (const place of this.#base.places([...new Set(claims.map(({ stream }) => stream))])) {
       const here = claims.filter(({ stream }) => place.streams.includes(stream));
       const more = { claims: here.map(told), reason, failed: how === "failed" };
+      // Before they are anybody's: this host asks for more at the same time.
+      if (how === "elsewhere") for (const claim of here) this.#claimer.passOver(nameOf(claim));
       const lane = `release ${here.map(nameOf).join(" ")}`;
       const count = await this.#outgoing.run(lane, async () =>
         Number(await this.#base.run(RELEASE, place, place.streams, more)),
@@ -193,8 +199,8 @@ class LiveSource implements RedisSource {
     }
   }
 
-  watchCommands(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): void {
-    this.#commands.watch(jobId, onCommand, signal);
+  watchCommands(jobId: string, onCommand: (message: string) => void, signal: AbortSignal): Promise<void> {
+    return this.#commands.watch(jobId, onCommand, signal);
   }
 
   async deadLetters(limit: number, signal: AbortSignal): Promise<readonly DeadLetter[]> {
@@ -233,10 +239,27 @@ class LiveSource implements RedisSource {
     return news;
   }
 
+  async #renew(stream: string, claims: readonly Claim[]): Promise<readonly Claim[]> {
+    const here = claims.filter((claim) => claim.stream === stream);
+    const step = { verb: "renew", claims: here.map(told) } as const;
+    const reply = await this.#batches
+      .run(this.#base.placeOf(stream), stream, step)
+      .catch((error: unknown) => this.#excuse(error));
+    const [indexes, vanished] = listOf(reply);
+    this.#countVanished(Number(vanished ?? 0));
+    return listOf(indexes).flatMap((at) => here[Number(at)] ?? []);
+  }
+
   /** Claimed for somebody who has gone. */
   #giveBack(claims: readonly Claim[]): void {
     if (claims.length === 0) return;
     this.release(claims, "nobody waits for it any more").catch(() => undefined); // closing: the lease runs out
+  }
+
+  #ended(claim: Claim, result: CommitResult): void {
+    this.#drop(claim);
+    // One that was lost may run elsewhere, and hear there.
+    if (result !== "lost") this.#commands.end(claim.jobId);
   }
 
   #drop(claim: Claim): void {
@@ -248,6 +271,16 @@ class LiveSource implements RedisSource {
     if (count === 0) return;
     this.#tally.vanished += count;
     this.#base.options.log.log("warn", "queue.vanished", { entries: count });
+  }
+
+  /**
+   * Nobody could renew while Redis was away. A host that is back sooner finds the entries of all others silent, and takes them half
+   * a lease later; the next renewal that is due may come after that. What is lost the next renewal finds as well, and tells.
+   */
+  #renewHeld(): void {
+    const held = [...this.#held.values()];
+    for (const stream of new Set(held.map((claim) => claim.stream)))
+      this.#renew(stream, held).catch(() => undefined); // likewise
   }
 
   /** A renewal that did not reach Redis says nothing about who holds what. */
@@ -295,6 +328,7 @@ class LiveSource implements RedisSource {
     this.#awayReason = undefined;
     if (this.#connection.epoch > 1) this.#tally.reconnects += 1;
     this.#claimer.onUp();
+    this.#renewHeld();
     log.log("info", "queue.connected", { reconnects: this.#tally.reconnects });
   }
 }

@@ -8,12 +8,13 @@ export interface ClaimReply {
   readonly takenOver: number;
   /** Entries that were over already: there may be more behind them. */
   readonly over: number;
-  /** For each stream that can be read, the last entry that the group was given. */
+  /** For each stream that can be read, the last entry that the group was given; then where hand-backs are told, and the last one. */
   readonly marks: readonly { readonly stream: string; readonly lastId: string }[];
 }
 
 export function readClaimReply(reply: unknown, streams: readonly string[]): ClaimReply {
-  const [claims, failures, vanished, takenOver, over, marks] = listOf(reply);
+  const [claims, failures, vanished, takenOver, over, marks, handedBack] = listOf(reply);
+  const [backKey, ...backMarks] = listOf(handedBack);
   return {
     claims: listOf(claims).map(readClaim),
     failures: listOf(failures).map((one) => {
@@ -23,8 +24,8 @@ export function readClaimReply(reply: unknown, streams: readonly string[]): Clai
     vanished: Number(vanished),
     takenOver: Number(takenOver),
     over: Number(over),
-    marks: listOf(marks).flatMap((mark, at) => {
-      const stream = streams[at];
+    marks: [...listOf(marks), ...backMarks].flatMap((mark, at) => {
+      const stream = at < streams.length ? streams[at] : textOf(backKey);
       return stream === undefined || mark === "" ? [] : [{ stream, lastId: textOf(mark) }];
     }),
   };

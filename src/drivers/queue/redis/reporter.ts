@@ -5,10 +5,12 @@ import { carryOver } from "./carry-over.ts";
 import type { Tally } from "./figures.ts";
 import { nameOf, type Place } from "./names.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { BURY, COMMIT, PUBLISH } from "./scripts/ending.ts";
+import { BURY } from "./scripts/ending.ts";
+import type { StepBatches } from "./step-batches.ts";
 
 export interface ReporterParts {
   readonly base: Base;
+  readonly batches: StepBatches;
   readonly tally: Tally;
   readonly outgoing: Outgoing;
 }
@@ -28,7 +30,7 @@ export class Reporter {
   }
 
   async commit(claim: Claim, completion: Completion): Promise<CommitResult> {
-    const { base } = this.#parts;
+    const { base, batches } = this.#parts;
     const record = JSON.stringify({
       attempt: claim.attempt,
       stream: claim.stream,
@@ -38,14 +40,9 @@ export class Reporter {
       atMs: base.clock.wallMs(),
       result: completion.result,
     });
+    const step = { verb: "commit", claim: told(claim), record, list: rowsOf(completion.events) } as const;
     const result = await this.#end(claim, async (place) =>
-      readResult(
-        await base.run(COMMIT, place, [claim.stream], {
-          claims: [told(claim)],
-          record,
-          list: rowsOf(completion.events),
-        }),
-      ),
+      readResult(await batches.run(place, claim.stream, step)),
     );
     if (result === "committed") this.#remember(claim, completion);
     return this.#count(result, "committed");
@@ -62,14 +59,15 @@ export class Reporter {
   }
 
   async publish(events: readonly JobEvent[], claim?: Claim): Promise<boolean> {
-    const { base, outgoing } = this.#parts;
+    const { base, batches, outgoing } = this.#parts;
     const place = claim === undefined ? base.eventsPlace : base.placeOf(claim.stream);
     const key = claim === undefined ? base.limits.events : claim.stream;
     this.#seq += 1;
-    const more = { claims: claim === undefined ? [] : [told(claim)], seq: this.#seq, list: rowsOf(events) };
+    const about = claim === undefined ? {} : { claim: told(claim) };
+    const step = { verb: "publish", ...about, seq: this.#seq, list: rowsOf(events) } as const;
     const lane = claim === undefined ? HOST_LANE : nameOf(claim);
     return await outgoing.run(lane, async () => {
-      const isHeard = Number(await base.run(PUBLISH, place, [key], more)) === 1;
+      const isHeard = Number(await batches.run(place, key, step)) === 1;
       await carryOver(base, place);
       return isHeard;
     });

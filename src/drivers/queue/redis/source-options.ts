@@ -31,7 +31,7 @@ export interface SourceLimits {
   readonly maxDead: number;
   /** The most that waits here for the connection to come back. */
   readonly maxBuffered: number;
-  /** How often one looks for what was handed back; in a cluster also for new entries. Default 0.5 s and 50 ms. */
+  /** How often one looks for what the dead left; in a cluster also for new entries and what was handed back. Default 0.5 s and 50 ms. */
   readonly pollMs: number;
   readonly clusterPollMs: number;
   /** How long closing waits for what is still to be sent. Default 2 s. */

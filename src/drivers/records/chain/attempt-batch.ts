@@ -1,108 +1,37 @@
-import type {
-  AttemptDoor,
-  AttemptFacts,
-  AttemptRecord,
-  AttemptTimes,
-  CallEnd,
-  GapReason,
-  Reading,
-  RunPlacement,
-  StartTimes,
-  UseSink,
+import type { AttemptFacts, AttemptRecord, Reading, UseSink } from "../../../core/index.ts";
+import {
+  ATTEMPT_DOORS,
+  attemptFacts,
+  CALL_ENDS,
+  ExecutorError,
+  keptFacts,
+  READINGS,
 } from "../../../core/index.ts";
-import { ATTEMPT_DOORS, attemptFacts, CALL_ENDS, ExecutorError, READINGS } from "../../../core/index.ts";
+import type { BatchRoom, Rarity, SentBatch } from "./attempt-rows.ts";
+import {
+  BATCH_ATTEMPTS,
+  NEVER,
+  PLAIN_ID_BYTES,
+  packKinds,
+  putPlainId,
+  ROW,
+  ROW_NUMBERS,
+  STARTS,
+  withReading,
+} from "./attempt-rows.ts";
 
-/** Attempts in one batch. */
-export const BATCH_ATTEMPTS = 4096;
-/** What `nextRunId` gives: ids that sort by time. An id of another shape goes with the rarities. */
-const PLAIN_ID = /^[0-9a-hjkmnp-tv-z]{26}$/;
-const ID_BYTES = 26;
-/** Numbers of one attempt, in the order of `COLUMN`. */
-const COLUMNS = 12;
-const COLUMN = {
-  accepted: 0,
-  placed: 1,
-  head: 2,
-  ended: 3,
-  bytesIn: 4,
-  bytesOut: 5,
-  status: 6,
-  kinds: 7,
-  facts: 8,
-  rarity: 9,
-  cpu: 10,
-  peak: 11,
-} as const;
-
-const STARTS = ["warm", "thawed", "cold"] as const satisfies readonly RunPlacement["start"][];
-/** Stands for a step that was not reached: no clock says it. */
-const NEVER = -1;
-
-/** What few attempts have. */
-export interface Rarity {
-  readonly id: string | undefined;
-  readonly error: string | undefined;
-  readonly exitCode: number | undefined;
-  readonly signal: string | undefined;
-  readonly start: StartTimes | undefined;
-}
-
-/** A batch on its way to the writer. */
-export interface SentBatch {
-  readonly numbers: Float64Array;
-  readonly ids: Uint8Array;
-  readonly count: number;
-  readonly facts: readonly AttemptFacts[];
-  readonly rarities: readonly Rarity[];
-  /** From the clock of its times to microseconds since the epoch. */
-  readonly offsetUs: number;
-  /** Attempts that ended before these and could not be kept, by the reason. */
-  readonly lost: Readonly<Partial<Record<GapReason, number>>>;
-  /** Refusals that were only counted, by their code. */
-  readonly counted: Readonly<Record<string, number>>;
-}
-
-/** One attempt as it comes out of a batch again. */
-export interface SlotValues {
-  readonly id: string;
-  /** Whether ids of its kind sort by time. */
-  readonly isPlainId: boolean;
-  readonly times: AttemptTimes;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly status: number | undefined;
-  readonly outcome: CallEnd;
-  readonly door: AttemptDoor;
-  readonly start: RunPlacement["start"] | undefined;
-  readonly reading: Reading;
-  readonly cpuUs: number | undefined;
-  readonly peakBytes: number | undefined;
-  readonly facts: number;
-  readonly rarity: Rarity | undefined;
-}
-
-/** Memory for a batch. */
-export interface BatchRoom {
-  readonly numbers: Float64Array;
-  readonly ids: Buffer;
-}
-
-export function makeRoom(): BatchRoom {
-  return {
-    numbers: new Float64Array(BATCH_ATTEMPTS * COLUMNS),
-    ids: Buffer.alloc(BATCH_ATTEMPTS * ID_BYTES),
-  };
-}
+/** A batch of fewer attempts is copied on its way, so that many small ones that wait do not hold the memory of large ones. */
+const FEW = BATCH_ATTEMPTS / 8;
+const UNREAD = READINGS.indexOf("none");
 
 /**
  * Room for some thousand attempts: adding one copies a few numbers and its id, and makes nothing that has to be
  * collected. What use it made of its sandbox is told later.
  */
 export class AttemptBatch implements UseSink {
-  /** Free for another batch once this one is sent. */
+  /** Free for another batch once this one is written, or sent if it was copied. */
   readonly room: BatchRoom;
   readonly #numbers: Float64Array;
-  readonly #ids: Buffer;
   readonly #facts: AttemptFacts[] = [];
   readonly #factsOf = new Map<string, number>();
   readonly #rarities: Rarity[] = [];
@@ -114,43 +43,46 @@ export class AttemptBatch implements UseSink {
   unmeasured = 0;
   /** Called when the last of them was told. */
   onMeasured: (() => void) | undefined;
-  /** Called when it is sent. */
-  onSent: (() => void) | undefined;
 
   constructor(room: BatchRoom) {
     this.room = room;
     this.#numbers = room.numbers;
-    this.#ids = room.ids;
   }
 
   get isFull(): boolean {
     return this.count === BATCH_ATTEMPTS;
   }
 
+  /** Whether it goes on its way as a copy. */
+  get isCopied(): boolean {
+    return this.count < FEW;
+  }
+
   add(attempt: AttemptRecord): void {
     const slot = this.count;
     const numbers = this.#numbers;
-    const at = slot * COLUMNS;
-    const { id, place, times } = attempt;
-    numbers[at + COLUMN.accepted] = times.acceptedAtMs;
-    numbers[at + COLUMN.placed] = times.placedAtMs ?? NEVER;
-    numbers[at + COLUMN.head] = times.headAtMs ?? NEVER;
-    numbers[at + COLUMN.ended] = times.endedAtMs;
-    numbers[at + COLUMN.bytesIn] = attempt.bytesIn;
-    numbers[at + COLUMN.bytesOut] = attempt.bytesOut;
-    numbers[at + COLUMN.status] = attempt.status ?? 0;
-    numbers[at + COLUMN.kinds] =
-      CALL_ENDS.indexOf(attempt.outcome) +
-      (place === undefined ? STARTS.length : STARTS.indexOf(place.start)) * 4 +
-      ATTEMPT_DOORS.indexOf(attempt.door) * 16 +
-      READINGS.indexOf("none") * 64;
-    numbers[at + COLUMN.facts] = this.#factsIndex(attempt);
-    numbers[at + COLUMN.cpu] = Number.NaN;
-    numbers[at + COLUMN.peak] = Number.NaN;
-    const isPlain = PLAIN_ID.test(id);
-    if (isPlain) this.#ids.write(id, slot * ID_BYTES, ID_BYTES, "latin1");
-    const isRare = !isPlain || attempt.error !== undefined || times.start !== undefined;
-    numbers[at + COLUMN.rarity] = isRare ? this.#rarities.push(rarityOf(attempt, isPlain)) - 1 : NEVER;
+    const at = slot * ROW_NUMBERS;
+    const { place, times, error } = attempt;
+    const { placedAtMs, headAtMs, start } = times;
+    numbers[at + ROW.accepted] = times.acceptedAtMs;
+    numbers[at + ROW.placed] = placedAtMs ?? NEVER;
+    numbers[at + ROW.head] = headAtMs ?? NEVER;
+    numbers[at + ROW.ended] = times.endedAtMs;
+    numbers[at + ROW.bytesIn] = attempt.bytesIn;
+    numbers[at + ROW.bytesOut] = attempt.bytesOut;
+    numbers[at + ROW.status] = attempt.status ?? 0;
+    numbers[at + ROW.kinds] = packKinds(
+      CALL_ENDS.indexOf(attempt.outcome),
+      place === undefined ? STARTS.length : STARTS.indexOf(place.start),
+      ATTEMPT_DOORS.indexOf(attempt.door),
+      UNREAD,
+    );
+    numbers[at + ROW.facts] = this.#factsIndex(attempt);
+    numbers[at + ROW.cpu] = Number.NaN;
+    numbers[at + ROW.peak] = Number.NaN;
+    const isPlain = putPlainId(this.room.ids, slot * PLAIN_ID_BYTES, attempt.id);
+    const isRare = !isPlain || error !== undefined || start !== undefined;
+    numbers[at + ROW.rarity] = isRare ? this.#rarities.push(rarityOf(attempt, isPlain)) - 1 : NEVER;
     this.count += 1;
     this.#askUse(attempt, slot);
   }
@@ -170,6 +102,18 @@ export class AttemptBatch implements UseSink {
     this.onMeasured?.();
   }
 
+  /** What it holds. From now on it takes nothing more, and what is measured later is not known. */
+  send(rest: Pick<SentBatch, "offsetUs" | "lost" | "counted">): SentBatch {
+    this.#isSettled = true;
+    const { count } = this;
+    const numbers = this.#numbers.subarray(0, count * ROW_NUMBERS);
+    const ids = this.room.ids.subarray(0, count * PLAIN_ID_BYTES);
+    const rows = this.isCopied
+      ? { numbers: new Float64Array(numbers), ids: new Uint8Array(ids) }
+      : { numbers, ids };
+    return { ...rows, count, facts: this.#facts, rarities: this.#rarities, ...rest };
+  }
+
   #askUse({ use, times: { placedAtMs, endedAtMs } }: AttemptRecord, slot: number): void {
     if (use === undefined) return;
     if (use.type === "known") {
@@ -182,21 +126,11 @@ export class AttemptBatch implements UseSink {
   }
 
   #setUse(slot: number, cpuMs: number, peakBytes: number, reading: Reading): void {
-    const at = slot * COLUMNS;
-    const kinds = this.#numbers[at + COLUMN.kinds] ?? 0;
-    this.#numbers[at + COLUMN.kinds] = (kinds & 63) + READINGS.indexOf(reading) * 64;
-    this.#numbers[at + COLUMN.cpu] = cpuMs;
-    this.#numbers[at + COLUMN.peak] = peakBytes;
-  }
-
-  /** What it holds. From now on it takes nothing more, and what is measured later is not known. */
-  send(rest: Pick<SentBatch, "offsetUs" | "lost" | "counted">): SentBatch {
-    this.#isSettled = true;
-    this.onSent?.();
-    const { count } = this;
-    const numbers = this.#numbers.slice(0, count * COLUMNS);
-    const ids = Uint8Array.prototype.slice.call(this.#ids, 0, count * ID_BYTES);
-    return { numbers, ids, count, facts: this.#facts, rarities: this.#rarities, ...rest };
+    const at = slot * ROW_NUMBERS;
+    const numbers = this.#numbers;
+    numbers[at + ROW.kinds] = withReading(numbers[at + ROW.kinds] ?? 0, READINGS.indexOf(reading));
+    numbers[at + ROW.cpu] = cpuMs;
+    numbers[at + ROW.peak] = peakBytes;
   }
 
   #factsIndex({ task, taskKey, place, gpuIds }: AttemptRecord): number {
@@ -225,6 +159,7 @@ function rarityOf({ id, error, times }: AttemptRecord, isPlain: boolean): Rarity
     error: ours?.code,
     exitCode: Number.isSafeInteger(exitCode) ? (exitCode as number) : undefined,
     signal: typeof signal === "string" ? signal : undefined,
+    facts: keptFacts(ours),
     // A story that goes on telling may not be sent.
     start: start && {
       beganAtMs: start.beganAtMs,
@@ -233,44 +168,4 @@ function rarityOf({ id, error, times }: AttemptRecord, isPlain: boolean): Rarity
       phases: start.phases,
     },
   };
-}
-
-/** Reads a batch that was sent. */
-export function* slotsOf({ numbers, ids: idBytes, count, rarities }: SentBatch): Generator<SlotValues> {
-  const ids = Buffer.from(idBytes.buffer, idBytes.byteOffset, idBytes.byteLength);
-  for (let slot = 0; slot < count; slot += 1) {
-    const of = (column: number): number => numbers[slot * COLUMNS + column] ?? 0;
-    const kinds = of(COLUMN.kinds);
-    const rarity = rarities[of(COLUMN.rarity)];
-    yield {
-      id: rarity?.id ?? ids.toString("latin1", slot * ID_BYTES, (slot + 1) * ID_BYTES),
-      isPlainId: rarity?.id === undefined,
-      times: {
-        acceptedAtMs: of(COLUMN.accepted),
-        placedAtMs: step(of(COLUMN.placed)),
-        headAtMs: step(of(COLUMN.head)),
-        endedAtMs: of(COLUMN.ended),
-        start: rarity?.start,
-      },
-      bytesIn: of(COLUMN.bytesIn),
-      bytesOut: of(COLUMN.bytesOut),
-      status: of(COLUMN.status) || undefined,
-      outcome: CALL_ENDS[kinds & 3] ?? "failed",
-      start: STARTS[(kinds >> 2) & 3],
-      door: ATTEMPT_DOORS[(kinds >> 4) & 3] ?? "v1",
-      reading: READINGS[kinds >> 6] ?? "none",
-      cpuUs: known(of(COLUMN.cpu) * 1000),
-      peakBytes: known(of(COLUMN.peak)),
-      facts: of(COLUMN.facts),
-      rarity,
-    };
-  }
-}
-
-function step(ms: number): number | undefined {
-  return ms === NEVER ? undefined : ms;
-}
-
-function known(value: number): number | undefined {
-  return Number.isNaN(value) ? undefined : Math.max(0, Math.round(value));
 }

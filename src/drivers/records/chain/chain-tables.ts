@@ -1,8 +1,8 @@
-/** Raised with every change of the tables; a file of a later version is refused. */
-export const CHAIN_VERSION = 1;
+/** Raised with every change of the tables; a file of a later version is refused, and one of an earlier one set aside. */
+export const CHAIN_VERSION = 2;
 
 /**
- * One row of `blocks` is one signed block: its entries as text, one per line, and their hashes one after the other. `min_id` to
+ * One row of `blocks` is one signed block: the text of its entries (`BlockBody`), the hash before it and its own. `min_id` to
  * `to_us` only help to find an entry. Ids that do not sort by time have a row of their own in `other_ids`.
  */
 export const CHAIN_TABLES = `
@@ -13,8 +13,7 @@ export const CHAIN_TABLES = `
     head BLOB NOT NULL,
     at_us INTEGER NOT NULL,
     signature BLOB NOT NULL,
-    entries BLOB NOT NULL,
-    hashes BLOB NOT NULL,
+    text BLOB NOT NULL,
     bytes INTEGER NOT NULL,
     min_id TEXT NOT NULL,
     max_id TEXT NOT NULL,
@@ -39,8 +38,7 @@ export interface BlockRow {
   readonly head: Buffer;
   readonly at_us: number;
   readonly signature: Buffer;
-  readonly entries: Buffer;
-  readonly hashes: Buffer;
+  readonly text: Buffer;
   readonly bytes: number;
   readonly min_id: string;
   readonly max_id: string;
@@ -49,7 +47,7 @@ export interface BlockRow {
 }
 
 export const CHAIN_STATEMENTS = {
-  insert: "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  insert: "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
   addId: "INSERT OR IGNORE INTO other_ids VALUES (?, ?)",
   newest: "SELECT * FROM blocks ORDER BY first DESC LIMIT 1",
   oldest: "SELECT first, last, head, bytes, to_us FROM blocks ORDER BY first LIMIT 1",
@@ -58,9 +56,8 @@ export const CHAIN_STATEMENTS = {
     "SELECT coalesce(sum(last - first + 1), 0) AS records, coalesce(sum(bytes), 0) AS bytes FROM blocks",
   byId: "SELECT first FROM blocks WHERE min_id <= ? AND max_id >= ? ORDER BY first DESC",
   byOtherId: "SELECT first FROM other_ids WHERE id = ? ORDER BY first DESC LIMIT 1",
-  before: "SELECT first, from_us, to_us FROM blocks WHERE first < ? ORDER BY first DESC",
+  before: "SELECT first, from_us, to_us FROM blocks WHERE first < ? ORDER BY first DESC LIMIT ?",
   block: "SELECT * FROM blocks WHERE first = ?",
-  entries: "SELECT entries FROM blocks WHERE first = ?",
+  text: "SELECT text FROM blocks WHERE first = ?",
   next: "SELECT * FROM blocks WHERE last >= ? AND first <= ? ORDER BY first LIMIT 1",
-  following: "SELECT hashes FROM blocks WHERE first = ?",
 } as const;

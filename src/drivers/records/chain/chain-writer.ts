@@ -1,6 +1,6 @@
 import type { AttemptEntry, AttemptFilter, Receipt, ReceiptLimits } from "../../../core/index.ts";
-import type { SentBatch } from "./attempt-batch.ts";
-import type { ExportState } from "./chain-store.ts";
+import type { SentBatch } from "./attempt-rows.ts";
+import type { ExportState } from "./chain-export.ts";
 
 /** Where a chain is kept, and how. */
 export interface ChainPlace {
@@ -21,7 +21,7 @@ export interface Appended {
   readonly written: number;
   readonly records: number;
   readonly bytes: number;
-  /** Where a chain of another key was set aside, if there was one when this one was opened. */
+  /** Where a chain of another key, or of an earlier form, was set aside, if there was one when this one was opened. */
   readonly setAside: string | undefined;
   /** There was no entry when it was opened, although the key is older. */
   readonly isAnew: boolean;

@@ -1,4 +1,5 @@
-import type { AttemptEntry, AttemptFilter, ChainEntry } from "../../../core/index.ts";
+import type { AttemptEntry, AttemptFilter, AttemptForm } from "../../../core/index.ts";
+import { ReadBlock } from "../../../core/index.ts";
 import type { BlockRow } from "./chain-tables.ts";
 
 /**
@@ -8,7 +9,7 @@ import type { BlockRow } from "./chain-tables.ts";
  */
 export function findAttempts(
   blocks: Iterable<Pick<BlockRow, "first" | "from_us" | "to_us">>,
-  entriesOf: (first: number) => Buffer,
+  textOf: (first: number) => Buffer,
   filter: AttemptFilter,
 ): AttemptEntry[] {
   const { sinceUs = 0, untilUs = Number.POSITIVE_INFINITY, limit } = filter;
@@ -16,19 +17,17 @@ export function findAttempts(
   const found: AttemptEntry[] = [];
   for (const { first, from_us: fromUs, to_us: toUs } of blocks) {
     if (toUs < sinceUs || fromUs >= untilUs) continue;
-    const entries = entriesOf(first);
-    if (marks.some((mark) => entries.indexOf(mark) < 0)) continue;
-    for (const text of entries.toString().split("\n").reverse()) {
-      if (marks.some((mark) => !text.includes(mark))) continue;
-      const entry = JSON.parse(text) as ChainEntry;
-      if (entry.type === "attempt" && isWanted(entry, filter)) found.push(entry);
+    const text = textOf(first);
+    if (marks.some((mark) => text.indexOf(mark) < 0)) continue;
+    for (const entry of new ReadBlock(text.toString()).attemptsOf((form) => isForm(form, filter))) {
+      if (isWithin(entry, filter)) found.push(entry);
       if (found.length === limit) return found;
     }
   }
   return found;
 }
 
-/** Texts that an entry must hold to be wanted; far cheaper to look for than to parse every entry. */
+/** Texts that a block must hold to have what is wanted; far cheaper to look for than to read every block. */
 function marksOf({ image, outcome, door, isolation }: AttemptFilter): string[] {
   const marks = [];
   if (image !== undefined) marks.push(`":${JSON.stringify(image)}`);
@@ -39,17 +38,19 @@ function marksOf({ image, outcome, door, isolation }: AttemptFilter): string[] {
   return marks;
 }
 
-function isWanted(entry: AttemptEntry, filter: AttemptFilter): boolean {
-  const { beforeSeq, sinceUs, untilUs, image, outcome, door, isolation } = filter;
+/** Whether attempts of this form can be wanted. */
+function isForm(form: AttemptForm, { image, outcome, door, isolation }: AttemptFilter): boolean {
   const is = (wanted: unknown, ...values: readonly unknown[]): boolean =>
     wanted === undefined || values.includes(wanted);
   return (
-    (beforeSeq === undefined || entry.seq < beforeSeq) &&
-    (sinceUs === undefined || entry.acceptedAtUs >= sinceUs) &&
-    (untilUs === undefined || entry.acceptedAtUs < untilUs) &&
-    is(image, entry.image, entry.digest) &&
-    is(outcome, entry.outcome, entry.error, String(entry.status)) &&
-    is(door, entry.door) &&
-    is(isolation, entry.isolation)
+    is(image, form.image, form.digest) &&
+    is(outcome, form.outcome, form.error, String(form.status)) &&
+    is(door, form.door) &&
+    is(isolation, form.isolation)
   );
+}
+
+function isWithin({ seq, acceptedAtUs }: AttemptEntry, filter: AttemptFilter): boolean {
+  const { beforeSeq = Number.POSITIVE_INFINITY, sinceUs = 0, untilUs = Number.POSITIVE_INFINITY } = filter;
+  return seq < beforeSeq && acceptedAtUs >= sinceUs && acceptedAtUs < untilUs;
 }

@@ -1,17 +1,15 @@
 import { createPrivateKey } from "node:crypto";
-import { closeSync, openSync, readFileSync, renameSync } from "node:fs";
-import type Database from "libsql";
-import type { ReceiptKey } from "../../../core/index.ts";
-import { ExecutorError } from "../../../core/index.ts";
+import { readFileSync } from "node:fs";
+import type { Mark } from "../../../core/index.ts";
+import { GAP_REASONS } from "../../../core/index.ts";
 import { receiptKey } from "../../../std/receipts/index.ts";
-import { translate } from "../translate-failure.ts";
-import type { SentBatch } from "./attempt-batch.ts";
+import { translateAt } from "../translate-failure.ts";
+import type { SentBatch } from "./attempt-rows.ts";
 import { ChainStore } from "./chain-store.ts";
-import { CHAIN_TABLES, CHAIN_VERSION } from "./chain-tables.ts";
 import type { Appended, ChainPlace, ChainWriter } from "./chain-writer.ts";
-import { encodeBatch } from "./encode-batch.ts";
-import type { NewEntry } from "./new-entry.ts";
-import { markEntry } from "./new-entry.ts";
+import type { OpenDatabase } from "./open-database.ts";
+import { openDatabase } from "./open-database.ts";
+import { readDatabase } from "./read-database.ts";
 
 /** What a chain can be asked on its own thread: each is done when it returns. */
 export type ChainVerbs = {
@@ -20,20 +18,53 @@ export type ChainVerbs = {
   ) => Awaited<ReturnType<ChainWriter[Verb]>>;
 };
 
-type OpenDatabase = new (file: string) => Database.Database;
-
 /** @throws {@link ExecutorError} RECORDS_UNAVAILABLE, DISK_FULL. */
 export function openChain(Libsql: OpenDatabase, place: ChainPlace): ChainVerbs {
   try {
-    const privateKey = createPrivateKey(readFileSync(place.keyFile));
-    const key = receiptKey(privateKey);
-    const { connection, setAside } = openDatabase(Libsql, place.file, key);
-    const nowUs = (): number => Date.now() * 1000;
-    const store = new ChainStore({ connection, privateKey, key, limits: place.limits, nowUs });
-    return inOurWords(verbsOf(store, place, nowUs, setAside));
+    return inOurWords(openVerbs(Libsql, place), place.file);
   } catch (error) {
-    throw translate(error);
+    throw translateAt(error, place.file);
   }
+}
+
+function openVerbs(Libsql: OpenDatabase, place: ChainPlace): ChainVerbs {
+  const { file, keyFile, limits } = place;
+  const privateKey = createPrivateKey(readFileSync(keyFile));
+  const key = receiptKey(privateKey);
+  const nowUs = (): number => Date.now() * 1000;
+  const write = (): ChainVerbs => {
+    const { connection, setAside } = openDatabase(Libsql, file, key);
+    const store = new ChainStore({ connection, privateKey, key, limits, nowUs });
+    return verbsOf(store, place, nowUs, setAside);
+  };
+  try {
+    return write();
+  } catch (error) {
+    if (translateAt(error, file).code !== "DISK_FULL") throw error;
+    const connection = readDatabase(Libsql, file, key);
+    if (connection === undefined) throw error;
+    return readingVerbs(new ChainStore({ connection, privateKey, key, limits, nowUs }), write);
+  }
+}
+
+/** What is there can be read, and every batch tries anew whether there is room for it. */
+function readingVerbs(store: ChainStore, write: () => ChainVerbs): ChainVerbs {
+  let writable: ChainVerbs | undefined;
+  return {
+    append: (batch: SentBatch): Appended => {
+      if (writable === undefined) {
+        writable = write();
+        store.close();
+      }
+      return writable.append(batch);
+    },
+    list: (filter) => (writable ?? store).list(filter),
+    get: (id) => (writable ?? store).get(id),
+    receipt: (id) => (writable ?? store).receipt(id),
+    beginExport: (from, to) => (writable ?? store).beginExport(from, to),
+    exportNext: (state) => (writable ?? store).exportNext(state),
+    close: () => (writable ?? store).close(),
+  };
 }
 
 function verbsOf(
@@ -45,21 +76,17 @@ function verbsOf(
   let hasOpened = false;
   const isAnew = !isKeyNew && store.position.seq === 0;
   /** Before the first entry of a life: who writes now, and whether the life before it was cut off. */
-  const opening = (seq: number): NewEntry[] => {
+  const opening = (): Mark[] => {
     if (hasOpened) return [];
     const newest = store.newest();
     const isAfterCrash = newest !== undefined && newest.type !== "closed";
     const atUs = nowUs();
-    const gap = isAfterCrash ? [markEntry({ type: "gap", seq, atUs, reason: "crash" })] : [];
-    const anew = isAnew ? { isAnew } : {};
-    return [...gap, markEntry({ type: "opened", seq: seq + gap.length, atUs, version, ...anew })];
+    const gap: Mark[] = isAfterCrash ? [{ type: "gap", atUs, reason: "crash" }] : [];
+    return [...gap, { type: "opened", atUs, version, ...(isAnew ? { isAnew } : {}) }];
   };
   return {
     append: (batch: SentBatch): Appended => {
-      store.append((seq) => {
-        const first = opening(seq);
-        return inTurn(first, encodeBatch(batch, seq + first.length, nowUs()));
-      });
+      store.append([...opening(), ...marksOf(batch, nowUs())], batch);
       hasOpened = true;
       const { records, bytes } = store.position;
       return { written: batch.count, records, bytes, setAside, isAnew };
@@ -71,7 +98,7 @@ function verbsOf(
     exportNext: (state) => store.exportNext(state),
     close: () => {
       try {
-        if (hasOpened) store.append((seq) => [markEntry({ type: "closed", seq, atUs: nowUs() })]);
+        if (hasOpened) store.append([{ type: "closed", atUs: nowUs() }]);
       } finally {
         store.close();
       }
@@ -79,70 +106,26 @@ function verbsOf(
   };
 }
 
-function* inTurn(...parts: readonly Iterable<NewEntry>[]): Generator<NewEntry> {
-  for (const part of parts) yield* part;
+/** What the chain is to say of attempts that are not in the batch. */
+function marksOf({ lost: losses, counted }: SentBatch, atUs: number): readonly Mark[] {
+  const gaps = GAP_REASONS.flatMap((reason): Mark[] => {
+    const lost = losses[reason];
+    return lost === undefined ? [] : [{ type: "gap", atUs, reason, lost }];
+  });
+  if (Object.keys(counted).length === 0) return gaps;
+  return [...gaps, { type: "refused", atUs, counts: counted }];
 }
 
-function inOurWords(verbs: ChainVerbs): ChainVerbs {
+function inOurWords(verbs: ChainVerbs, file: string): ChainVerbs {
   const wrapped = Object.entries(verbs).map(([name, verb]) => [
     name,
     (...args: unknown[]): unknown => {
       try {
         return (verb as (...args: unknown[]) => unknown)(...args);
       } catch (error) {
-        throw translate(error);
+        throw translateAt(error, file);
       }
     },
   ]);
   return Object.fromEntries(wrapped) as ChainVerbs;
-}
-
-interface OpenedDatabase {
-  readonly connection: Database.Database;
-  readonly setAside: string | undefined;
-}
-
-function openDatabase(Libsql: OpenDatabase, file: string, key: ReceiptKey): OpenedDatabase {
-  const connection = tryDatabase(Libsql, file, key);
-  if (connection !== undefined) return { connection, setAside: undefined };
-  // Its key is gone: nobody can go on with that chain, and it stays for whoever wants to check it.
-  const setAside = `${file}.${Date.now()}.old`;
-  renameSync(file, setAside);
-  const fresh = tryDatabase(Libsql, file, key);
-  if (fresh === undefined)
-    throw new ExecutorError("RECORDS_UNAVAILABLE", { reason: "it has another key again" });
-  return { connection: fresh, setAside };
-}
-
-/** @returns `undefined` for a chain of another key. */
-function tryDatabase(Libsql: OpenDatabase, file: string, key: ReceiptKey): Database.Database | undefined {
-  // What somebody ran is nobody else's to read.
-  closeSync(openSync(file, "a", 0o600));
-  const connection = new Libsql(file);
-  let isOurs = false;
-  try {
-    isOurs = isOf(connection, key);
-    return isOurs ? connection : undefined;
-  } finally {
-    // The last one to close empties the log beside the file into it.
-    if (!isOurs) connection.close();
-  }
-}
-
-/** Makes the tables where there are none. @returns whether the chain in it is the key's. */
-function isOf(connection: Database.Database, { publicKey }: ReceiptKey): boolean {
-  connection.pragma("journal_mode = WAL");
-  connection.pragma("synchronous = FULL"); // what was read once must not be gone after a power failure
-  connection.pragma("foreign_keys = ON");
-  const rows = connection.pragma("user_version") as readonly { readonly user_version: number }[] | undefined;
-  if ((rows?.[0]?.user_version ?? 0) > CHAIN_VERSION) {
-    throw new ExecutorError("RECORDS_UNAVAILABLE", { reason: "a later version of Hearth wrote them" });
-  }
-  return connection.transaction(() => {
-    connection.exec(CHAIN_TABLES);
-    connection.pragma(`user_version = ${CHAIN_VERSION}`);
-    connection.prepare("INSERT INTO chain SELECT ? WHERE NOT EXISTS (SELECT 1 FROM chain)").run(publicKey);
-    const owner = connection.prepare("SELECT public_key FROM chain").get() as { public_key: string };
-    return owner.public_key === publicKey;
-  })();
 }

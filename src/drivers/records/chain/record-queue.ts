@@ -1,7 +1,8 @@
 import type { AttemptRecord, Clock, GapReason, Log, ReceiptLogState } from "../../../core/index.ts";
 import { ExecutorError, toUs } from "../../../core/index.ts";
-import type { BatchRoom, SentBatch } from "./attempt-batch.ts";
-import { AttemptBatch, makeRoom } from "./attempt-batch.ts";
+import { AttemptBatch } from "./attempt-batch.ts";
+import type { BatchRoom, SentBatch } from "./attempt-rows.ts";
+import { makeRoom } from "./attempt-rows.ts";
 import type { Appended } from "./chain-writer.ts";
 import { RefusalLimit } from "./refusal-limit.ts";
 
@@ -13,6 +14,8 @@ const MEASURING_MS = 600;
 const MOST_WAITING = 32_768;
 /** Batches that may wait; they are small where little happens. */
 const MOST_BATCHES = 64;
+/** Memory of batches that is kept for others: of one that is filled, one that waits for its use, and one that is written. */
+const MOST_SPARE = 3;
 /** The pause before a batch that could not be written is tried again; it doubles up to the second. */
 const RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
@@ -28,6 +31,14 @@ interface Gathering {
   readonly batch: AttemptBatch;
   isOpen: boolean;
   stopTimer: () => void;
+  /** Called when it is on its way to the writer, one for each who waits for that. */
+  readonly onSent: (() => void)[];
+}
+
+/** A batch that waits for the writer, and the memory that it holds until it is written. */
+interface Ready {
+  readonly sent: SentBatch;
+  readonly room: BatchRoom | undefined;
 }
 
 /** Gathers attempts into batches and hands them on one after the other. What cannot be kept is counted, and said in the chain. */
@@ -36,8 +47,8 @@ export class RecordQueue {
   readonly #refusals = new RefusalLimit();
   /** In the order in which they began; only the last may be open. */
   readonly #gathering: Gathering[] = [];
-  readonly #ready: SentBatch[] = [];
-  #spare: BatchRoom | undefined;
+  readonly #ready: Ready[] = [];
+  readonly #spare: BatchRoom[] = [];
   /** Attempts in `gathering` and `ready`. */
   #pending = 0;
   #lost: Partial<Record<GapReason, number>> = {};
@@ -80,9 +91,11 @@ export class RecordQueue {
   async flush(): Promise<void> {
     const last = this.#gathering.at(-1);
     if (last !== undefined) {
-      const settled = this.#settled(last.batch);
+      const sent = new Promise<void>((resolve) => {
+        last.onSent.push(resolve);
+      });
       this.#close(last);
-      await settled;
+      await sent;
     }
     this.#stopRetry?.();
     this.#stopRetry = undefined;
@@ -106,9 +119,8 @@ export class RecordQueue {
     if (this.#pending >= MOST_WAITING) return undefined;
     if (last?.isOpen === true) return last;
     if (this.#ready.length >= MOST_BATCHES) return undefined;
-    const batch = new AttemptBatch(this.#spare ?? makeRoom());
-    this.#spare = undefined;
-    const one: Gathering = { batch, isOpen: true, stopTimer: () => undefined };
+    const batch = new AttemptBatch(this.#spare.pop() ?? makeRoom());
+    const one: Gathering = { batch, isOpen: true, stopTimer: () => undefined, onSent: [] };
     one.stopTimer = this.#options.clock.after(BATCH_MS, () => this.#due(one));
     this.#gathering.push(one);
     return one;
@@ -149,13 +161,6 @@ export class RecordQueue {
     };
   }
 
-  /** Resolves when it is on its way to the writer. */
-  #settled(batch: AttemptBatch): Promise<void> {
-    return new Promise((resolve) => {
-      batch.onSent = resolve;
-    });
-  }
-
   /** In their order: one that still waits holds up those after it. */
   #sendReady(): void {
     const { clock } = this.#options;
@@ -165,9 +170,11 @@ export class RecordQueue {
       this.#gathering.shift();
       const { batch } = first;
       const offsetUs = toUs(clock.wallMs()) - toUs(clock.nowMs());
-      this.#ready.push(batch.send({ offsetUs, lost: this.#lost, counted: this.#refusals.take() }));
+      const sent = batch.send({ offsetUs, lost: this.#lost, counted: this.#refusals.take() });
       this.#lost = {};
-      this.#spare = batch.room;
+      if (batch.isCopied) this.#free(batch.room);
+      this.#ready.push({ sent, room: batch.isCopied ? undefined : batch.room });
+      for (const onSent of first.onSent) onSent();
     }
     this.#work();
   }
@@ -181,11 +188,12 @@ export class RecordQueue {
   }
 
   async #writeAll(): Promise<void> {
-    for (let batch = this.#ready[0]; batch !== undefined; batch = this.#ready[0]) {
+    for (let first = this.#ready[0]; first !== undefined; first = this.#ready[0]) {
       try {
-        const { written } = await this.#options.append(batch);
+        const { written } = await this.#options.append(first.sent);
         this.#ready.shift();
-        this.#pending -= batch.count;
+        this.#free(first.room);
+        this.#pending -= first.sent.count;
         this.#totals.written += written;
         this.#recovered();
         if (this.#owesMark) this.#open();
@@ -194,6 +202,10 @@ export class RecordQueue {
         return;
       }
     }
+  }
+
+  #free(room: BatchRoom | undefined): void {
+    if (room !== undefined && this.#spare.length < MOST_SPARE) this.#spare.push(room);
   }
 
   #recovered(): void {

@@ -1,14 +1,17 @@
 """Functions for tests of the Indexify door, written with the public SDK."""
 
+import hashlib
 import os
 import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tensorlake.applications import (
+    File,
     RequestContext,
     RequestError,
     application,
+    cls,
     function,
 )
 
@@ -78,6 +81,49 @@ def remembers(text: str) -> str:
 @function()
 def big(megabytes: int) -> bytes:
     return b"x" * (megabytes * 1024 * 1024)
+
+
+@application()
+@function()
+def digest_of(file: File) -> str:
+    return hashlib.sha256(file.content).hexdigest()
+
+
+@application()
+@function()
+def there_and_back(megabytes: int) -> list[str]:
+    """The digest of what was sent to another function, and of what came back from it."""
+    sent = os.urandom(1024) * 1024 * megabytes
+    back = mirrored(sent)
+    return [hashlib.sha256(sent).hexdigest(), hashlib.sha256(back[::-1]).hexdigest()]
+
+
+@function()
+def mirrored(content: bytes) -> bytes:
+    return content[::-1]
+
+
+@application()
+@function()
+def counts(order: list) -> int:
+    """Writes a line to a file, each time that it is run, and takes its time."""
+    path, seconds = order
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    with open(path) as file:
+        return len(file.readlines())
+
+
+@cls()
+class NeverThere:
+    def __init__(self):
+        time.sleep(600)
+
+    @application()
+    @function()
+    def waits(self, text: str) -> str:
+        return text
 
 
 @application()

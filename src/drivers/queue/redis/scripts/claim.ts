@@ -4,17 +4,19 @@ import { COMMON } from "./common.ts";
 /**
  * Hands out at most `o.n` entries of the streams in KEYS, in their order. `o.suffix[i]` makes ids of entries without one.
  * `o.own`: look for entries that are pending to us, all but those in `o.held`. `o.take`: `{stream, id, consumer}` that were judged
- * dead, to be judged again here.
+ * dead, to be judged again here. `o.pass`: entries that were handed back because this host cannot run them.
  *
  * Returns claims, failures as `{stream, reason}`, how many had vanished, were taken over and were over already, and for each stream
- * the last entry that the group has been given, or '' if that is not known.
+ * the last entry that the group has been given, or '' if that is not known; and the same for the stream that says that something
+ * was handed back, with its name.
  */
 export const CLAIM = script(
   COMMON,
   `
 local left, claims, failures, vanished, taken, over = o.n, {}, {}, 0, 0, 0
-local held = {}
+local held, pass = {}, {}
 for _, name in ipairs(o.held) do held[name] = true end
+for _, name in ipairs(o.pass) do pass[name] = true end
 -- refused by a server that is out of memory, before anything was claimed
 redis.call('SET', aliveKey(o.c), o.life, 'PX', o.lease)
 
@@ -90,9 +92,10 @@ local function takeOwn(stream, suffix)
 end
 
 local function takeReleased(stream, suffix)
-  local page = redis.call('XPENDING', stream, o.g, '-', '+', left, RELEASED)
+  -- so many that, if there are any that are not passed over, some of them are among these
+  local page = redis.call('XPENDING', stream, o.g, '-', '+', left + #o.pass, RELEASED)
   for _, entry in ipairs(page) do
-    if left > 0 then take(stream, suffix, entry[1], 'released') end
+    if left > 0 and not pass[stream .. ' ' .. entry[1]] then take(stream, suffix, entry[1], 'released') end
   end
   -- whoever counts consumers counts hosts
   if #page > 0 and #redis.call('XPENDING', stream, o.g, '-', '+', 1, RELEASED) == 0 then
@@ -144,6 +147,11 @@ for i, stream in ipairs(KEYS) do
     end
   end
 end
-return {claims, failed, vanished, taken, over, marks}
+local back = ''
+if #claims == 0 then
+  local ok, last = pcall(redis.call, 'XREVRANGE', HANDED_BACK, '+', '-', 'COUNT', 1)
+  if ok then back = last[1] and last[1][1] or '0-0' end
+end
+return {claims, failed, vanished, taken, over, marks, {HANDED_BACK, back}}
 `,
 );

@@ -2,8 +2,8 @@
  * What the scripts share. `o` is the one argument, as JSON: `p` the prefix of our keys, `g` the group, `c` our name in it, `life`
  * this life of the daemon, `lease` in ms, `keep` in seconds.
  *
- * The hash of an entry is the truth about who holds it: `attempt`, `deaths`, `owner` (a name in the group), `life`, `seq` (the last
- * event that its holder published), `over` once it was put aside. It says more than the group's own list of pending entries,
+ * The hash of an entry is the truth about who holds it: `attempt`, `deaths`, `owner` (a name in the group), `life`, `seq` (the
+ * last attempt whose start was published), `over` once it was put aside. It says more than the group's own list of pending entries,
  * which somebody may have deleted with the group, and which XACK clears for anybody.
  */
 export const COMMON = `
@@ -13,6 +13,9 @@ local RELEASED = 'hearth-released'
 local function entryKey(stream, id) return o.p .. 'entry:' .. o.g .. ':' .. stream .. ':' .. id end
 local function doneKey(job) return o.p .. 'done:' .. job end
 local function aliveKey(consumer) return o.p .. 'alive:' .. o.g .. ':' .. consumer end
+
+-- a stream of one entry: whoever waits for new entries waits for what is handed back as well
+local HANDED_BACK = o.p .. 'handed-back'
 
 local function reasonOf(failure)
   if type(failure) == 'table' then return failure.err or 'unknown' end

@@ -2,13 +2,12 @@ import { script } from "../evaluate.ts";
 import { COMMON } from "./common.ts";
 
 /**
- * Records `o.record` (JSON) as the completion of the job, publishes `o.list` of events and acknowledges, if this attempt is ours and
- * the job has no completion yet.
+ * Records `step.record` (JSON) as the completion of the job, publishes `step.list` of events and acknowledges, if this attempt is ours
+ * and the job has no completion yet.
  */
-export const COMMIT = script(
-  COMMON,
-  `
-local claim = o.claims[1]
+export const COMMIT = `
+function verbs.commit(step)
+local claim = step.claim
 local stream, id, attempt, job = claim[1], claim[2], claim[3], claim[4]
 local done = redis.call('GET', doneKey(job))
 if done then
@@ -20,13 +19,13 @@ if done then
   return 'recorded'
 end
 if not owns(stream, id, attempt, job) then return 'lost' end
-publish(o.list)
-redis.call('SET', doneKey(job), o.record, 'EX', o.keep)
+publish(step.list)
+redis.call('SET', doneKey(job), step.record, 'EX', o.keep)
 acknowledge(stream, id)
 redis.call('DEL', entryKey(stream, id))
 return 'committed'
-`,
-);
+end
+`;
 
 /** Puts the entry on the list of the dead with `o.reason`, publishes and acknowledges, if this attempt is ours. */
 export const BURY = script(
@@ -56,25 +55,25 @@ return 'committed'
 `,
 );
 
-/** Publishes `o.list` once for each `o.seq`: with a claim only while it is ours, without one as this life of the host. */
-export const PUBLISH = script(
-  COMMON,
-  `
-local claim = o.claims[1]
-local key = o.p .. 'publisher:' .. o.life
+/**
+ * Publishes `step.list`: with a claim only while it is ours, and once for its attempt, whichever life of the host has said so; without
+ * one once for each `step.seq` of this life.
+ */
+export const PUBLISH = `
+function verbs.publish(step)
+local claim = step.claim
+local key, mark = o.p .. 'publisher:' .. o.life, o.life .. ':' .. step.seq
 if claim then
   if not owns(claim[1], claim[2], claim[3], claim[4]) then return 0 end
-  key = entryKey(claim[1], claim[2])
+  key, mark = entryKey(claim[1], claim[2]), 'attempt:' .. claim[3]
 end
-local last = redis.call('HGET', key, 'seq')
-local mark = o.life .. ':' .. o.seq
-if last == mark then return 1 end
-publish(o.list)
+if redis.call('HGET', key, 'seq') == mark then return 1 end
+publish(step.list)
 redis.call('HSET', key, 'seq', mark)
 redis.call('EXPIRE', key, o.keep)
 return 1
-`,
-);
+end
+`;
 
 /** Puts one dead entry, `o.id`, back on its stream; 1, or 0 if it is not on the list (any more). */
 export const REPLAY = script(

@@ -2,15 +2,14 @@ import { script } from "../evaluate.ts";
 import { COMMON } from "./common.ts";
 
 /**
- * Renews `o.claims`, each `{stream, id, attempt, job}`. Returns the indexes (from 0) of those that are held no longer, and how many
+ * Renews `step.claims`, each `{stream, id, attempt, job}`. Returns the indexes (from 0) of those that are held no longer, and how many
  * are no longer in their streams and were not known to be.
  */
-export const RENEW = script(
-  COMMON,
-  `
+export const RENEW = `
+function verbs.renew(step)
 redis.call('SET', aliveKey(o.c), o.life, 'PX', o.lease)
 local lost, vanished = {}, 0
-for i, claim in ipairs(o.claims) do
+for i, claim in ipairs(step.claims) do
   local stream, id = claim[1], claim[2]
   if not owns(stream, id, claim[3], claim[4]) then
     -- our own commit may have overtaken this renewal: then it is not lost, and its caller knows
@@ -27,11 +26,12 @@ for i, claim in ipairs(o.claims) do
   end
 end
 return {lost, vanished}
-`,
-);
+end
+`;
 
 /**
- * Gives `o.claims` back, and counts it where `o.failed`: they go to a name that stands for nobody, where every host looks. Returns how many were ours.
+ * Gives `o.claims` back, and counts it where `o.failed`: they go to a name that stands for nobody, where every host
+ * looks, and whoever waits is woken. Returns how many were ours.
  */
 export const RELEASE = script(
   COMMON,
@@ -50,6 +50,8 @@ for _, claim in ipairs(o.claims) do
     count = count + 1
   end
 end
+-- one who cannot be told looks for itself, a little later
+if count > 0 then pcall(redis.call, 'XADD', HANDED_BACK, 'MAXLEN', 1, '*', 'count', count) end
 return count
 `,
 );

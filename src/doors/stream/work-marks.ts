@@ -1,0 +1,98 @@
+import { mkdir, readdir, symlink, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { isSafeSegment } from "../../core/index.ts";
+import type { Looks } from "../../std/files/index.ts";
+import { removeFolder } from "./remove-folder.ts";
+
+/** Behind a job's id; no id has one. */
+const BEHIND = "@";
+const SCRATCH = "files";
+/** Where a mark leads: nowhere. */
+const NOWHERE = "a-job-of-this-host";
+
+/**
+ * What says that a work folder is ours, so that a crash leaves no stray: for each job a link that leads nowhere, in a folder of
+ * this daemon's own, which is called as the job is. A job that needs files of its own on their way in or out has `<job id>@files`
+ * there, too. A link is made and removed in a step each, and takes the disk a tenth of the time that a folder takes.
+ */
+export class WorkMarks {
+  readonly #folder: string;
+  /** The names that each job has there. */
+  readonly #known = new Map<string, Set<string>>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Whether anything of a job is ours. */
+  has(jobId: string): boolean {
+    return this.#known.has(jobId);
+  }
+
+  scratchOf(jobId: string): string {
+    return join(this.#folder, `${jobId}${BEHIND}${SCRATCH}`);
+  }
+
+  /** Marks a job that has no mark. */
+  async put(jobId: string): Promise<void> {
+    this.#add(jobId, jobId);
+    const path = join(this.#folder, jobId);
+    try {
+      await symlink(NOWHERE, path);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await symlink(NOWHERE, path);
+    }
+  }
+
+  /** Makes the folder for a job's files on their way, ours alone; one that is there is good. It is a mark by itself. */
+  async putScratch(jobId: string): Promise<void> {
+    this.#add(jobId, `${jobId}${BEHIND}${SCRATCH}`);
+    const path = this.scratchOf(jobId);
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") await mkdir(path, { recursive: true, mode: 0o700 });
+    }
+  }
+
+  /** Takes away all that a job has here: what else it had has gone. */
+  async remove(jobId: string, looks: Looks): Promise<void> {
+    const names = this.#known.get(jobId) ?? [];
+    this.#known.delete(jobId);
+    for (const name of names) await this.#removeOne(jobId, join(this.#folder, name), looks);
+  }
+
+  /** Reads what earlier lives left. @returns the jobs that it belongs to. */
+  async read(): Promise<readonly string[]> {
+    for (const name of await readdir(this.#folder).catch(() => [])) {
+      const [jobId = ""] = name.split(BEHIND);
+      if (isSafeSegment(jobId)) this.#add(jobId, name);
+    }
+    return [...this.#known.keys()];
+  }
+
+  #add(jobId: string, name: string): void {
+    const names = this.#known.get(jobId);
+    if (names === undefined) this.#known.set(jobId, new Set([name]));
+    else names.add(name);
+  }
+
+  async #removeOne(jobId: string, path: string, looks: Looks): Promise<void> {
+    if (path === this.scratchOf(jobId)) {
+      await removeFolder(path, looks);
+      return;
+    }
+    try {
+      await unlink(path);
+    } catch {
+      // A folder, as older releases have made them.
+      await removeFolder(path, looks);
+    }
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown }).code;
+}

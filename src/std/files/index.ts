@@ -1,0 +1,3 @@
+export type { Looks } from "./looks.ts";
+export { looksAtOnce, looksBelow, looksLater } from "./looks.ts";
+export { keepMode, openNew, openNewSafe, syncFile, writeAll } from "./new-file.ts";

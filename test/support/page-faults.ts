@@ -1,0 +1,57 @@
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const SCREENS = join(root, "out/screens");
+
+/** Widths and colours that the page is looked at in. */
+export const LOOKS = [
+  [1280, "light"],
+  [1280, "dark"],
+  [390, "light"],
+  [390, "dark"],
+] as const;
+
+interface Fault {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+/** Where a picture of the page is kept, for whoever wants to see what it looked like. */
+export function screenPath(name: string): string {
+  mkdirSync(SCREENS, { recursive: true });
+  return join(SCREENS, `${name}.png`);
+}
+
+/** What axe calls serious or critical, with the places where it found it. */
+export async function seriousFaults(page: Page): Promise<readonly string[]> {
+  await page.evaluate(readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8"));
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: { run(): Promise<{ violations: Fault[] }> } }).axe.run(),
+  );
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+/** What is wider than the page, leaves its card to the right, or is cut off by an ellipsis, by its first words. */
+export async function misfits(page: Page): Promise<readonly string[]> {
+  return await page.evaluate(`(() => {
+    const said = (what, one) => what + ": " + one.textContent.trim().slice(0, 60);
+    const wide = document.documentElement.scrollWidth - innerWidth;
+    const cut = [...document.querySelectorAll(".head *")].filter(
+      (one) => getComputedStyle(one).textOverflow === "ellipsis" && one.scrollWidth > one.clientWidth);
+    // What only readers of screens hear has no place on it.
+    const out = [...document.querySelectorAll("main .card *")].filter((one) =>
+      one.closest(".hidden, thead, .plot") === null &&
+      one.getBoundingClientRect().right > one.closest(".card").getBoundingClientRect().right + 0.5);
+    return [
+      ...(wide > 0 ? ["the page is " + wide + " pixels too wide"] : []),
+      ...cut.map((one) => said("cut off", one)),
+      ...out.map((one) => said("outside of its card", one)),
+    ];
+  })()`);
+}
