@@ -15,7 +15,6 @@ import { openHttpDoor } from "./doors/http/open-http-door.ts";
 import { nextRunId } from "./doors/http/run-id.ts";
 import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
-import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
 import { openCallChannel } from "./drivers/channel/open-call-channel.ts";
 import { openFilesLimit, openHostMonitor } from "./drivers/host/index.ts";
@@ -31,7 +30,7 @@ import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
 import type { IndexifyParts } from "./open-indexify.ts";
-import { showDaemon } from "./open-monitor.ts";
+import { openMonitor, showDaemon } from "./open-monitor.ts";
 import { openQueueDesk } from "./open-queue-desk.ts";
 import { openReceipts } from "./open-receipts.ts";
 import type { StreamParts } from "./open-stream.ts";
@@ -81,7 +80,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const state = scope.use(await openStateDir(config.state_dir, config.docker.owner));
   await checkAddresses(addressesOf(config));
   // Before everything that takes its time: whoever waits for the start is told that it goes on.
-  const monitor = scope.use(await openMonitorDoor({ ...config.monitor, log }));
+  const monitor = scope.use(await openMonitor(config, log));
   const host = scope.use(openHostMonitor());
   const { settings, notes } = toSettings(config, host.capacity);
   log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
@@ -128,6 +127,8 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
+  // A queue or a server may take its time: what the host does meanwhile can be seen.
+  monitor.serveApi(door.answerMonitor);
   const workParts = { executor, driver, gpus: cards, state, version, log, queue, receipts, onFailure };
   const work = await openWorkDoors(loaded, { ...workParts, newId: nextRunId }, scope);
   const { ownerId } = identity;

@@ -1,12 +1,13 @@
 /** What shows the daemon to those who watch: the metrics, and the door that serves them. */
 import { fileURLToPath } from "node:url";
-import type { Loaded } from "./config/index.ts";
-import type { GpuMonitor, ReceiptLog } from "./core/index.ts";
+import type { Config, Loaded } from "./config/index.ts";
+import type { GpuMonitor, Log, ReceiptLog } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
+import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { ProvenClasses } from "./doors/monitor/proven-classes.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
 import { openDiskSpace } from "./drivers/host/disk-space.ts";
@@ -20,8 +21,15 @@ import type { Traces } from "./telemetry/traces/index.ts";
 
 /** Beside the bundle, as it is shipped; sources that run without having been built have no page. */
 const DASHBOARD = fileURLToPath(new URL("dashboard/", import.meta.url));
-/** What of the HTTP door the dashboard uses; the rest of it is not to be reached over this port. */
-const API = /^\/(?:v1\/|openapi\.json(?:\?|$))/;
+
+/**
+ * Opens the monitor door, with the page.
+ *
+ * @throws as `openMonitorDoor` does.
+ */
+export async function openMonitor({ monitor }: Config, log: Log): Promise<MonitorDoor> {
+  return await openMonitorDoor({ ...monitor, log, dashboard: openDashboard(DASHBOARD) });
+}
 
 /** What is shown: every part that has something to tell. */
 export interface ShownParts {
@@ -87,12 +95,5 @@ export function showDaemon(
     ],
     server: indexify,
     wallMs: () => systemClock.wallMs(),
-  });
-  const dashboard = openDashboard(DASHBOARD);
-  monitor.serveOthers((request, response) => {
-    if (dashboard.answer(request, response)) return true;
-    if (!API.test(request.url ?? "")) return false;
-    door.answerMonitor(request, response);
-    return true;
   });
 }

@@ -40,6 +40,7 @@ const MEANING: Readonly<Record<ErrorKind, string>> = {
   exit: "the task ended before it had answered",
   protocol: "the task's answer was not HTTP, or too large",
   busy: "no room now",
+  starting: "the executor has not started yet",
   paused: "the executor is paused",
   draining: "the executor is stopping",
   infrastructure: "the host or its engine failed",

@@ -23,6 +23,7 @@ export const STATUS_OF_KIND = {
   exit: 502,
   protocol: 502,
   busy: 503,
+  starting: 503,
   paused: 503,
   draining: 503,
   infrastructure: 503,
@@ -32,6 +33,7 @@ export const STATUS_OF_KIND = {
 /** Seconds that a 503 asks its caller to wait, where the error itself does not know better (`retryAfterMs` among its facts). */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorKind, number>> = {
   busy: 1,
+  starting: 1,
   paused: 10,
   draining: 5,
   infrastructure: 2,

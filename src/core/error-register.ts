@@ -13,6 +13,7 @@ export type ErrorKind =
   | "too_large"
   | "unsupported"
   | "busy" // no room now
+  | "starting"
   | "paused"
   | "draining"
   | "pull"
@@ -216,6 +217,7 @@ export const ERRORS = {
     fault: "task",
     text: "the task failed to start several times; the next try comes later",
   },
+  STARTING: { kind: "starting", retry: "later", fault: "host", text: "the executor has not started yet" },
   PAUSED: { kind: "paused", retry: "later", fault: "host", text: "the executor is paused" },
   DRAINING: { kind: "draining", retry: "later", fault: "host", text: "the executor is stopping" },
   IMAGE_NOT_FOUND: {

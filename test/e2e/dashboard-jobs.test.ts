@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
-import { misfits, screenPath, seriousFaults } from "../support/page-faults.ts";
+import { misfits, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
 
@@ -37,7 +37,7 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
 
   test("V: an open page shows a job that is taken meanwhile, as it stands, and its run once it has ended", async () => {
     const page = await open(1280, "light");
-    await page.locator(".status b", { hasText: "Running" }).waitFor();
+    await untilSays(page, "Running");
     expect(await cardOf(page).count()).toBe(0);
     const id = await world.submit("test.talk");
     const row = cardOf(page).getByRole("row").filter({ hasText: id });

@@ -7,7 +7,7 @@ import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Caller } from "../support/caller.ts";
 import type { FakeNvml } from "../support/fake-nvml.ts";
 import { openFakeNvml } from "../support/fake-nvml.ts";
-import { LOOKS, misfits, screenPath, seriousFaults } from "../support/page-faults.ts";
+import { LOOKS, misfits, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
@@ -61,7 +61,7 @@ describe.skipIf(reason !== undefined)(
         });
         page.setDefaultTimeout(60_000);
         await page.goto(`${host.monitorUrl}/`);
-        await page.locator(".status b", { hasText: "Running" }).waitFor();
+        await untilSays(page, "Running");
         await untilThere(page);
         await page.screenshot({ path: screenPath(`${name}-${width}-${colorScheme}`), fullPage: true });
         expect(await misfits(page)).toEqual([]);

@@ -13,7 +13,7 @@ import { freshName } from "../support/fresh-name.ts";
 import { call, sandboxes } from "../support/legacy-call.ts";
 import type { HostedDaemon, TestHost } from "../support/open-test-host.ts";
 import { openTestHost } from "../support/open-test-host.ts";
-import { LOOKS, misfits, screenPath, seriousFaults } from "../support/page-faults.ts";
+import { LOOKS, misfits, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
 import { SLACK } from "../support/slack.ts";
@@ -70,9 +70,6 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     return fresh;
   }
 
-  const status = async (of: Page, wanted: string): Promise<void> => {
-    await of.locator(".status b", { hasText: wanted }).waitFor({ timeout: 60_000 });
-  };
   const row = (image: string) =>
     page.getByRole("row").filter({ hasText: image }).filter({ hasText: "Evict" });
 
@@ -91,7 +88,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
   }, 180_000);
 
   test("V: an open page shows a call that was made meanwhile within two seconds", async () => {
-    await status(page, "Running");
+    await untilSays(page, "Running");
     await page.getByText("No task is warm").waitFor();
     const answer = await call(daemon, host.task, "x", WISH);
     expect(answer.success).toBe(true);
@@ -151,7 +148,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
       await visitor.goto(`http://localhost:${(elsewhere.address() as AddressInfo).port}/`);
       expect((await framed).status()).toBe(403);
       await visitor.getByRole("link").click();
-      await status(visitor, "Running");
+      await untilSays(visitor, "Running");
     } finally {
       await visitor.close();
       elsewhere.closeAllConnections();
@@ -251,10 +248,10 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
       await page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
     };
     await press("Pause");
-    await status(page, "Paused");
+    await untilSays(page, "Paused");
     expect((await call(daemon, host.task, "x", WISH)).msg).toBe("the executor is paused");
     await press("Unpause");
-    await status(page, "Running");
+    await untilSays(page, "Running");
     expect(await call(daemon, host.task, "x", WISH)).toMatchObject({ success: true, msg: "x" });
   });
 
@@ -267,11 +264,11 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     expect(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")).toBe("solid");
     await page.keyboard.press("Enter");
     await page.getByRole("dialog").getByRole("button", { name: "Pause", exact: true }).press("Enter");
-    await status(page, "Paused");
+    await untilSays(page, "Paused");
     expect((await call(daemon, host.task, "x", WISH)).msg).toBe("the executor is paused");
     await page.getByRole("button", { name: "Unpause" }).press("Enter");
     await page.getByRole("dialog").getByRole("button", { name: "Unpause" }).press("Enter");
-    await status(page, "Running");
+    await untilSays(page, "Running");
     expect((await call(daemon, host.task, "x", WISH)).success).toBe(true);
   });
 
@@ -280,7 +277,7 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     async (width, scheme) => {
       const viewport = { width, height: width === 390 ? 844 : 900 };
       const fresh = await open({ viewport, colorScheme: scheme, reducedMotion: "reduce" });
-      await status(fresh, "Running");
+      await untilSays(fresh, "Running");
       for (let i = 0; i < 5; i += 1) await call(daemon, host.task, "x", WISH);
       await row(host.task).first().waitFor();
       await fresh.screenshot({ path: screenPath(`page-${width}-${scheme}`), fullPage: true });
@@ -315,28 +312,38 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
 
   test("V: with the engine stopped the page says so, and by itself that it is back", async () => {
     await host.engine.stop();
-    await status(page, "Engine gone");
+    await untilSays(page, "Engine gone");
     for (const [width, colorScheme] of LOOKS) {
       const fresh = await open({ viewport: { width, height: 900 }, colorScheme });
-      await status(fresh, "Engine gone");
+      await untilSays(fresh, "Engine gone");
       await fresh.screenshot({ path: screenPath(`engine-gone-${width}-${colorScheme}`) });
       // The reason can be read to its end.
       expect(await misfits(fresh)).toEqual([]);
       await fresh.close();
     }
     await host.engine.start();
-    await status(page, "Running");
+    await untilSays(page, "Running");
   }, 180_000);
 
   test("V: with the daemon stopped the page says so, offers nothing that cannot work, and recovers when it is back", async () => {
     await daemon[Symbol.asyncDispose]();
-    await status(page, "Daemon gone");
+    await untilSays(page, "Daemon gone");
     await page.screenshot({ path: screenPath("daemon-gone") });
     expect(await page.getByRole("button", { name: "Pause", exact: true }).getAttribute("aria-disabled")).toBe(
       "true",
     );
-    daemon = await start();
-    await status(page, "Running");
+    // An engine that is slow to answer keeps it from being there at once.
+    host.engine.signal("SIGSTOP");
+    const starting = start();
+    const livez = `http://127.0.0.1:${ports.monitor}/livez`;
+    await poll("the monitor door is open", () => fetch(livez).then(() => true, String));
+    const early = await open();
+    await untilSays(early, "Starting");
+    host.engine.signal("SIGCONT");
+    daemon = await starting;
+    await untilSays(early, "Running");
+    await early.close();
+    await untilSays(page, "Running");
     await call(daemon, host.task, "x", WISH);
     await row(host.task).first().waitFor();
   }, 180_000);
@@ -357,14 +364,14 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
       async () => (await fetch(at()).catch(() => undefined))?.ok === true || "no",
     );
     const fresh = await open();
-    await status(fresh, "Not let in");
+    await untilSays(fresh, "Not let in");
     const give = async (text: string): Promise<void> => {
       await fresh.getByRole("button", { name: "Token" }).click();
       await fresh.locator('input[type="password"]').fill(text);
       await fresh.getByRole("button", { name: "Use", exact: true }).click();
     };
     await give("reader-token-0123456789abcdef");
-    await status(fresh, "Running");
+    await untilSays(fresh, "Running");
     const pause = fresh.getByRole("button", { name: "Pause", exact: true });
     expect(await pause.getAttribute("aria-disabled")).toBe("true");
     expect(await pause.getAttribute("title")).toContain("control");

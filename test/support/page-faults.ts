@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
+import { poll } from "./poll.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const SCREENS = join(root, "out/screens");
@@ -35,6 +36,14 @@ export async function seriousFaults(page: Page): Promise<readonly string[]> {
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+/** Waits until the line on top says this; in vain, tells what the page shows instead. */
+export async function untilSays(page: Page, word: string): Promise<void> {
+  await poll(`the page says ${word}`, async () => {
+    const said = await page.locator(".status b").allInnerTexts();
+    return (said.length === 1 && said[0] === word) || (await page.locator("body").innerText()).slice(0, 500);
+  });
 }
 
 /** What is wider than the page, leaves its card to the right, or is cut off by an ellipsis, by its first words. */

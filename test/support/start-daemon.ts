@@ -28,7 +28,7 @@ export interface DaemonOptions {
   readonly port?: number;
   /** Of the monitor door; likewise. */
   readonly monitorPort?: number;
-  /** Whether to wait until `/health` says ok. Default: yes. */
+  /** Whether to wait until `/health` says ok and the start is over. Default: yes. */
   readonly waits?: boolean;
   /** Words before the program, such as `prlimit` and its options; it must become the program. */
   readonly under?: readonly string[];
@@ -111,6 +111,14 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   return daemon;
 }
 
+/** The HTTP door opens before those to a queue and a server; after them the monitor port tells everything. */
+async function isStarting({ monitorUrl }: Daemon): Promise<boolean> {
+  const answer = await fetch(`${monitorUrl}/healthz`, { signal: AbortSignal.timeout(2000) }).catch(
+    () => undefined,
+  );
+  return (await answer?.text())?.includes("it has not started yet") === true;
+}
+
 async function untilWell(daemon: Daemon): Promise<void> {
   try {
     await poll(
@@ -120,7 +128,8 @@ async function untilWell(daemon: Daemon): Promise<void> {
         const answer = await fetch(`${daemon.baseUrl}/health`, { signal: AbortSignal.timeout(2000) }).catch(
           () => undefined,
         );
-        return answer?.status === 200 || daemon.log().slice(-2000);
+        if (answer?.status !== 200) return daemon.log().slice(-2000);
+        return !(await isStarting(daemon)) || daemon.log().slice(-2000);
       },
       120_000,
     );

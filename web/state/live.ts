@@ -72,7 +72,6 @@ async function follow(signal: AbortSignal): Promise<void> {
   while (!isOver()) {
     let thrown: unknown;
     try {
-      access.value = await daemon().access({ signal });
       await take(signal, () => {
         retryMs = RETRY_MS;
       });
@@ -86,13 +85,14 @@ async function follow(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Takes one connection's story until it breaks or falls silent. */
+/** Takes one connection's story until it breaks or falls silent; first, what this page may do. */
 async function take(signal: AbortSignal, onHeard: () => void): Promise<void> {
   const connection = new AbortController();
   const giveUp = (): void => connection.abort();
   signal.addEventListener("abort", giveUp);
   let silence = setTimeout(giveUp, SILENCE_MS);
   try {
+    access.value = await daemon().access({ signal: connection.signal });
     for await (const live of daemon().live({ signal: connection.signal })) {
       clearTimeout(silence);
       silence = setTimeout(giveUp, SILENCE_MS);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { PROBLEM_TYPE, toProblem } from "../../contract/problem.ts";
+import { PROBLEM_TYPE, retryAfterSeconds, toProblem } from "../../contract/problem.ts";
 import { ExecutorError } from "../../core/index.ts";
 
 export const JSON_TYPE = "application/json";
@@ -30,7 +30,10 @@ export function send(request: IncomingMessage, response: ServerResponse, answer:
 
 /** Answers with an error, as `/v1` does. */
 export function sendProblem(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
-  const problem = toProblem(ExecutorError.from(thrown), randomUUID());
+  const error = ExecutorError.from(thrown);
+  const problem = toProblem(error, randomUUID());
+  const seconds = retryAfterSeconds(error);
+  if (seconds !== undefined) response.setHeader("retry-after", seconds);
   // A task that tries again makes a new connection each time, and holds none.
   if (problem.code === "SOURCE_FORBIDDEN") response.setHeader("connection", "close");
   if (problem.status === 401) response.setHeader("www-authenticate", 'Bearer realm="hearth"');

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Scope } from "../../contract/v1/route.ts";
 import type { Log } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
+import type { Dashboard } from "./dashboard.ts";
 import type { EngineWatch } from "./engine-watch.ts";
 import type { ProvenClasses } from "./proven-classes.ts";
 import type { Identity } from "./reported-state.ts";
@@ -12,6 +13,8 @@ export interface MonitorDoorOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly log: Log;
+  /** The page, there from the first moment on: it says itself that the daemon starts. */
+  readonly dashboard: Dashboard;
 }
 
 /** Decides who may come in: the same rules as the HTTP door's. */
@@ -74,9 +77,5 @@ export interface ServerWish {
   readonly allocations: readonly Readonly<Record<"id" | "containerId" | "requestId" | "phase", string>>[];
 }
 
-/**
- * Answers what is none of this door's own paths: the dashboard and its data. Asked once the guard has let the request in.
- *
- * @returns whether the path is one of its own; otherwise nothing was done.
- */
-export type OtherPages = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Answers what the dashboard asks of the daemon. Asked once the guard has let the request in. */
+export type Api = (request: IncomingMessage, response: ServerResponse) => void;

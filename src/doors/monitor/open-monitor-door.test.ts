@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { FakeExecutor } from "../../../test/support/fake-executor.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { silentLog } from "../../telemetry/index.ts";
+import type { Dashboard } from "./dashboard.ts";
 import type { MonitorParts, ServerLink } from "./door-options.ts";
 import type { MonitorDoor } from "./open-monitor-door.ts";
 import { openMonitorDoor } from "./open-monitor-door.ts";
@@ -12,8 +13,17 @@ afterEach(async () => {
   await door?.[Symbol.asyncDispose]();
 });
 
+/** A page of one file. */
+const dashboard: Dashboard = {
+  answer: ({ url }, response) => {
+    if (url !== "/") return false;
+    response.end("the page");
+    return true;
+  },
+};
+
 async function open(): Promise<MonitorDoor> {
-  door = await openMonitorDoor({ host: "127.0.0.1", port: 0, log: silentLog });
+  door = await openMonitorDoor({ host: "127.0.0.1", port: 0, log: silentLog, dashboard });
   return door;
 }
 
@@ -33,24 +43,43 @@ const parts = (more: Partial<MonitorParts> = {}): MonitorParts => ({
 });
 
 test("whom the guard turns away learns why, and reaches neither our paths nor the pages", async () => {
-  const { url, guardWith, serveOthers, open: show } = await open();
-  let pages = 0;
+  const { url, guardWith, serveApi, open: show } = await open();
+  let asked = 0;
   show(parts());
-  serveOthers(() => {
-    pages += 1;
-    return true;
+  serveApi((_, response) => {
+    asked += 1;
+    response.end();
   });
   guardWith({
     check: () => {
       throw new ExecutorError("SOURCE_FORBIDDEN");
     },
   });
-  for (const path of ["/livez", "/metrics", "/anything"]) {
+  for (const path of ["/livez", "/metrics", "/", "/v1/host", "/anything"]) {
     const answer = await fetch(`${url}${path}`);
     expect([answer.status, answer.headers.get("hearth-error")]).toEqual([403, "SOURCE_FORBIDDEN"]);
     expect(answer.headers.get("connection")).toBe("close");
   }
-  expect(pages).toBe(0);
+  expect(asked).toBe(0);
+});
+
+test("V: the page is there before the daemon is, and what it asks for is to be asked again", async () => {
+  const { url, serveApi } = await open();
+  const get = async (path: string): Promise<readonly unknown[]> => {
+    const answer = await fetch(`${url}${path}`);
+    return [answer.status, answer.headers.get("hearth-error"), answer.headers.get("retry-after")];
+  };
+  expect(await (await fetch(url)).text()).toBe("the page");
+  const paths = ["/v1/access", "/v1/live?from=1", "/openapi.json"];
+  for (const path of paths) expect(await get(path)).toEqual([503, "STARTING", "1"]);
+
+  serveApi(({ url: asked }, response) => {
+    response.writeHead(200, { "hearth-error": String(asked) }).end();
+  });
+  for (const path of paths) expect(await get(path)).toEqual([200, path, null]);
+  // The rest of the HTTP door is not to be reached over this port.
+  for (const path of ["/v1", "/docs", "/openapi.jsonx", "/image-list"])
+    expect(await get(path)).toEqual([404, "ROUTE_NOT_FOUND", null]);
 });
 
 test("a door that is shut makes the daemon ill, by name", async () => {

@@ -5,7 +5,7 @@ import { ExecutorError } from "../../core/index.ts";
 import { notListening, sleep, urlHost } from "../../std/index.ts";
 import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
-import type { MonitorDoorOptions, MonitorGuard, MonitorParts, OtherPages } from "./door-options.ts";
+import type { Api, MonitorDoorOptions, MonitorGuard, MonitorParts } from "./door-options.ts";
 import { limitPeers } from "./peer-connections.ts";
 import { refuseBadRequests } from "./refuse-bad-requests.ts";
 import type { MonitorRoute } from "./routes.ts";
@@ -25,6 +25,8 @@ const LIMITS = {
 const CHECK_INTERVAL_MS = 1000;
 /** What a browser shows by itself; everything else is asked for by these. */
 const PAGES: readonly string[] = ["/", "/index.html"];
+/** What of the HTTP door the dashboard uses; the rest of it is not to be reached over this port. */
+const API = /^\/(?:v1\/|openapi\.json$)/;
 
 /** The door for those who watch. Disposing it takes no more connections and ends what is under way. */
 export interface MonitorDoor extends AsyncDisposable {
@@ -35,14 +37,14 @@ export interface MonitorDoor extends AsyncDisposable {
   guardWith(guard: MonitorGuard): void;
   /** The executor takes calls: from now on everything is told. */
   open(parts: MonitorParts): void;
-  /** Further paths are answered by this. */
-  serveOthers(pages: OtherPages): void;
+  /** From now on the page's own questions are answered by this; until then they are told to come again. */
+  serveApi(api: Api): void;
 }
 
 interface State {
   guard: MonitorGuard | undefined;
   parts: MonitorParts | undefined;
-  pages: OtherPages | undefined;
+  api: Api | undefined;
 }
 
 /**
@@ -52,7 +54,7 @@ interface State {
  * @throws {@link ExecutorError} ADDRESS_IN_USE; CONFIG_INVALID for an address that cannot be listened on.
  */
 export async function openMonitorDoor(options: MonitorDoorOptions): Promise<MonitorDoor> {
-  const state: State = { guard: undefined, parts: undefined, pages: undefined };
+  const state: State = { guard: undefined, parts: undefined, api: undefined };
   const server = createServer(
     {
       maxHeaderSize: LIMITS.headerBytes,
@@ -85,8 +87,8 @@ export async function openMonitorDoor(options: MonitorDoorOptions): Promise<Moni
     open(parts) {
       state.parts = parts;
     },
-    serveOthers(pages) {
-      state.pages = pages;
+    serveApi(api) {
+      state.api = api;
     },
     [Symbol.asyncDispose]: () => {
       closing ??= close(server, options);
@@ -97,7 +99,7 @@ export async function openMonitorDoor(options: MonitorDoorOptions): Promise<Moni
 
 async function answer(
   state: State,
-  { log }: MonitorDoorOptions,
+  { log, dashboard }: MonitorDoorOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -108,7 +110,10 @@ async function answer(
     state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? [], { isPage });
     if (route !== undefined)
       send(request, response, await answerRoute(route, state, request, response, query));
-    else if (state.pages?.(request, response) !== true) {
+    else if (API.test(path)) {
+      if (state.api === undefined) throw new ExecutorError("STARTING");
+      state.api(request, response);
+    } else if (!dashboard.answer(request, response)) {
       throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
     }
   } catch (thrown) {
