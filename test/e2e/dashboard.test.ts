@@ -4,10 +4,14 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Receipt } from "../../src/core/index.ts";
+import { openDashboard } from "../../src/doors/monitor/dashboard.ts";
+import { openMonitorDoor } from "../../src/doors/monitor/open-monitor-door.ts";
 import { verifyReceipt } from "../../src/std/receipts/index.ts";
+import { silentLog } from "../../src/telemetry/index.ts";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { freshName } from "../support/fresh-name.ts";
 import { call, sandboxes } from "../support/legacy-call.ts";
@@ -332,15 +336,16 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     expect(await page.getByRole("button", { name: "Pause", exact: true }).getAttribute("aria-disabled")).toBe(
       "true",
     );
-    // An engine that is slow to answer keeps it from being there at once.
-    host.engine.signal("SIGSTOP");
-    const starting = start();
-    const livez = `http://127.0.0.1:${ports.monitor}/livez`;
-    await poll("the monitor door is open", () => fetch(livez).then(() => true, String));
+    // As the daemon's own does before there is more to tell, which a start is over too soon to look at.
+    const door = await openMonitorDoor({
+      ...{ host: "127.0.0.1", port: ports.monitor, log: silentLog },
+      dashboard: openDashboard(fileURLToPath(new URL("../../dist/dashboard/", import.meta.url))),
+    });
+    await untilSays(page, "Starting");
     const early = await open();
     await untilSays(early, "Starting");
-    host.engine.signal("SIGCONT");
-    daemon = await starting;
+    await door[Symbol.asyncDispose]();
+    daemon = await start();
     await untilSays(early, "Running");
     await early.close();
     await untilSays(page, "Running");
