@@ -16,6 +16,7 @@ export default class CountReporter {
         const { state, errors, note } = test.result();
         const title = `${module.relativeModuleId}: ${test.fullName}`;
         return {
+          file: module.relativeModuleId,
           title,
           state: test.options.mode === "todo" ? "failed" : state,
           note,
@@ -26,9 +27,10 @@ export default class CountReporter {
     // A file that could not be loaded, or a hook that failed, is a failure that no test shows.
     const broken = modules.flatMap((module) =>
       [module, ...module.children.allSuites()].flatMap((part) =>
-        part
-          .errors()
-          .map((error) => ({ title: module.relativeModuleId, state: "failed", error: textOf(error) })),
+        part.errors().map((error) => ({
+          ...{ file: module.relativeModuleId, title: module.relativeModuleId },
+          ...{ state: "failed", error: textOf(error) },
+        })),
       ),
     );
     const loose = unhandledErrors.map((error) => ({

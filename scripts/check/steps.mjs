@@ -69,7 +69,17 @@ function suite(name, files, { isParallel = false, isAlone = false, minutes }) {
             ["--no-file-parallelism"],
           ),
         ].filter((lane) => lane.files.length > 0);
-  return { name, lanes, timeoutMs: minutes * MINUTE_MS };
+  // Tests of a whole machine's parts have its chances; all others come out the same each time.
+  return { name, lanes, timeoutMs: minutes * MINUTE_MS, isUnsteady: !isParallel };
+}
+
+/** Some files of a suite once more, one at a time. */
+export function laneAgain({ name }, files) {
+  return vitest(
+    `${name}-again`,
+    files.map((file) => join(root, file)),
+    ["--no-file-parallelism"],
+  );
 }
 
 function vitest(name, files, flags) {

@@ -110,10 +110,8 @@ async function answer(
     state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? [], { isPage });
     if (route !== undefined)
       send(request, response, await answerRoute(route, state, request, response, query));
-    else if (API.test(path)) {
-      if (state.api === undefined) throw new ExecutorError("STARTING");
-      state.api(request, response);
-    } else if (!dashboard.answer(request, response)) {
+    else if (API.test(path)) answerApi(state, request, response);
+    else if (!dashboard.answer(request, response)) {
       throw new ExecutorError("ROUTE_NOT_FOUND", { path: path.slice(0, 200) });
     }
   } catch (thrown) {
@@ -121,6 +119,11 @@ async function answer(
     if (error.code === "INTERNAL") log.log("error", "call.failed", { door: "monitor", error: error.cause });
     sendProblem(request, response, error);
   }
+}
+
+function answerApi({ api }: State, request: IncomingMessage, response: ServerResponse): void {
+  if (api === undefined) throw new ExecutorError("STARTING");
+  api(request, response);
 }
 
 async function answerRoute(
