@@ -56,7 +56,7 @@ async function measure(concurrency: number, { isQuick }: BenchOptions): Promise<
     });
     const { monitorUrl } = daemon;
     await poll("the server knows the daemon", async () => {
-      const answer = await fetch(`${monitorUrl}/monitoring/startup`);
+      const answer = await fetch(`${monitorUrl}/monitoring/health`);
       return answer.status === 200 || (await answer.text());
     });
     const input = storedJson(`file://${path}`, INPUT);

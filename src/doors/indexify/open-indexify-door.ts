@@ -31,8 +31,6 @@ export interface IndexifyDoor extends AsyncDisposable {
   readonly executorId: string;
   /** Whether the server knows this host now, and if not, why. */
   readonly trouble: string | undefined;
-  /** Whether the server has answered since the start, be it only with a question. */
-  readonly hasAnswered: boolean;
   /** What the server was last told with success; `undefined` before that. */
   readonly reported: ReportedHeartbeat | undefined;
   /** What it has counted, and how it is. */
@@ -83,9 +81,6 @@ export function openIndexifyDoor(options: IndexifyDoorOptions): IndexifyDoor {
     executorId: options.introduction.executorId,
     get trouble() {
       return troubleOf(link.state);
-    },
-    get hasAnswered() {
-      return hasAnswered || isAnswer(link.state);
     },
     get reported() {
       return link.lastTaken;

@@ -56,8 +56,6 @@ export interface MonitorParts {
 
 /** What an Indexify server was told, and what it wants (`contracts/indexify.md` section 9.1). */
 export interface ServerLink {
-  /** Whether it has answered since the start. */
-  readonly hasAnswered: boolean;
   readonly executorId: string;
   /** The last heartbeat that it took; `undefined` before the first. */
   readonly reported: ServerReport | undefined;
