@@ -33,3 +33,4 @@ export { sleep } from "./sleep.ts";
 export { systemClock } from "./system-clock.ts";
 export { type Turns, takeTurns } from "./take-turns.ts";
 export { TimerWheel, type WheelTimer } from "./timer-wheel.ts";
+export { whyNotMade } from "./why-not-made.ts";

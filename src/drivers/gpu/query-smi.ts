@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { whyNotMade } from "../../std/index.ts";
 import type { Card, CardsReport } from "./report.ts";
 import { readerEnvironment } from "./run-reader.ts";
 
@@ -40,6 +41,8 @@ export function querySmi(program: string, signal: AbortSignal, timeoutMs = SMI_T
     stdio: ["ignore", "pipe", "ignore"],
     env: readerEnvironment(process.env),
   });
+  if (child.pid === undefined) return { answer: whyNotMade(child).then(notStarted), gone: Promise.resolve() };
+  child.on("error", () => undefined); // It could not be killed.
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     said = (said + chunk).slice(0, MOST_OUTPUT_BYTES);
@@ -48,11 +51,9 @@ export function querySmi(program: string, signal: AbortSignal, timeoutMs = SMI_T
   let giveUp: (reason: string) => void = () => undefined;
   const gone = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
-    child.once("error", () => resolve());
   });
   const answer = new Promise<SmiAnswer>((resolve) => {
     giveUp = (reason) => resolve({ type: "failed", reason });
-    child.once("error", () => giveUp("nvidia-smi is not there"));
     child.once("close", (code) => resolve(judge(said, code)));
   });
   const stop = (reason: string): void => {
@@ -70,6 +71,11 @@ export function querySmi(program: string, signal: AbortSignal, timeoutMs = SMI_T
     signal.removeEventListener("abort", onAbort);
   });
   return { answer: done, gone };
+}
+
+function notStarted({ message, code }: NodeJS.ErrnoException): SmiAnswer {
+  const reason = code === "ENOENT" ? "nvidia-smi is not there" : `nvidia-smi cannot be started: ${message}`;
+  return { type: "failed", reason };
 }
 
 /** A run that ends badly for one lost card may still have told of the others. */

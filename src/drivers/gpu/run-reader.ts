@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
+import { whyNotMade } from "../../std/index.ts";
 import type { CardsReport } from "./report.ts";
 import { parseReaderMessage } from "./report.ts";
 
@@ -42,6 +43,8 @@ export function runReader(options: ReaderOptions): RunningReader {
     env: readerEnvironment(process.env),
     windowsHide: true,
   });
+  if (child.pid === undefined) return notStarted(child);
+  child.on("error", () => undefined); // It could not be killed.
   child.stdin.on("error", () => undefined); // It ended first, which its exit tells.
   let settle: (end: ReaderEnd) => void = () => undefined;
   const ended = new Promise<ReaderEnd>((resolve) => {
@@ -49,7 +52,6 @@ export function runReader(options: ReaderOptions): RunningReader {
   });
   const gone = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
-    child.once("error", () => resolve()); // It could not be started.
   });
   const conversation = listen(child, options, (end) => {
     settle(end);
@@ -63,6 +65,16 @@ export function runReader(options: ReaderOptions): RunningReader {
     child.unref();
   };
   return { ended, gone, abandon };
+}
+
+function notStarted(child: ChildProcess): RunningReader {
+  const ended = whyNotMade(child).then(
+    ({ message }): ReaderEnd => ({
+      type: "failed",
+      reason: `the reader of GPUs cannot be started: ${message}`,
+    }),
+  );
+  return { ended, gone: Promise.resolve(), abandon: () => undefined };
 }
 
 /** Turns what it says, and what it does not say, into reports and one end. */
@@ -90,7 +102,6 @@ function listen(
   };
   onLines(child, onLine);
   const complaint = keepTail(child);
-  child.once("error", (error) => end("failed", `the reader of GPUs cannot be started: ${error.message}`));
   child.once("close", (code, signal) => {
     const how = signal === null ? `ended with ${code}` : `was ended by ${signal}`;
     end("failed", `the reader of GPUs ${how}${complaint()}`);

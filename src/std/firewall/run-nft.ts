@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { basename, join } from "node:path";
 import { withDeadline } from "../deadline.ts";
+import { whyNotMade } from "../why-not-made.ts";
 
 const PLACES = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
 /** A run takes some 10 ms; a kernel that takes many networks apart lets others wait. */
@@ -42,6 +43,7 @@ export async function runNft(nft: string, args: readonly string[], input = ""): 
 export async function runProgram(path: string, args: readonly string[], input = ""): Promise<string> {
   return await withDeadline({ ms: DEADLINE_MS, code: "ENGINE_FAILED" }, async (signal) => {
     const child = spawn(path, args, { env: {}, stdio: "pipe", signal, killSignal: "SIGKILL" });
+    if (child.pid === undefined) throw await whyNotMade(child);
     let [printed, said] = ["", ""];
     child.stdout.on("data", (chunk: Buffer) => {
       if (printed.length < OUTPUT_CHARACTERS) printed += chunk.toString("utf8");

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { withDeadline } from "../../../std/index.ts";
-import { whyNotMade } from "../why-not-made.ts";
+import { whyNotMade, withDeadline } from "../../../std/index.ts";
 
 /** Each step takes milliseconds; a kernel that is taking many networks apart lets others wait. */
 const DEADLINE_MS = 5000;

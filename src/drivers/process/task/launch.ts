@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { ExecutorError } from "../../../core/index.ts";
+import { whyNotMade } from "../../../std/index.ts";
 import type { LogStream } from "../output/log-ring.ts";
 import { LogRing } from "../output/log-ring.ts";
 import { OutputPace } from "../output/output-pace.ts";
@@ -9,7 +10,6 @@ import type { OutputStream } from "../output/output-stream.ts";
 import { outputOf } from "../output/output-stream.ts";
 import { factsOf } from "../process-table.ts";
 import type { Spawner, SpawnRequest } from "../spawner/index.ts";
-import { whyNotMade } from "../why-not-made.ts";
 import type { ExitStatus } from "./exit-status.ts";
 import { signalName } from "./exit-status.ts";
 
