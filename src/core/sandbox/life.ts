@@ -1,5 +1,5 @@
 /**
- * The life of one warm sandbox. One owner (`engine/sandbox-owner.ts`) calls `advance`; the drawing is in `docs/lifecycle.md`.
+ * The life of one warm sandbox. One owner (`engine/sandboxes/sandbox-owner.ts`) calls `advance`; the drawing is in `docs/lifecycle.md`.
  *
  *            ready              freeze            frozen
  *  starting ───────► hot ◄───► (slots) ─────► freezing ─────► frozen

@@ -33,8 +33,7 @@ export const MONITOR_ROUTES: ReadonlyMap<string, MonitorRoute> = new Map<string,
       scopes: [],
       // It says once and for all that the start is over. That a queue or a server is away is told by health: a probe for
       // starts that waited for either would have this host killed for it.
-      answer: (parts) =>
-        parts === undefined ? json(503, '{"status":"nok"}') : json(200, '{"status":"ok"}'),
+      answer: (parts) => (parts === undefined ? json(503, '{"status":"nok"}') : json(200, '{"status":"ok"}')),
     },
   ],
   [
