@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import type { Claim, JobSource } from "../../src/core/index.ts";
 import { REDIS_TIMES, type RedisSource } from "../../src/drivers/queue/index.ts";
@@ -221,6 +222,47 @@ test("F5: cut off, a host with its usual pauses notices within 15 seconds, and k
   stop.abort();
   await waiting;
 }, 240_000);
+
+test.each(["goes-on", "anew"] as const)(
+  "F5: the answers to a host that comes back are lost: what it had is its own all the same, and %s once",
+  async (how) => {
+    const redis = kept(await openPrivateRedis());
+    const proxy = kept(await openTcpProxy(redis.port));
+    const settings = { type: "single", address: { host: "127.0.0.1", port: proxy.port } } as const;
+    const limits = { leaseMs: 60_000 };
+    const before = kept(redisHost("h1", { settings, limits }));
+    await redis.ask("XADD", STREAM_A, "*", "id", "j1");
+    const first = await claimOne(before);
+    await before[Symbol.asyncDispose]();
+    // So that the server knows the script by its name, and carries out what is swallowed below.
+    const other = kept(redisHost("h2", { settings, limits }));
+    expect(await other.resume(first, "goes-on")).toBeUndefined();
+
+    const after = kept(redisHost("h1", { settings, limits }));
+    await after.untilUp(signal());
+    const swallowed: string[] = [];
+    const beside = connect(redis.port, "127.0.0.1");
+    const swallow = (word: string): void => {
+      proxy.answer((chunk) => {
+        if (!chunk.includes(word)) return undefined;
+        proxy.answer(undefined);
+        swallowed.push(word);
+        beside.write(chunk, "latin1");
+        return "";
+      });
+    };
+    swallow('"own":true');
+    const own = await claimOne(after);
+    expect(own).toMatchObject({ jobId: "j1", attempt: 1, deaths: 1, isOwn: true });
+    swallow('"anew":');
+    const resumed = await after.resume(own, how);
+    expect(resumed).toMatchObject(how === "anew" ? { attempt: 2, deaths: 1 } : { attempt: 1, deaths: 0 });
+    expect(swallowed).toHaveLength(2);
+    beside.destroy();
+    expect(await after.commit(resumed!, completed("j1"))).toBe("committed");
+  },
+  180_000,
+);
 
 test("F5: connections that are reset again and again cost no job and no event", async () => {
   const redis = kept(await openPrivateRedis());

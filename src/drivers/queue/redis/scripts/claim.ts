@@ -34,7 +34,7 @@ end
 local function decide(stream, suffix, id, fields, how)
   local job = jobOf(fields, id, suffix)
   local key = entryKey(stream, id)
-  local h = redis.call('HMGET', key, 'attempt', 'deaths', 'owner', 'life', 'over', 'failures')
+  local h = redis.call('HMGET', key, 'attempt', 'deaths', 'owner', 'life', 'over', 'failures', 'own')
   if h[5] or redis.call('EXISTS', doneKey(job)) == 1 then
     acknowledge(stream, id)
     over = over + 1
@@ -46,7 +46,8 @@ local function decide(stream, suffix, id, fields, how)
   if owner == o.c then
     if h[4] == o.life then
       if held[stream .. ' ' .. id] then return end
-      -- claimed by this life, and the answer was lost on its way: the same attempt, and nobody died
+      -- claimed by this life, and the answer was lost on its way: the same attempt, and nobody died but an earlier life
+      own = tonumber(h[7] or 0)
     else
       own, deaths = 1, deaths + 1
     end
@@ -61,7 +62,7 @@ local function decide(stream, suffix, id, fields, how)
       taken = taken + 1
     end
   end
-  redis.call('HSET', key, 'attempt', attempt, 'deaths', deaths, 'owner', o.c, 'life', o.life, 'job', job)
+  redis.call('HSET', key, 'attempt', attempt, 'deaths', deaths, 'owner', o.c, 'life', o.life, 'job', job, 'own', own)
   redis.call('EXPIRE', key, o.keep)
   claims[#claims + 1] = {stream, id, job, attempt, deaths, own, fields, tonumber(h[6] or 0)}
   left = left - 1

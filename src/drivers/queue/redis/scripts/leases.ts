@@ -56,18 +56,25 @@ return count
 `,
 );
 
-/** An own entry of an earlier life: its work goes on, or it is begun anew. Returns `{attempt, deaths}`, or nothing. */
+/**
+ * An own entry of an earlier life: its work goes on, or it is begun anew. Returns `{attempt, deaths}`, or nothing. Said again, because
+ * the answer was lost on its way, it returns what it came to.
+ */
 export const RESUME = script(
   COMMON,
   `
 local claim = o.claims[1]
 local stream, id = claim[1], claim[2]
-if not owns(stream, id, claim[3], claim[4]) then return {} end
-local key = entryKey(stream, id)
-if o.anew then
-  redis.call('HINCRBY', key, 'attempt', 1)
-elseif tonumber(redis.call('HGET', key, 'deaths')) > 0 then
-  redis.call('HINCRBY', key, 'deaths', -1)
+local key, step = entryKey(stream, id), o.anew and 1 or 0
+local isSaid = redis.call('HGET', key, 'resumed') == o.life .. ':' .. claim[3]
+if not owns(stream, id, isSaid and claim[3] + step or claim[3], claim[4]) then return {} end
+if not isSaid then
+  if o.anew then
+    redis.call('HINCRBY', key, 'attempt', 1)
+  elseif tonumber(redis.call('HGET', key, 'deaths')) > 0 then
+    redis.call('HINCRBY', key, 'deaths', -1)
+  end
+  redis.call('HSET', key, 'own', 0, 'resumed', o.life .. ':' .. claim[3])
 end
 local h = redis.call('HMGET', key, 'attempt', 'deaths')
 return {tonumber(h[1]), tonumber(h[2])}
