@@ -3,8 +3,8 @@
  * this life of the daemon, `lease` in ms, `keep` in seconds.
  *
  * The hash of an entry is the truth about who holds it: `attempt`, `deaths`, `owner` (a name in the group), `life`, `seq` (the
- * last attempt whose start was published), `own` (1 while an earlier life's work is not resumed), `resumed` (by which life, and from
- * which attempt), `over` once it was put aside. It says more than the group's own list of pending entries,
+ * last attempt whose start was published), `own` (1 while an earlier life's work is not resumed), `resumed` (by which life, from
+ * which attempt, and 1 for anew), `over` once it was put aside. It says more than the group's own list of pending entries,
  * which somebody may have deleted with the group, and which XACK clears for anybody.
  */
 export const COMMON = `

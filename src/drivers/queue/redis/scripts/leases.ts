@@ -66,7 +66,8 @@ export const RESUME = script(
 local claim = o.claims[1]
 local stream, id = claim[1], claim[2]
 local key, step = entryKey(stream, id), o.anew and 1 or 0
-local isSaid = redis.call('HGET', key, 'resumed') == o.life .. ':' .. claim[3]
+local word = o.life .. ':' .. claim[3] .. ':' .. step
+local isSaid = redis.call('HGET', key, 'resumed') == word
 if not owns(stream, id, isSaid and claim[3] + step or claim[3], claim[4]) then return {} end
 if not isSaid then
   if o.anew then
@@ -74,7 +75,7 @@ if not isSaid then
   elseif tonumber(redis.call('HGET', key, 'deaths')) > 0 then
     redis.call('HINCRBY', key, 'deaths', -1)
   end
-  redis.call('HSET', key, 'own', 0, 'resumed', o.life .. ':' .. claim[3])
+  redis.call('HSET', key, 'own', 0, 'resumed', word)
 end
 local h = redis.call('HMGET', key, 'attempt', 'deaths')
 return {tonumber(h[1]), tonumber(h[2])}
