@@ -69,7 +69,7 @@ function suite(name, files, { isParallel = false, isAlone = false, minutes }) {
             ["--no-file-parallelism"],
           ),
         ].filter((lane) => lane.files.length > 0);
-  // Tests of a whole machine's parts have its chances; all others come out the same each time.
+  // Tests of a whole machine's parts have its chances; a unit comes out the same each time.
   return { name, lanes, timeoutMs: minutes * MINUTE_MS, isUnsteady: !isParallel };
 }
 

@@ -19,6 +19,17 @@ test("more than three in one run, all suites together, are no chance", () => {
   expect(filesToTryAgain([failed("a")], 3)).toBeUndefined();
 });
 
+test.each([
+  "test/faults/redis.test.ts",
+  "test/integration/queue-redis.test.ts",
+  "test/integration/process-conformance.test.ts",
+  "test/e2e/stream-lives.test.ts",
+  "test/e2e/receipts.test.ts",
+])("%s shows that nothing is lost or doubled: there one failure is one too many", (file) => {
+  expect(filesToTryAgain([failed(file)], 0)).toBeUndefined();
+  expect(filesToTryAgain([failed("test/e2e/cli.test.ts"), failed(file)], 0)).toBeUndefined();
+});
+
 test("a counterexample, a hang, and a failure that is no test's stay failures", () => {
   expect(filesToTryAgain([failed("a", "f", "Property failed after 3 tests")], 0)).toBeUndefined();
   expect(filesToTryAgain([{ title: "the run ended without a report", state: "failed" }], 0)).toBeUndefined();
