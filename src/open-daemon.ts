@@ -156,26 +156,38 @@ async function openWorkDoors(
   parts: StreamParts & Omit<IndexifyParts, "configFile">,
   scope: Scope,
 ): Promise<Pick<Daemon, "stream" | "indexify">> {
-  const stream = await openStream(config, parts, scope);
-  if (config.indexify.server_addr === "") return { stream, indexify: undefined };
+  let stream: StreamDoor | undefined;
   try {
+    stream = await openStream(config, parts, scope);
+    if (config.indexify.server_addr === "") return { stream, indexify: undefined };
     // Its libraries are large: who has no such door does not hold them.
     const { openIndexify } = await import("./open-indexify.ts");
     return { stream, indexify: await openIndexify(config, { ...parts, configFile }, scope) };
   } catch (error) {
-    // It takes jobs already.
-    if (stream !== undefined)
-      await leaveQueue(stream, parts.executor, scope.signal.aborted ? undefined : error);
+    await leave(stream, parts.executor, config, scope.signal.aborted ? undefined : error);
     throw error;
   }
 }
 
-/** Hands jobs back and says why the daemon ends, where its start fails after its first door to the queue has opened. */
-async function leaveQueue(stream: StreamDoor, executor: Executor, failure: unknown): Promise<void> {
-  const jobsOver = stream.drain(failure);
-  await executor.drain({ deadlineMs: 0, keepWarm: false });
+/**
+ * The end of a start that fails, or is given up, once calls are taken: they have as long as at any other end, and jobs are handed
+ * back. The queue is told why.
+ */
+async function leave(
+  stream: StreamDoor | undefined,
+  executor: Executor,
+  config: Config,
+  failure: unknown,
+): Promise<void> {
+  const jobsOver = stream?.drain(failure) ?? Promise.resolve();
+  await executor.drain(howToDrain(config));
   // What is not told by then, its leases tell.
   await orAbort(jobsOver, AbortSignal.timeout(LEAVE_MS)).catch(() => undefined);
+}
+
+/** What runs when the daemon ends may go on for this long; whether what is warm stays. */
+export function howToDrain({ drain_timeout_s, on_stop }: Config): Parameters<Executor["drain"]>[0] {
+  return { deadlineMs: drain_timeout_s * 1000, keepWarm: on_stop === "keep" };
 }
 
 interface Watchers {

@@ -7,7 +7,7 @@ import type { Loaded } from "./config/index.ts";
 import { openServiceManager } from "./drivers/systemd/service-manager.ts";
 import type { Executor } from "./engine/executor.ts";
 import type { Daemon } from "./open-daemon.ts";
-import { openDaemon } from "./open-daemon.ts";
+import { howToDrain, openDaemon } from "./open-daemon.ts";
 import { tellWarnings } from "./runtime-warnings.ts";
 import { tellFailure } from "./serve-failure.ts";
 import type { Wish, Wishes } from "./signals.ts";
@@ -90,8 +90,7 @@ async function endInOrder(
   { config }: Loaded,
   forced: Promise<Wish>,
 ): Promise<boolean> {
-  const keepWarm = config.on_stop === "keep";
-  const deadlineMs = config.drain_timeout_s * 1000;
+  const { deadlineMs, keepWarm } = howToDrain(config);
   // First of all: from now on no worker's end is reported as its function's failure.
   const workersOver = indexify?.drain() ?? Promise.resolve();
   // Jobs that have not started go to other hosts at once; those that run have as long as calls have.

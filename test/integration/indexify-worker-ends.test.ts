@@ -175,7 +175,7 @@ test.for([
 );
 
 test("an allocation that waits for a slot is not charged with the timeout of the one before it", async () => {
-  await using world = openWorld({ allocationTimeoutMs: 500 });
+  await using world = openWorld({ allocationTimeoutMs: 5_000 });
   await runTwo(world);
   expect(await world.failures(2)).toEqual({ runs: "FUNCTION_TIMEOUT", waits: "CONTAINER_TERMINATED" });
   expect([...world.workers.runs.keys()]).toEqual(["runs"]);

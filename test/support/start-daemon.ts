@@ -111,12 +111,23 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   return daemon;
 }
 
-/** The HTTP door opens before those to a queue and a server; after them the monitor port tells everything. */
+/**
+ * The HTTP door opens before those to a queue and a server; after them the monitor port tells everything. It listens before the HTTP
+ * door: where it refuses, the test has moved it.
+ */
 async function isStarting({ monitorUrl }: Daemon): Promise<boolean> {
-  const answer = await fetch(`${monitorUrl}/healthz`, { signal: AbortSignal.timeout(2000) }).catch(
-    () => undefined,
+  try {
+    const answer = await fetch(`${monitorUrl}/healthz`, { signal: AbortSignal.timeout(10_000) });
+    return (await answer.text()).includes("it has not started yet");
+  } catch (error) {
+    return !isRefused(error);
+  }
+}
+
+function isRefused(error: unknown): boolean {
+  return (
+    error instanceof Error && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED"
   );
-  return (await answer?.text())?.includes("it has not started yet") === true;
 }
 
 async function untilWell(daemon: Daemon): Promise<void> {

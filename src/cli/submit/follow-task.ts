@@ -75,8 +75,13 @@ export async function printLiveLog(
 
 async function findSandbox(daemon: HearthClient, id: string, signal: AbortSignal): Promise<string> {
   for (;;) {
-    const { jobs } = await daemon.queue({ signal });
-    const found = jobs.find((job) => job.jobId === id)?.sandboxId;
+    const found = await daemon.queue({ signal }).then(
+      ({ jobs }) => jobs.find((job) => job.jobId === id)?.sandboxId,
+      (error: unknown) => {
+        // A daemon that starts, or is away for a moment.
+        if (!(error instanceof HearthError && error.retry === "later")) throw error;
+      },
+    );
     if (found !== undefined) return found;
     await sleep(LOOK_MS / 2, signal);
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
 import type { ErrorCode } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import { notListening, sleep, urlHost } from "../../std/index.ts";
 import { EventStreams } from "./answer/event-streams.ts";
@@ -34,7 +35,7 @@ export interface HttpDoor extends AsyncDisposable {
   readonly isOpen: boolean;
   /** Answers a request without a network. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>;
-  /** Answers a request that came over the monitor port, by the same rules; without a token only this host itself may act there. */
+  /** Answers a request that came over the monitor port, by the same rules; without a token only this host itself may act there. @throws {@link ExecutorError} DRAINING once it closes. */
   answerMonitor(request: IncomingMessage, response: ServerResponse): void;
   /** Connections, requests of the fast path, and calls that were turned away before they were one, by error code. */
   counts(): ReturnType<ServedConnections["counts"]> & {
@@ -93,6 +94,7 @@ export async function openHttpDoor(options: HttpDoorOptions, executor: Executor)
     },
     inject: (request) => app.inject(request),
     answerMonitor: (request, response) => {
+      if (state.isClosing) throw new ExecutorError("DRAINING");
       guard.cameOverMonitor(request);
       server.emit("request", request, response);
     },

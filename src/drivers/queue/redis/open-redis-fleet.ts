@@ -36,7 +36,8 @@ const PUBLISH = script(
   COMMON,
   `
 redis.call('HSET', KEYS[1], ARGV[2], string.format('%d', now + tonumber(ARGV[3])) .. ' ' .. ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+-- another host's row may live longer
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 `,
 );
