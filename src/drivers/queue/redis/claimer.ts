@@ -45,6 +45,8 @@ export class Claimer {
   #ownDueAtMs = Number.NEGATIVE_INFINITY;
   #scanDueAtMs = Number.NEGATIVE_INFINITY;
   #scanFrom = new Map<string, string>();
+  /** What the last look found, for whoever asks before the next. */
+  #dead: readonly Silent[] = [];
   /** Streams in which nothing can be left of what this host held in earlier lives. */
   readonly #settled = new Set<string>();
 
@@ -68,6 +70,18 @@ export class Claimer {
   onUp(): void {
     this.#ownDueAtMs = Number.NEGATIVE_INFINITY;
     this.#suspicions.clear();
+    this.#dead = [];
+  }
+
+  /**
+   * Looks for what dead hosts held while there is room for nothing: it is to be taken before what is new, as soon as there is. Never
+   * rejects.
+   */
+  async lookForDead(): Promise<void> {
+    const { base, health } = this.#parts;
+    if (base.connection.state.type !== "up") return;
+    // What is wrong with a stream, whoever claims from it finds out.
+    await this.#findDead(health.usable(base.options.streams)).catch(() => undefined);
   }
 
   /** @returns at least one, or none after `waitMs`. @throws the signal's reason. */
@@ -206,7 +220,7 @@ export class Claimer {
     const { base } = this.#parts;
     const { leaseMs, strangerMs } = base.limits;
     const nowMs = base.clock.nowMs();
-    if (nowMs < this.#scanDueAtMs) return [];
+    if (nowMs < this.#scanDueAtMs) return this.#dead;
     this.#scanDueAtMs = nowMs + leaseMs / 6;
     const found: Silent[] = [];
     for (const place of base.places(streams)) {
@@ -221,7 +235,8 @@ export class Claimer {
       }
     }
     const isAll = [...this.#scanFrom.values()].every((from) => from === "-");
-    return this.#suspicions.judge(found, nowMs, isAll);
+    this.#dead = this.#suspicions.judge(found, nowMs, isAll);
+    return this.#dead;
   }
 }
 

@@ -40,6 +40,13 @@ test("after Redis was away everybody gets his time again", () => {
   expect(suspicions.judge([silent(106_000)], 66_000, true)).toHaveLength(1);
 });
 
+test("one that a full host has seen silent for many leases is taken over as soon as there is room", () => {
+  const suspicions = new Suspicions(LEASE_MS);
+  for (let atMs = 0; atMs < LEASE_MS * 12; atMs += LEASE_MS / 3)
+    suspicions.judge([silent(20_000 + atMs)], atMs, true);
+  expect(suspicions.judge([silent(400_000)], LEASE_MS * 12, true)).toHaveLength(1);
+});
+
 test("what is suspected and never seen again is forgotten", () => {
   const suspicions = new Suspicions(LEASE_MS);
   for (let at = 0; at < 1000; at += 1) suspicions.judge([silent(20_000, `${at}-0`)], at, false);

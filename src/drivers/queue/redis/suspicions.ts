@@ -13,7 +13,7 @@ export interface Silent {
  */
 export class Suspicions {
   readonly #leaseMs: number;
-  readonly #sinceMs = new Map<string, number>();
+  readonly #seen = new Map<string, { readonly sinceMs: number; lastMs: number }>();
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs;
@@ -22,23 +22,24 @@ export class Suspicions {
   /** @returns those of `found` that may be taken over now. @param isAll whether nothing was left out of `found`. */
   judge(found: readonly Silent[], nowMs: number, isAll: boolean): readonly Silent[] {
     const names = new Set(found.map(keyOf));
-    for (const [name, sinceMs] of this.#sinceMs) {
-      const isStale = nowMs - sinceMs > this.#leaseMs * 10;
-      if (isStale || (isAll && !names.has(name))) this.#sinceMs.delete(name);
+    for (const [name, { lastMs }] of this.#seen) {
+      const isStale = nowMs - lastMs > this.#leaseMs * 10;
+      if (isStale || (isAll && !names.has(name))) this.#seen.delete(name);
     }
     return found.filter((silent) => {
-      const sinceMs = this.#sinceMs.get(keyOf(silent));
-      if (sinceMs === undefined) {
-        this.#sinceMs.set(keyOf(silent), nowMs);
+      const seen = this.#seen.get(keyOf(silent));
+      if (seen === undefined) {
+        this.#seen.set(keyOf(silent), { sinceMs: nowMs, lastMs: nowMs });
         return false;
       }
-      return silent.idleMs >= this.#leaseMs && nowMs - sinceMs >= this.#leaseMs / 2;
+      seen.lastMs = nowMs;
+      return silent.idleMs >= this.#leaseMs && nowMs - seen.sinceMs >= this.#leaseMs / 2;
     });
   }
 
   /** When Redis was away nobody could renew: whoever looks silent gets his time again. */
   clear(): void {
-    this.#sinceMs.clear();
+    this.#seen.clear();
   }
 }
 
