@@ -2,6 +2,7 @@ import { chmod, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type Database from "libsql";
 import type { Journal, JournalEntry, Log } from "../../core/index.ts";
+import { makePrivate } from "./make-private.ts";
 import { transact } from "./transact.ts";
 import { codeOf, translateAt } from "./translate-failure.ts";
 
@@ -57,12 +58,12 @@ export async function openJournal({ file, log, delayMs = DELAY_MS }: JournalOpti
 
 async function openFile(file: string, log: Log, delayMs: number): Promise<Journal> {
   const libsql = await import("libsql");
+  makePrivate(file);
   const connection = new libsql.default(file);
   try {
     connection.pragma("journal_mode = WAL");
     connection.pragma("synchronous = FULL");
     connection.exec(TABLE);
-    await chmod(file, 0o600);
     return new DiskJournal(connection, file, log, delayMs);
   } catch (error) {
     connection.close();

@@ -1,4 +1,4 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type Database from "libsql";
 import type {
@@ -13,6 +13,7 @@ import type {
 } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskRunStore } from "./disk-run-store.ts";
+import { makePrivate } from "./make-private.ts";
 import type { RunReader } from "./read-run-store.ts";
 import { readRunStore } from "./read-run-store.ts";
 import { STATEMENTS, TABLES, TABLES_VERSION } from "./run-tables.ts";
@@ -84,14 +85,13 @@ export function openRunStore(options: RunStoreOptions): RunStore {
 async function open({ file, limits, nowMs, log }: RunStoreOptions): Promise<RunStore> {
   const now = nowMs ?? Date.now;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  makePrivate(file);
   const libsql = await import("libsql");
   const connection = new libsql.default(file);
   try {
     prepare(connection);
     const lost = connection.prepare(STATEMENTS.lose).run(JSON.stringify({ type: "lost" }), now());
     if (lost.changes > 0) log.log("warn", "run.lost", { runs: lost.changes });
-    // Answers are somebody's data.
-    await chmod(file, 0o600);
     return new DiskRunStore(connection, limits ?? DEFAULT_RUN_LIMITS, now);
   } catch (error) {
     connection.close();

@@ -1,9 +1,10 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import libsql from "libsql";
 import type { Log, TaskBook } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { DiskTaskBook } from "./disk-task-book.ts";
+import { makePrivate } from "./make-private.ts";
 import { TASK_TABLES, TASK_TABLES_VERSION } from "./task-tables.ts";
 import { translateAt } from "./translate-failure.ts";
 
@@ -27,6 +28,7 @@ export interface TaskBookOptions {
 export async function openTaskBook({ file, limits, log }: TaskBookOptions): Promise<TaskBook> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    makePrivate(file);
     const connection = new libsql(file);
     try {
       connection.pragma("journal_mode = WAL");
@@ -39,7 +41,6 @@ export async function openTaskBook({ file, limits, log }: TaskBookOptions): Prom
       }
       connection.exec(TASK_TABLES);
       connection.pragma(`user_version = ${TASK_TABLES_VERSION}`);
-      await chmod(file, 0o600);
       return new DiskTaskBook(connection, limits ?? DEFAULT_BOOK_LIMITS);
     } catch (error) {
       connection.close();
