@@ -39,6 +39,23 @@ test("F8: entries trimmed and deleted under a dead host are counted, each once, 
   expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
 });
 
+test("F8: an entry that was deleted under its host is counted no second time by who comes after it", async () => {
+  const redis = kept(await openPrivateRedis());
+  const [dead, alive] = ["dead", "alive"].map((name) => kept(redisHost(name, { settings: redis.settings })));
+  for (const id of ["j0", "j1"]) await add(redis, STREAM_A, id);
+  const claims = await dead!.claim(2, 60_000, signal());
+  await redis.ask("XDEL", STREAM_A, claims[0]!.entryId);
+  await dead!.renew(claims);
+  expect(dead!.figures.vanished).toBe(1);
+  await dead![Symbol.asyncDispose]();
+  expect((await claimOne(alive!)).jobId).toBe(claims[1]!.jobId);
+  await poll("nobody holds it any more", async () => {
+    await alive!.claim(1, 100, signal());
+    return (await pendingIn(redis.ask, STREAM_A)) === 1 || "it is still pending";
+  });
+  expect(alive!.figures.vanished).toBe(0);
+});
+
 test("F8: a group that is deleted is made again, and gives out what nobody holds", async () => {
   const redis = kept(await openPrivateRedis());
   // The first of them lives all the time, also where that is slow.
@@ -101,6 +118,22 @@ test("F8: a key of another type stops that stream with a clear state, and the ot
   const waiting = host.claim(1, 60_000, signal());
   await add(redis, STREAM_B, "wakes");
   expect((await waiting)[0]?.jobId).toBe("wakes");
+  await redis.ask("DEL", STREAM_A);
+  await add(redis, STREAM_A, "repaired");
+  expect((await claimOne(host)).jobId).toBe("repaired");
+  expect(host.state).toEqual({ type: "connected" });
+});
+
+test("F8: where there is no other stream, one of another type is told once and tried again now and then", async () => {
+  const redis = kept(await openPrivateRedis());
+  const said: string[] = [];
+  const log = { log: (_level: string, event: string) => void said.push(event) };
+  const host = kept(redisHost("h1", { settings: redis.settings, streams: [STREAM_A], log }));
+  await host.untilUp(signal());
+  await redis.ask("SET", STREAM_A, "a text");
+  expect(await host.claim(1, LEASE_MS, signal())).toEqual([]);
+  expect(host.state).toMatchObject({ type: "broken", stream: STREAM_A });
+  expect(said.filter((event) => /broken|repaired/.test(event))).toEqual(["queue.broken"]);
   await redis.ask("DEL", STREAM_A);
   await add(redis, STREAM_A, "repaired");
   expect((await claimOne(host)).jobId).toBe("repaired");

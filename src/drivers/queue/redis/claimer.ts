@@ -104,9 +104,9 @@ export class Claimer {
     }
   }
 
-  /** What stands for all streams where the whole question was refused. */
+  /** What stands for all streams where the whole question was refused; no stream's own name, also where there is only one. */
   get #all(): string {
-    return this.#parts.base.options.streams.join(", ");
+    return `all of ${this.#parts.base.options.streams.join(", ")}`;
   }
 
   async #untilUp(waitMs: number, signal: AbortSignal): Promise<void> {

@@ -75,8 +75,9 @@ local function take(stream, suffix, id, how)
     decide(stream, suffix, id, got[1][2], how)
   else
     redis.call('XACK', stream, o.g, id)
+    -- whoever held it may have told already
+    if not redis.call('HGET', entryKey(stream, id), 'vanished') then vanished = vanished + 1 end
     redis.call('DEL', entryKey(stream, id))
-    vanished = vanished + 1
   end
 end
 
