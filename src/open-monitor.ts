@@ -74,7 +74,7 @@ export function showDaemon(
         traceExports: () => traceExports,
         isEngineUp: () => engine.last.isHealthy,
       },
-      indexify?.metrics,
+      { queue: stream, indexify: indexify?.metrics },
     ),
   );
   monitor.open({

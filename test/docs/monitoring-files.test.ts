@@ -6,16 +6,20 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import type { MetricRow } from "../../src/telemetry/metrics/index.ts";
-import { METRICS } from "../../src/telemetry/metrics/index.ts";
+import { METRICS, QUEUE_METRICS } from "../../src/telemetry/metrics/index.ts";
+import { INDEXIFY_METRICS } from "../../src/telemetry/metrics/indexify/indexify-table.ts";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(path(name), "utf8");
 const hasPromtool = spawnSync("promtool", ["--version"]).error === undefined;
 if (!hasPromtool && process.env["CI"] !== undefined) throw new Error("promtool is missing");
 
+/** Those whose names are our own. */
+const OURS: Readonly<Record<string, MetricRow>> = { ...METRICS, ...QUEUE_METRICS };
+
 /** Names as they are scraped: a histogram has three. */
 const SCRAPED = new Map(
-  Object.entries<MetricRow>(METRICS).flatMap(([name, row]): [string, MetricRow][] =>
+  Object.entries<MetricRow>({ ...OURS, ...INDEXIFY_METRICS }).flatMap(([name, row]): [string, MetricRow][] =>
     row.type === "histogram"
       ? ["_bucket", "_sum", "_count"].map((part) => [`${name}${part}`, row])
       : [[name, row]],
@@ -47,7 +51,8 @@ const expressions = [
 test("what the dashboard and the alerts ask for are metrics of ours, by labels that they have", () => {
   expect(expressions.length).toBeGreaterThan(40);
   for (const expr of expressions) {
-    const names = expr.match(/\b(?:hearth|process|nodejs)_\w+/g) ?? [];
+    const words = expr.replaceAll(/"[^"]*"/g, "").match(/\b[a-z]\w*/g) ?? [];
+    const names = words.filter((word) => /^(?:hearth|process|nodejs)_/.test(word) || SCRAPED.has(word));
     if (!expr.startsWith("up{")) expect(names, expr).not.toEqual([]);
     for (const name of names) expect([...SCRAPED.keys()], expr).toContain(name);
     const known = new Set([
@@ -73,7 +78,7 @@ test("every metric of ours is on the dashboard, in an alert, or a plain fact", (
     "hearth_host_cpu_cores",
   ]);
   const all = expressions.join("\n");
-  const missing = Object.keys(METRICS).filter(
+  const missing = Object.keys(OURS).filter(
     (name) => name.startsWith("hearth_") && !facts.has(name) && !new RegExp(`\\b${name}`).test(all),
   );
   expect(missing).toEqual([]);

@@ -4,4 +4,4 @@ export type { IndexifyFigures, ShownIndexify } from "./indexify/indexify-readers
 export { writeMetricsDoc } from "./metrics-doc.ts";
 export type { DiskSpace, Pressure } from "./sources.ts";
 export type { MetricRow } from "./table.ts";
-export { METRICS } from "./table.ts";
+export { METRICS, QUEUE_METRICS } from "./table.ts";

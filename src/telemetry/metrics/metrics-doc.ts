@@ -1,6 +1,6 @@
 import { INDEXIFY_METRICS } from "./indexify/indexify-table.ts";
 import type { MetricRow } from "./table.ts";
-import { METRICS } from "./table.ts";
+import { METRICS, QUEUE_METRICS } from "./table.ts";
 
 type Table = Readonly<Record<string, MetricRow>>;
 
@@ -12,6 +12,8 @@ export function writeMetricsDoc(): string {
     "\n## Buckets\n",
     "In seconds; each ends with `+Inf`.\n",
     ...bucketRows(METRICS),
+    QUEUE,
+    ...metricRows(QUEUE_METRICS),
     INDEXIFY,
     ...metricRows(INDEXIFY_METRICS),
     "\n### Its buckets\n",
@@ -47,6 +49,13 @@ door serve them as Prometheus text; [monitoring.md](monitoring.md) says how to u
 
 Every metric is there from the start, and so is every combination of its labels, at 0. Exceptions are figures that a host may
 not have: pressure, GPUs and disk. No label holds an id or the name of an image.
+`;
+
+const QUEUE = `
+## With the stream door
+
+Where jobs are taken from a [queue](queue.md), these are shown as well. All are there from the start at 0, and count since this
+daemon began. How the jobs ended is in \`hearth_jobs_ended_total\`, with \`door="stream"\`.
 `;
 
 const INDEXIFY = `

@@ -5,8 +5,8 @@ import { asId, ExecutorError, NO_RESOURCES } from "../../core/index.ts";
 import { EngineCounters } from "./engine-counters.ts";
 import type { Metrics } from "./open-metrics.ts";
 import { openMetrics } from "./open-metrics.ts";
-import type { MetricSources } from "./sources.ts";
-import { METRICS } from "./table.ts";
+import type { MetricSources, ShownQueue } from "./sources.ts";
+import { METRICS, QUEUE_METRICS } from "./table.ts";
 
 let metrics: Metrics | undefined;
 afterEach(() => metrics?.[Symbol.dispose]());
@@ -24,9 +24,9 @@ const CARD: GpuReading = {
 
 const RECEIPTS = { isEnabled: true, written: 0, lost: 0, counted: 0, pending: 0, fault: undefined };
 
-function open(more: Partial<MetricSources> = {}): EngineCounters {
+function open(more: Partial<MetricSources> = {}, queue?: ShownQueue): EngineCounters {
   const counters = new EngineCounters();
-  metrics = openMetrics(counters, {
+  const sources: MetricSources = {
     version: "1.2.3",
     executor: () => ({
       state: "running",
@@ -50,7 +50,8 @@ function open(more: Partial<MetricSources> = {}): EngineCounters {
     traceExports: () => undefined,
     isEngineUp: () => true,
     ...more,
-  });
+  };
+  metrics = openMetrics(counters, sources, { queue });
   return counters;
 }
 
@@ -263,6 +264,26 @@ test("what became of receipts is told", async () => {
   const { value } = await shown();
   const names = ["written_total", "lost_total", "counted_total", "pending", "up"];
   expect(names.map((name) => value(`hearth_receipts_${name}`))).toEqual([7, 2, 3, 4, 0]);
+});
+
+test("the queue of jobs is told where there is one, by what it counted and what is held", async () => {
+  const figures = {
+    ...{ claimed: 20, takenOver: 2, released: 3, committed: 14, lost: 4, deadLettered: 5 },
+    ...{ vanished: 6, reconnects: 7, emptied: 8, buffered: 9 },
+  };
+  let state = "connected";
+  const jobs = [{ step: "running" }, { step: "running" }, { step: "packing" }] as const;
+  open({}, { view: () => ({ state, figures, jobs }) });
+  const { value, types } = await shown();
+  const names = ["claimed", "taken_over", "released", "committed", "lost", "dead_lettered", "vanished"];
+  const counted = [...names, "reconnects", "emptied"].map((name) => value(`hearth_queue_${name}_total`));
+  expect(counted).toEqual([20, 2, 3, 14, 4, 5, 6, 7, 8]);
+  expect(value("hearth_queue_buffered")).toBe(9);
+  const held = ["waiting", "running", "packing"].map((step) => value("hearth_queue_jobs", { step }));
+  expect(held).toEqual([0, 2, 1]);
+  expect(value("hearth_queue_up")).toBe(1);
+  for (state of ["away", "broken"]) expect((await shown()).value("hearth_queue_up")).toBe(0);
+  expect([...types.keys()]).toEqual([...Object.keys(METRICS), ...Object.keys(QUEUE_METRICS)]);
 });
 
 test("a host without GPUs, pressure or a known disk has no figures of them, and still names them", async () => {

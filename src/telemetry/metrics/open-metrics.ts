@@ -5,12 +5,13 @@ import type { ShownIndexify } from "./indexify/indexify-readers.ts";
 import { indexifyReaders } from "./indexify/indexify-readers.ts";
 import { INDEXIFY_METRICS } from "./indexify/indexify-table.ts";
 import { openProcessFigures } from "./process-figures.ts";
+import { queueReaders } from "./queue-readers.ts";
 import type { MetricsText, Readers, Sample } from "./registry.ts";
 import { joinReaders, openRegistry } from "./registry.ts";
 import { single } from "./series.ts";
-import type { ExecutorFigures, MetricSources } from "./sources.ts";
+import type { ExecutorFigures, MetricSources, ShownQueue } from "./sources.ts";
 import { SANDBOX_STATES } from "./sources.ts";
-import { METRICS } from "./table.ts";
+import { METRICS, QUEUE_METRICS } from "./table.ts";
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 const STATES = ["running", "pausing", "paused", "draining"] as const;
@@ -18,15 +19,17 @@ const STATES = ["running", "pausing", "paused", "draining"] as const;
 /** The daemon's metrics. Dispose them to stop the sampling of the event loop. */
 export interface Metrics extends MetricsText, Disposable {}
 
-/**
- * Puts together what was counted and what is read. There is one of these in a daemon.
- *
- * @param indexify `undefined` where the Indexify door is not used: then its metrics are not shown at all.
- */
+/** The doors that bring metrics of their own. Of one that is not used none are shown at all. */
+export interface ShownDoors {
+  readonly queue?: ShownQueue | undefined;
+  readonly indexify?: ShownIndexify | undefined;
+}
+
+/** Puts together what was counted and what is read. There is one of these in a daemon. */
 export function openMetrics(
   counters: EngineCounters,
   given: MetricSources,
-  indexify?: ShownIndexify,
+  { queue, indexify }: ShownDoors = {},
 ): Metrics {
   const process = openProcessFigures();
   // One look at the executor for each time that somebody asks: it reads the host's files.
@@ -48,6 +51,7 @@ export function openMetrics(
   };
   const registry = openRegistry([
     ...joinReaders(METRICS, readers),
+    ...(queue === undefined ? [] : joinReaders(QUEUE_METRICS, queueReaders(queue))),
     ...(indexify === undefined ? [] : joinReaders(INDEXIFY_METRICS, indexifyReaders(indexify))),
   ]);
   return {

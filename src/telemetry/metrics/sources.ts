@@ -10,6 +10,7 @@ import type {
   ObservedState,
   ReceiptLogState,
   Resources,
+  SourceFigures,
 } from "../../core/index.ts";
 
 /** What of the executor's view is shown. */
@@ -57,6 +58,19 @@ export interface DiskSpace {
 }
 
 export const SANDBOX_STATES = ["starting", "hot", "freezing", "frozen", "thawing", "stopping"] as const;
+
+export const QUEUE_STEPS = ["waiting", "staging", "starting", "running", "packing", "publishing"] as const;
+
+/** What is read of the queue that jobs are taken from. */
+export interface ShownQueue {
+  view(): {
+    /** Everything but `connected` is trouble. */
+    readonly state: string;
+    /** Those of the whole life of this daemon. */
+    readonly figures: SourceFigures;
+    readonly jobs: readonly { readonly step: (typeof QUEUE_STEPS)[number] }[];
+  };
+}
 
 /** What is read when somebody asks for the metrics. Every function must be quick: it runs on the event loop. */
 export interface MetricSources {

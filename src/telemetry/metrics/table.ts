@@ -162,6 +162,39 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS;
 
+/** What is shown as well where jobs are taken from a queue; without that door there is none of it. */
+export const QUEUE_METRICS = {
+  hearth_queue_up: gauge(
+    "Whether the queue of jobs can be read: 0 while it is away, before it has answered for the first time, and while one of its streams is broken.",
+    [],
+  ),
+  hearth_queue_claimed_total: counter(
+    "Entries that this host has claimed: new ones, and those that were another's.",
+    [],
+  ),
+  hearth_queue_taken_over_total: counter(
+    "Entries that were taken over, since another host's lease ran out.",
+    [],
+  ),
+  hearth_queue_released_total: counter("Entries that were handed back, for whoever claims them next.", []),
+  hearth_queue_committed_total: counter("Jobs whose one completion is this host's.", []),
+  hearth_queue_lost_total: counter(
+    "Entries that were this host's no longer when it came to renew or complete them: their lease had run out.",
+    [],
+  ),
+  hearth_queue_dead_lettered_total: counter("Entries that were put aside, as they cannot be run.", []),
+  hearth_queue_vanished_total: counter(
+    "Entries that somebody trimmed or deleted from their stream while a host held them.",
+    [],
+  ),
+  hearth_queue_reconnects_total: counter("How often the connection to the queue was made anew.", []),
+  hearth_queue_emptied_total: counter("How often the queue came back without what it knew.", []),
+  hearth_queue_buffered: gauge("Events and completions that wait for the queue to come back.", []),
+  hearth_queue_jobs: gauge("Jobs of the queue that this host holds, by the step that they are at.", ["step"]),
+} as const satisfies Record<string, MetricRow>;
+
+export type QueueMetricName = keyof typeof QUEUE_METRICS;
+
 /** The bounds of a histogram. */
 export function bucketsOf(name: MetricName): readonly number[] {
   const row: MetricRow = METRICS[name];
