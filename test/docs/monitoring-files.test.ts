@@ -122,3 +122,35 @@ test.skipIf(!hasPromtool)(
     expect({ status: asked.status, stderr: asked.stderr }).toEqual({ status: 0, stderr: "" });
   },
 );
+
+/** A figure that is bad from the tenth minute on. */
+const BAD = {
+  HearthJobQueueAway: ["hearth_queue_up", "1x9 0x20"],
+  HearthJobQueueEmptied: ["hearth_queue_emptied_total", "0x9 1x20"],
+  HearthJobsLost: ["hearth_queue_lost_total", "0x9 1x20"],
+  HearthJobsVanished: ["hearth_queue_vanished_total", "0x9 2x20"],
+  HearthJobsPutAside: ["hearth_queue_dead_lettered_total", "0x9 3x20"],
+  HearthIndexifyAway: ["healthy", "1x9 0x20"],
+} as const;
+
+test.skipIf(!hasPromtool)("each fault of a queue or of an Indexify server is told by its own alert", () => {
+  const firing = 'count by (alertname) (ALERTS{alertstate="firing"})';
+  const tests = Object.entries(BAD).map(([alert, [name, values]]) => ({
+    interval: "1m",
+    input_series: [{ series: `${name}{instance="a",job="hearth"}`, values }],
+    promql_expr_test: [
+      { expr: firing, eval_time: "9m", exp_samples: [] },
+      { expr: firing, eval_time: "14m", exp_samples: [{ labels: `{alertname="${alert}"}`, value: 1 }] },
+    ],
+  }));
+  const folder = mkdtempSync(join(tmpdir(), "hearth-alerts-"));
+  const file = join(folder, "alerts.yml");
+  const asked = { rule_files: [path("prometheus/hearth.rules.yml")], evaluation_interval: "1m", tests };
+  writeFileSync(file, JSON.stringify(asked));
+  const run = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
+  rmSync(folder, { recursive: true });
+  expect({ status: run.status, said: run.status === 0 ? "" : run.stdout + run.stderr }).toEqual({
+    status: 0,
+    said: "",
+  });
+});
