@@ -1,5 +1,10 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import type {
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import type { BlobStore, SandboxEnd } from "../../src/core/index.ts";
 import { NO_INDEXIFY_OBSERVER } from "../../src/core/index.ts";
@@ -7,12 +12,18 @@ import { Desk } from "../../src/doors/indexify/desk/desk.ts";
 import type { Report } from "../../src/doors/indexify/link/report-queue.ts";
 import { WORKER_TIMES, type WorkerTimes } from "../../src/doors/indexify/worker/worker.ts";
 import {
+  type AllocationFailed,
   AllocationFailureReason,
   CommandSchema,
   ContainerTerminationReason,
   ContainerType,
   DataPayloadEncoding,
 } from "../../src/gen/executor_api_pb.js";
+import type {
+  CreateAllocationRequest,
+  WatchAllocationStateRequest,
+} from "../../src/gen/function_executor_pb.js";
+import { EmptySchema, InfoResponseSchema } from "../../src/gen/function_executor_pb.js";
 import { systemClock } from "../../src/std/index.ts";
 import { silentLog } from "../../src/telemetry/silent-log.ts";
 import { StubWorkers } from "../support/indexify/stub-workers.ts";
@@ -55,6 +66,8 @@ interface World extends AsyncDisposable {
   workerEnd(): Promise<string>;
   /** Why each allocation failed, once all have. */
   failures(count: number): Promise<Readonly<Record<string, string>>>;
+  /** The allocations with whose failures the server was told that the worker is dead. */
+  blamedWorker(): readonly string[];
 }
 
 interface Asked {
@@ -100,6 +113,12 @@ function openWorld({ methods = endless, times = {}, allocationTimeoutMs = 0 }: A
     ...{ initializationTimeoutMs: 0, allocationTimeoutMs, maxConcurrency: 1 },
   };
   take({ case: "addContainer", value: { container } });
+  const failed = (): readonly AllocationFailed[] =>
+    reports.flatMap((report) =>
+      report.type === "outcome" && report.message.outcome.case === "failed"
+        ? [report.message.outcome.value]
+        : [],
+    );
   return {
     workers,
     breakOff: () => proxy?.reset(),
@@ -133,14 +152,12 @@ function openWorld({ methods = endless, times = {}, allocationTimeoutMs = 0 }: A
     },
     async failures(count) {
       const told = (): readonly (readonly [string, string])[] =>
-        reports.flatMap((report) => {
-          if (report.type !== "outcome" || report.message.outcome.case !== "failed") return [];
-          const { allocationId, reason } = report.message.outcome.value;
-          return [[allocationId, AllocationFailureReason[reason]] as const];
-        });
+        failed().map(({ allocationId, reason }) => [allocationId, AllocationFailureReason[reason]] as const);
       await poll("all have failed", () => told().length === count || `${told().length} have`);
       return Object.fromEntries(told());
     },
+    blamedWorker: () =>
+      failed().flatMap(({ allocationId, containerId }) => (containerId === undefined ? [] : [allocationId])),
     async [Symbol.asyncDispose]() {
       await desk.end();
       await proxy?.[Symbol.asyncDispose]();
@@ -199,9 +216,16 @@ test("an end that is told long after the connection broke is still told as what 
 });
 
 test("the news of an end is not waited for where the worker answers again", async () => {
-  await using world = openWorld({ times: { endNewsMs: 3_600_000 } });
+  let isWatched = false;
+  const watch = (): void => {
+    isWatched = true;
+  };
+  await using world = openWorld({
+    methods: { watch_allocation_state: watch },
+    times: { endNewsMs: 3_600_000 },
+  });
   world.run("runs");
-  await poll("it runs", () => world.workers.runs.has("runs") || "not yet");
+  await poll("it runs", () => isWatched || "not yet");
   world.breakOff();
   expect(await world.failures(1)).toEqual({ runs: "FUNCTION_ERROR" });
 });
@@ -219,3 +243,65 @@ test("a worker that is evicted while it loads its function is nobody's failure, 
   expect(await world.workerEnd()).toBe("FUNCTION_CANCELLED");
   expect(await world.failures(1)).toEqual({ waits: "CONTAINER_TERMINATED" });
 });
+
+const STEPS = ["create", "watch"] as const;
+/** Every status but OK. */
+const CODES = Array.from({ length: 16 }, (_, index) => index + 1);
+
+/** A worker in which each allocation fails at the step, and with the status, that its id names, and who then is dead or lives. */
+function failing(state: { isDead: boolean }, afterFailure: () => void = () => undefined) {
+  const trouble = (id = "", step: string): { readonly code: number } | null => {
+    const [failingStep, code] = id.split("-");
+    if (failingStep !== step) return null;
+    afterFailure();
+    return { code: Number(code) };
+  };
+  const dead = { code: 14 };
+  return {
+    get_info: (_: unknown, done: sendUnaryData<unknown>): void =>
+      state.isDead ? done(dead) : done(null, create(InfoResponseSchema, { sdkVersion: "stub" })),
+    create_allocation: (
+      { request }: ServerUnaryCall<CreateAllocationRequest, unknown>,
+      done: sendUnaryData<unknown>,
+    ): void => done(trouble(request.allocation?.allocationId, "create"), create(EmptySchema)),
+    watch_allocation_state: (call: ServerWritableStream<WatchAllocationStateRequest, unknown>): void => {
+      call.emit("error", trouble(call.request.allocationId, "watch"));
+    },
+  };
+}
+
+test("in a worker that lives, whatever the status, an allocation that cannot be begun is this host's failure and one that is lost from sight is its function's; the worker is kept", async () => {
+  await using world = openWorld({ methods: failing({ isDead: false }), times: { endNewsMs: 3_600_000 } });
+  const ids = STEPS.flatMap((step) => CODES.map((code) => `${step}-${code}`));
+  for (const id of ids) world.run(id);
+  expect(await world.failures(ids.length)).toEqual(
+    Object.fromEntries(
+      ids.map((id) => [id, id.startsWith("create") ? "INTERNAL_ERROR" : "FUNCTION_ERROR"] as const),
+    ),
+  );
+  expect(world.blamedWorker()).toEqual([]);
+  expect(world.workers.live).toEqual(["c1"]);
+});
+
+/** Those with which connections end, and some with which they do not. */
+const LAST_CODES = [1, 2, 5, 7, 8, 13, 14];
+
+test.for(STEPS.flatMap((step) => LAST_CODES.map((code) => `${step}-${code}`)))(
+  "%s: the failure of a worker that is dead says how it died, and who waits behind it is repeated for free",
+  async (id) => {
+    const state = { isDead: false };
+    let isTold = false;
+    const die = (): void => {
+      state.isDead = true;
+      if (isTold) return;
+      isTold = true;
+      world.run("waits");
+      setTimeout(() => world.tell({ type: "memory", limitBytes: 1 }), 100);
+    };
+    await using world = openWorld({ methods: failing(state, die) });
+    world.run(id);
+    expect(await world.failures(2)).toEqual({ [id]: "OOM", waits: "CONTAINER_TERMINATED" });
+    expect(world.blamedWorker().toSorted()).toEqual([id, "waits"].toSorted());
+    expect(await world.workerEnd()).toBe("OOM");
+  },
+);

@@ -14,7 +14,7 @@ import { type Worker, WorkerGone } from "../worker/worker.ts";
 import { AllocationBlobs } from "./allocation-blobs.ts";
 import { type FailureFacts, failed, outcomeOfResult } from "./outcomes.ts";
 import { type Inputs, prepareAllocation } from "./prepare-allocation.ts";
-import { type RunEnd, runAllocation } from "./run-allocation.ts";
+import { type Blame, type RunEnd, runAllocation } from "./run-allocation.ts";
 
 /** Completing and aborting blobs outlives the allocation's own signal. */
 const FINALIZE_DEADLINE_MS = 120_000;
@@ -54,10 +54,16 @@ interface Interruption {
   readonly error: unknown;
 }
 
+/** Of an allocation that broke off in a worker that lives, and is kept. */
+const FAILURE_OF: Readonly<Record<Blame, AllocationFailureReason>> = {
+  host: AllocationFailureReason.INTERNAL_ERROR,
+  function: AllocationFailureReason.FUNCTION_ERROR,
+};
+
 /** Whether its run went wrong beside what its function did. One that the server gave up did not. */
 function isFault(end: RunEnd | Interruption): boolean {
   if (end.type === "interrupted") return !(end.error instanceof AllocationCancelled);
-  return end.type === "broken" || end.type === "refused";
+  return end.type === "broken";
 }
 
 function isSuccess({ result }: Extract<RunEnd, { type: "result" }>): boolean {
@@ -228,20 +234,17 @@ export class AllocationTask {
       case "timeout":
         return this.#failed(AllocationFailureReason.FUNCTION_TIMEOUT, true);
       case "broken":
-        return await this.#afterBreak(end.reason);
-      case "refused":
-        this.#note(end.reason);
-        await worker.client.forget(order.id);
-        return this.#failed(AllocationFailureReason.INTERNAL_ERROR, false);
+        return await this.#afterBreak(end);
     }
   }
 
-  async #afterBreak(reason: string): Promise<AllocationOutcome> {
+  /** Whatever the status was: a worker that is about to end may answer with any. */
+  async #afterBreak({ reason, blame }: RunEnd & { readonly type: "broken" }): Promise<AllocationOutcome> {
     const { order, worker } = this.#options;
     this.#note(reason);
     if (worker.gone.aborted) return this.#interrupted(worker.gone.reason);
     await worker.client.forget(order.id);
-    return this.#failed(AllocationFailureReason.FUNCTION_ERROR, false);
+    return this.#failed(FAILURE_OF[blame], false);
   }
 
   #interrupted(error: unknown): AllocationOutcome {

@@ -11,7 +11,7 @@ import {
 } from "../../../gen/executor_api_pb.js";
 import type { AllocationState, AllocationUpdateSchema } from "../../../gen/function_executor_pb.js";
 import { AllocationStateSchema } from "../../../gen/function_executor_pb.js";
-import { RPC_CODES } from "../../../std/grpc/rpc-error.ts";
+import { RPC_CODES, RpcError } from "../../../std/grpc/rpc-error.ts";
 import { silentLog } from "../../../telemetry/silent-log.ts";
 import type { AllocationOrder } from "../commands/orders.ts";
 import type { WorkerClient } from "../worker/worker-client.ts";
@@ -44,13 +44,18 @@ interface TestRun {
 
 const WRONG = new ExecutorError("ARTIFACT_STORE_DENIED", { key: "k", reason: "it is full" });
 
+type TestClient = Pick<WorkerClient, "create" | "watch" | "update">;
+
 /** One allocation with ten seconds, in a worker that says what the test says, over a store that may refuse. */
-async function openRun(over: Partial<BlobStore> = {}): Promise<TestRun> {
+async function openRun(
+  over: Partial<BlobStore> = {},
+  overClient: Partial<TestClient> = {},
+): Promise<TestRun> {
   const clock = new VirtualClock();
   const [answers, begun, completed]: [TestRun["answers"], string[], string[]] = [[], [], []];
   const said: AllocationState[] = [];
   let wake = (): void => undefined;
-  const client: Pick<WorkerClient, "create" | "watch" | "update"> = {
+  const client: TestClient = {
     create: () => Promise.resolve(),
     async *watch(_, signal) {
       for (;;) {
@@ -65,6 +70,7 @@ async function openRun(over: Partial<BlobStore> = {}): Promise<TestRun> {
       if (update !== undefined) answers.push(update);
       return Promise.resolve();
     },
+    ...overClient,
   };
   const blobs: BlobStore = {
     size: () => Promise.resolve(undefined),
@@ -245,3 +251,39 @@ test("state: an absent key, a store that fails and a write that nobody prepared 
   expect(run.begun).toEqual(["file:///d/r-1/state/a%2Fb%20%C3%BC"]);
   expect(run.completed).toEqual(run.begun);
 });
+
+/** Every status but OK. */
+const CODES = Array.from({ length: 16 }, (_, index) => index + 1);
+
+test.each(CODES)("an allocation that its worker refuses with status %i is the host's", async (code) => {
+  const create = (): Promise<never> => Promise.reject(new RpcError(code, "no"));
+  const run = await openRun({}, { create });
+  expect(run.end()).toMatchObject({ type: "broken", blame: "host" });
+});
+
+test.each(CODES)(
+  "an allocation whose state breaks off with status %i is its function's, after three more looks if nobody knows why",
+  async (code) => {
+    let looks = 0;
+    const watch: TestClient["watch"] = () => {
+      looks += 1;
+      return broken(new RpcError(code, "no"));
+    };
+    const run = await openRun({}, { watch });
+    expect(run.end()).toMatchObject({ type: "broken", blame: "function" });
+    expect(looks).toBe(code === RPC_CODES.unknown ? 4 : 1);
+  },
+);
+
+test("a state that ends without a result is its function's; one that this host cannot read is not", async () => {
+  const silent = await openRun({}, { watch: () => broken() });
+  expect(silent.end()).toMatchObject({ type: "broken", blame: "function" });
+  const defect = await openRun({}, { watch: () => broken(new TypeError("a defect of ours")) });
+  expect(defect.end()).toMatchObject({ type: "broken", blame: "host" });
+});
+
+/** The state of an allocation of which nothing is heard; it ends with the error, or by itself. */
+async function* broken(error?: Error): AsyncIterable<AllocationState> {
+  if (error !== undefined) throw error;
+  yield* [];
+}

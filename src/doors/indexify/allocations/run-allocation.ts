@@ -40,10 +40,11 @@ export interface RunOptions {
 export type RunEnd =
   | { readonly type: "result"; readonly result: AllocationResult }
   | { readonly type: "timeout" }
-  /** The connection broke: the worker may be dead. */
-  | { readonly type: "broken"; readonly reason: string }
-  /** The worker refused it, and lives. */
-  | { readonly type: "refused"; readonly reason: string };
+  /** It could not be given to its worker, or is not heard of any more. The worker may be dead, which then says more. */
+  | { readonly type: "broken"; readonly reason: string; readonly blame: Blame };
+
+/** Whom an allocation that broke off in a living worker is charged to (`contracts/indexify.md` 5.4). */
+export type Blame = "host" | "function";
 
 /**
  * Runs one allocation in its worker: creates it, follows its state, answers what its function asks for, and resolves with how
@@ -99,10 +100,7 @@ class AllocationRun {
       await client.create({ requestId, functionCallId, allocationId, inputs }, signal);
     } catch (error) {
       this.#outer.throwIfAborted();
-      const reason = textOf(error);
-      return isRpcError(error, RPC_CODES.unavailable)
-        ? { type: "broken", reason }
-        : { type: "refused", reason };
+      return { type: "broken", reason: textOf(error), blame: "host" };
     }
     this.#clock = new RunClock(clock, timeoutMs, () => {
       this.#isExpired = true;
@@ -131,18 +129,14 @@ class AllocationRun {
           this.#take(state);
           if (state.result !== undefined) return { type: "result", result: state.result };
         }
-        return { type: "broken", reason: "its state ended without a result" };
+        return { type: "broken", reason: "its state ended without a result", blame: "function" };
       } catch (error) {
         this.#outer.throwIfAborted();
         if (this.#isExpired) return { type: "timeout" };
-        const reason = textOf(error);
-        if (!isRpcError(error, RPC_CODES.unknown)) {
-          return isRpcError(error, RPC_CODES.unavailable, RPC_CODES.internal)
-            ? { type: "broken", reason }
-            : { type: "refused", reason };
-        }
         reopens += 1;
-        if (reopens > WATCH_REOPENS) return { type: "broken", reason };
+        // What is no answer of the worker's is a defect of ours.
+        if (!isRpcError(error, RPC_CODES.unknown) || reopens > WATCH_REOPENS)
+          return { type: "broken", reason: textOf(error), blame: isRpcError(error) ? "function" : "host" };
         this.#clock?.restart();
       }
     }
