@@ -83,7 +83,8 @@ export function showDaemon(
     metrics,
     proven: new ProvenClasses(),
     identity: {
-      executorId: ownerId,
+      executorId: indexify?.executorId ?? ownerId,
+      ownerId,
       version,
       // Our image says so itself.
       environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",

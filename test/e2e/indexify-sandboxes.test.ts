@@ -186,10 +186,17 @@ describe.skipIf(reason !== undefined)(reason ?? "sandboxes of an Indexify server
       ]);
       expect([HostConfig.Memory, HostConfig.Binds, HostConfig.Mounts ?? []]).toEqual([64 << 20, null, []]);
       expect(await world.daemon.cli("ps")).toContain("s1");
-      const metrics = await fetch(`${world.daemon.monitorUrl}/state/desired`);
-      expect(await metrics.text()).toContain(`container id=s1 function=sandbox:${IMAGE} state=running`);
+      const shown = async (state: string): Promise<string> =>
+        await (await fetch(`${world.daemon.monitorUrl}/state/${state}`)).text();
+      expect(await shown("desired")).toContain(`container id=s1 function=sandbox:${IMAGE}\n`);
+      await poll("it is told", async () => {
+        const text = await shown("reported");
+        return text.includes(`container id=s1 function=sandbox:${IMAGE} state=running\n`) || text;
+      });
       world.server.send(world.executorId, { case: "removeContainer", value: { containerId: "s1" } });
       await heard(world, "terminated:s1:FUNCTION_CANCELLED");
+      for (const state of ["desired", "reported"])
+        expect(await shown(state)).not.toContain("container id=s1");
       expect(await world.ask("user-1")).toContain("SANDBOX_NOT_FOUND");
       expect(await containers("s1")).toEqual([]);
     },

@@ -40,10 +40,12 @@ describe.skipIf(noPython)("X0: a daemon as an executor, with the real worker", (
       expectColdRun(before, after);
       expect(after.value("runnable_allocations_per_function_name", { function_name: "hello" })).toBe(0);
       const { executorId } = world.scheduler;
-      expect((await world.monitor("/state/desired")).text).toContain(
-        "function=default:tests:hello:v1 state=running",
-      );
-      expect((await world.monitor("/state/reported")).text).toContain(`indexify_executor_id=${executorId}\n`);
+      expect((await world.monitor("/state/desired")).text).toContain("function=default:tests:hello:v1\n");
+      await poll("it is told", async () => {
+        const { text } = await world.monitor("/state/reported");
+        const isTold = text.includes("function=default:tests:hello:v1 state=running\n");
+        return (isTold && text.startsWith(`executor_id=${executorId}\n`)) || text;
+      });
       expect(await world.daemon.cli("ps")).toContain(world.scheduler.started[0]);
     },
     SLOW_MS,

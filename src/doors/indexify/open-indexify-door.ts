@@ -15,8 +15,8 @@ import type { LinkState } from "./link/server-link.ts";
 import { LINK_TIMES, ServerLink } from "./link/server-link.ts";
 import { doorFigures } from "./observe/door-figures.ts";
 import type { Route } from "./sandbox/route.ts";
-import type { WantedWork } from "./show-door.ts";
-import { wantedWork } from "./show-door.ts";
+import type { ObservedWork, WantedWork } from "./show-door.ts";
+import { observedWork, wantedWork } from "./show-door.ts";
 import type { WorkerTimes } from "./worker/worker.ts";
 import { WORKER_TIMES } from "./worker/worker.ts";
 
@@ -35,8 +35,10 @@ export interface IndexifyDoor extends AsyncDisposable {
   readonly reported: ReportedHeartbeat | undefined;
   /** What it has counted, and how it is. */
   readonly metrics: ShownIndexify;
-  /** What the server wants of this host, and how far it is. */
+  /** What the server wants of this host. */
   desired(): WantedWork;
+  /** What of it there is, and how far it is. */
+  observed(): ObservedWork;
   /** Where a port of the sandbox of a user is reached. */
   route(sandboxId: string, port: number): Route;
   /**
@@ -86,6 +88,7 @@ export function openIndexifyDoor(options: IndexifyDoorOptions): IndexifyDoor {
       return link.lastTaken;
     },
     desired: () => wantedWork(desk),
+    observed: () => observedWork(desk),
     route: (sandboxId, port) => desk.sandboxes.route(sandboxId, port),
     drain() {
       draining ??= drain();

@@ -1,5 +1,6 @@
 import type { SandboxView, WaitingView } from "../../engine/executor.ts";
 import type { ServerWish } from "./door-options.ts";
+import { factsLine, workLines } from "./server-work.ts";
 
 /** Nobody has asked for anything (`contracts/indexify.md` section 9.1). */
 export const NOTHING_DESIRED = "No desired state received from Server yet";
@@ -42,17 +43,7 @@ export function desiredTasks(
 
 /** One task, container or allocation per line. */
 export function desiredText(tasks: readonly DesiredTask[], wish?: ServerWish): string {
-  const lines = [
-    ...tasks.map((task) => line(task)),
-    ...(wish?.containers ?? []).map((container) => `container ${line(container)}`),
-    ...(wish?.allocations ?? []).map((allocation) => `allocation ${line(allocation)}`),
-  ];
+  const lines = [...tasks.map((task) => factsLine(task)), ...(wish === undefined ? [] : workLines(wish))];
   if (lines.length === 0) return NOTHING_DESIRED;
   return `${lines.join("\n")}\n`;
-}
-
-function line(facts: object): string {
-  return Object.entries(facts)
-    .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}=${value}`)
-    .join(" ");
 }

@@ -54,12 +54,12 @@ export interface MonitorParts {
   wallMs(): number;
 }
 
-/** What an Indexify server was told, and what it wants (`contracts/indexify.md` section 9.1). */
+/** What an Indexify server was told, what it wants, and what of that there is (`contracts/indexify.md` section 9.1). */
 export interface ServerLink {
-  readonly executorId: string;
   /** The last heartbeat that it took; `undefined` before the first. */
   readonly reported: ServerReport | undefined;
   desired(): ServerWish;
+  observed(): ServerWork;
 }
 
 export interface ServerReport {
@@ -71,9 +71,17 @@ export interface ServerReport {
 }
 
 export interface ServerWish {
-  readonly containers: readonly Readonly<Record<"id" | "function" | "state", string>>[];
-  readonly allocations: readonly Readonly<Record<"id" | "containerId" | "requestId" | "phase", string>>[];
+  readonly containers: readonly WishedContainer[];
+  readonly allocations: readonly WishedAllocation[];
 }
+
+export interface ServerWork {
+  readonly containers: readonly (WishedContainer & { readonly state: string; readonly reason?: string })[];
+  readonly allocations: readonly (WishedAllocation & { readonly phase: string })[];
+}
+
+type WishedContainer = Readonly<Record<"id" | "function", string>>;
+type WishedAllocation = Readonly<Record<"id" | "containerId" | "requestId", string>>;
 
 /** Answers what the dashboard asks of the daemon. Asked once the guard has let the request in. */
 export type Api = (request: IncomingMessage, response: ServerResponse) => void;

@@ -30,7 +30,7 @@ async function open(): Promise<MonitorDoor> {
 const parts = (more: Partial<MonitorParts> = {}): MonitorParts => ({
   executor: new FakeExecutor(),
   proven: new ProvenClasses(),
-  identity: { executorId: "e1", version: "1", environment: "host" },
+  identity: { executorId: "e1", ownerId: "o1", version: "1", environment: "host" },
   engine: {
     ask: () => Promise.resolve({ isHealthy: true, detail: "" }),
     last: { isHealthy: true, detail: "" },
@@ -208,42 +208,93 @@ test("the guard is told what is a page, so that links may lead to it, and what i
   ]);
 });
 
-test("X2, X3, X6: an Indexify server that has not answered is nothing to a start; later what it wants and was told is shown", async () => {
+const USABLE = {
+  isolation: "container",
+  runtime: undefined,
+  sight: undefined,
+  state: "usable",
+  reasons: [],
+} as const;
+const NO_WORK = { containers: [], allocations: [] };
+/** A server that has not answered. */
+const SILENT: ServerLink = { reported: undefined, desired: () => NO_WORK, observed: () => NO_WORK };
+const REPORT = {
+  ...{ isFullState: true, bytes: 40 },
+  ...{ commandResponses: 1, allocationOutcomes: 2, allocationLogEntries: 3 },
+};
+
+test("X2, X3, X6: an Indexify server that has not answered is nothing to a start; later what it wants, what of that there is and what it was told is shown", async () => {
   const { url, open: show } = await open();
-  const silent: ServerLink = {
-    executorId: "e1",
-    reported: undefined,
-    desired: () => ({ containers: [], allocations: [] }),
-  };
   const get = async (path: string): Promise<string> => await (await fetch(`${url}${path}`)).text();
-  show(parts({ server: silent }));
+  const json = async (path: string): Promise<unknown> =>
+    await (await fetch(`${url}${path}`, { headers: { accept: "application/json" } })).json();
+  const executor = new FakeExecutor();
+  executor.classes = [USABLE];
+  show(parts({ executor, server: SILENT }));
   expect((await fetch(`${url}/monitoring/startup`)).status).toBe(200);
   expect(await get("/state/desired")).toBe("No desired state received from Server yet");
+  expect(await get("/state/reported")).not.toMatch(/^(?:indexify_|container |allocation )/m);
 
-  const reported = {
-    isFullState: true,
-    commandResponses: 1,
-    allocationOutcomes: 2,
-    allocationLogEntries: 3,
-    bytes: 40,
-  };
-  const container = { id: "c1", function: "n:a:f:v1", state: "running" };
-  const allocation = { id: "a1", containerId: "c1", requestId: "r1", phase: "running" };
+  const container = { id: "c1", function: "n:a:f:v1" };
+  const allocation = { id: "a1", containerId: "c1", requestId: "r1" };
   const desired = (): ReturnType<ServerLink["desired"]> => ({
     containers: [container],
     allocations: [allocation],
   });
-  const executor = new FakeExecutor();
-  executor.classes = [
-    { isolation: "container", runtime: undefined, sight: undefined, state: "usable", reasons: [] },
+  const containers = [
+    { ...container, state: "starting" },
+    { id: "c0", function: "sandbox:i", state: "terminated", reason: "OOM" },
   ];
-  show(parts({ executor, server: { ...silent, reported, desired } }));
-  expect(await get("/state/desired")).toBe(
-    "container id=c1 function=n:a:f:v1 state=running\nallocation id=a1 container_id=c1 request_id=r1 phase=running\n",
+  const allocations = [{ ...allocation, phase: "waiting" }];
+  show(
+    parts({
+      executor,
+      server: { ...SILENT, reported: REPORT, desired, observed: () => ({ containers, allocations }) },
+    }),
   );
-  expect(await get("/state/reported")).toContain(
+  expect(await get("/state/desired")).toBe(
+    "container id=c1 function=n:a:f:v1\nallocation id=a1 container_id=c1 request_id=r1\n",
+  );
+  expect(await json("/state/desired")).toEqual({ tasks: [], ...desired() });
+  const reported = await get("/state/reported");
+  expect(reported).toMatch(/^executor_id=e1\nowner_id=o1\n/);
+  expect(reported).toContain(
     "indexify_full_state=true\nindexify_command_responses=1\nindexify_allocation_outcomes=2\n",
   );
-  const answer = await fetch(`${url}/state/desired`, { headers: { accept: "application/json" } });
-  expect(await answer.json()).toEqual({ tasks: [], containers: [container], allocations: [allocation] });
+  expect(reported).toMatch(
+    /\ncontainer id=c1 function=n:a:f:v1 state=starting\ncontainer id=c0 function=sandbox:i state=terminated reason=OOM\nallocation id=a1 container_id=c1 request_id=r1 phase=waiting\n$/,
+  );
+  expect(await json("/state/reported")).toMatchObject({ executor_id: "e1", containers, allocations });
+});
+
+test("X5: what a server's work has come to, and what the server was told, does not change the hash; another name does", async () => {
+  const { url, open: show } = await open();
+  const executor = new FakeExecutor();
+  executor.classes = [USABLE];
+  const hash = async (more: Partial<MonitorParts>): Promise<string | undefined> => {
+    show(parts({ executor, ...more }));
+    const text = await (await fetch(`${url}/state/reported`)).text();
+    return /^state_hash=([0-9a-f]{64})$/m.exec(text)?.[1];
+  };
+  const atFirst = await hash({});
+  expect(atFirst).toBeDefined();
+  const observed = (): ReturnType<ServerLink["observed"]> => ({
+    containers: [{ id: "c1", function: "f", state: "running" }],
+    allocations: [],
+  });
+  expect(await hash({ server: { ...SILENT, reported: REPORT, observed } })).toBe(atFirst);
+  const identity = { executorId: "e2", ownerId: "o1", version: "1", environment: "host" } as const;
+  expect(await hash({ identity })).not.toBe(atFirst);
+});
+
+test("no name that a server gives makes a line of its own", async () => {
+  const { url, open: show } = await open();
+  const desired = (): ReturnType<ServerLink["desired"]> => ({
+    containers: [{ id: "c1", function: "sandbox:i\ncontainer id=c2" }],
+    allocations: [],
+  });
+  show(parts({ server: { ...SILENT, desired } }));
+  expect(await (await fetch(`${url}/state/desired`)).text()).toBe(
+    "container id=c1 function=sandbox:i container id=c2\n",
+  );
 });

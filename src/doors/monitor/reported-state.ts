@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { arch, hostname, release, type } from "node:os";
 import type { ExecutorView } from "../../engine/executor.ts";
-import type { ServerLink } from "./door-options.ts";
+import type { ServerLink, ServerWork } from "./door-options.ts";
+import { workLines } from "./server-work.ts";
 
 /** What does not change while the daemon runs. */
 export interface Identity {
-  /** Names this daemon over all of its lives. */
+  /** Names this host: as its Indexify server knows it, or, without one, its owner's. */
   readonly executorId: string;
+  /** Names this daemon over all of its lives; all that it makes carries it. */
+  readonly ownerId: string;
   readonly version: string;
   /** `container` in our image. */
   readonly environment: "host" | "container";
@@ -33,6 +36,7 @@ export function reportedState(
   const { capacity, reserved } = view;
   const content = {
     executor_id: identity.executorId,
+    owner_id: identity.ownerId,
     hostname: hostname(),
     version: identity.version,
     environment: identity.environment,
@@ -75,7 +79,6 @@ export function toldServer(server: ServerLink | undefined): ReportedState {
   if (server?.reported === undefined) return {};
   const { isFullState, commandResponses, allocationOutcomes, allocationLogEntries, bytes } = server.reported;
   return {
-    indexify_executor_id: server.executorId,
     indexify_full_state: String(isFullState),
     indexify_command_responses: commandResponses,
     indexify_allocation_outcomes: allocationOutcomes,
@@ -84,9 +87,8 @@ export function toldServer(server: ServerLink | undefined): ReportedState {
   };
 }
 
-/** One fact per line. */
-export function stateText(state: ReportedState): string {
-  return `${Object.entries(state)
-    .map(([name, value]) => `${name}=${value}`)
-    .join("\n")}\n`;
+/** One fact, container or allocation per line. What a server's work has come to is not part of the hash, as what it was told is not. */
+export function stateText(state: ReportedState, work?: ServerWork): string {
+  const facts = Object.entries(state).map(([name, value]) => `${name}=${value}`);
+  return `${[...facts, ...(work === undefined ? [] : workLines(work))].join("\n")}\n`;
 }

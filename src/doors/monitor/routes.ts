@@ -110,11 +110,12 @@ async function metrics(parts: MonitorParts | undefined): Promise<Answer> {
 
 function reported(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {
   const state = parts && stateOf(parts);
-  if (wantsJson) return json(200, `${JSON.stringify(state ?? {}, undefined, 2)}\n`);
+  const work = state && parts.server?.observed();
+  if (wantsJson) return json(200, `${JSON.stringify({ ...state, ...work }, undefined, 2)}\n`);
   return {
     status: 200,
     contentType: TEXT_TYPE,
-    body: state === undefined ? NOTHING_REPORTED : stateText(state),
+    body: state === undefined ? NOTHING_REPORTED : stateText(state, work),
   };
 }
 

@@ -119,7 +119,7 @@ export async function openDaemonWorld(options: DaemonWorldOptions = {}): Promise
       await poll(
         "an allocation runs",
         async () => {
-          const { text } = await world.monitor("/state/desired");
+          const { text } = await world.monitor("/state/reported");
           return /^allocation .*phase=running$/m.test(text) || text;
         },
         60_000,

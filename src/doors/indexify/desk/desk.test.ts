@@ -13,6 +13,7 @@ import {
 import { silentLog } from "../../../telemetry/silent-log.ts";
 import type { Report } from "../link/report-queue.ts";
 import type { EndedAllocation } from "../observe/record-allocations.ts";
+import { type ObservedWork, observedWork, type WantedWork, wantedWork } from "../show-door.ts";
 import { WORKER_TIMES, type WorkerProcess } from "../worker/worker.ts";
 import { Desk, type DeskOptions } from "./desk.ts";
 
@@ -36,6 +37,9 @@ interface TestDesk {
   readonly reports: readonly Report[];
   /** What was told of allocations that were over. */
   readonly ended: readonly EndedAllocation[];
+  /** What of this the monitor door shows. */
+  desired(): WantedWork;
+  observed(): ObservedWork;
   end(): Promise<void>;
   take(command: NonNullable<MessageInitShape<typeof CommandSchema>["command"]>): Promise<void>;
   addWorker(id?: string): Promise<void>;
@@ -67,6 +71,8 @@ function openDesk(
   };
   return {
     ...{ clock, reports, ended, take },
+    desired: () => wantedWork(desk),
+    observed: () => observedWork(desk),
     end: () => desk.end(),
     addWorker: (id = "c1") =>
       take({
@@ -268,4 +274,54 @@ test("each allocation that is over is told of once: for a container that nobody 
   await desk.end();
   expect(desk.ended.slice(2)).toMatchObject([{ allocationId: "drained", isDrained: true }]);
   expect(desk.reports).toHaveLength(toldBefore);
+});
+
+test("X6: desired is what the server wants and observed what there is of it: also a worker that was taken back and still ends, and not one that is to come", async () => {
+  let isDead = (): void => undefined;
+  const desk = openDesk(() =>
+    Promise.resolve({
+      ...{ address: "127.0.0.1:1", isOfImage: false, ended: NEVER },
+      kill: () =>
+        new Promise<void>((resolve) => {
+          isDead = resolve;
+        }),
+    }),
+  );
+  const [c1, c2] = ["c1", "c2"].map((id) => ({ id, function: "n:a:f:v" }));
+  await desk.addWorker("c1");
+  await desk.addWorker("c2");
+  expect(desk.desired()).toEqual({ containers: [c1, c2], allocations: [] });
+  expect(desk.observed().containers).toEqual([c1, c2].map((one) => ({ ...one, state: "starting" })));
+
+  await desk.take({ case: "removeContainer", value: { containerId: "c1" } });
+  expect(desk.desired().containers).toEqual([c2]);
+  expect(desk.observed().containers[0]).toEqual({ ...c1, state: "stopping" });
+  // Wanted anew while its predecessor still ends.
+  await desk.addWorker("c1");
+  const allocation = {
+    ...{ allocationId: "a1", containerId: "c1", functionCallId: "call", requestId: "r", function: FUNCTION },
+    ...{ requestDataPayloadUriPrefix: "file:///d/r", requestErrorPayloadUriPrefix: "file:///d/r" },
+  };
+  await desk.take({ case: "runAllocation", value: { allocation } });
+  const wanted = { id: "a1", containerId: "c1", requestId: "r" };
+  expect(desk.desired()).toEqual({ containers: [c2, c1], allocations: [wanted] });
+  expect(desk.observed()).toMatchObject({
+    containers: [{ id: "c1", state: "stopping" }, c2],
+    allocations: [],
+  });
+  await desk.take({ case: "removeContainer", value: { containerId: "c1" } });
+  isDead();
+  await settle();
+  expect(desk.desired().containers).toEqual([c2]);
+  expect(desk.observed().containers).toEqual([{ ...c2, state: "starting" }]);
+});
+
+test("X6: a worker that has ended by itself is still wanted, and observed with the reason", async () => {
+  const desk = openDesk(() => Promise.resolve(endsAtOnce({ type: "exited", exitCode: 1 }, false)));
+  await desk.addWorker();
+  const container = { id: "c1", function: "n:a:f:v" };
+  expect(desk.desired().containers).toEqual([container]);
+  expect(desk.observed().containers).toEqual([
+    { ...container, state: "terminated", reason: "STARTUP_FAILED_INTERNAL_ERROR" },
+  ]);
 });

@@ -103,8 +103,13 @@ export class Desk {
     return [...this.#running.values()];
   }
 
-  get wanted(): { readonly containers: number; readonly allocations: number } {
-    return { containers: this.#wanted.containers.size, allocations: this.#wanted.allocations.size };
+  /** What the server wants of this host, however far that is. */
+  get wanted(): {
+    readonly containers: readonly ContainerOrder[];
+    readonly allocations: readonly AllocationOrder[];
+  } {
+    const { containers, allocations } = this.#wanted;
+    return { containers: [...containers.values()], allocations: [...allocations.values()] };
   }
 
   /** Hands a command over. One that cannot be carried out as it is written is dropped alone. */

@@ -8,7 +8,7 @@ export function doorFigures(
 ): IndexifyFigures {
   return {
     ...link,
-    wanted,
+    wanted: { containers: wanted.containers.length, allocations: wanted.allocations.length },
     workers: containers.map(({ condition }) => condition.type),
     allocations: allocations.map(({ order, phase }) => ({ functionName: order.function.name, phase })),
   };

@@ -42,6 +42,10 @@ export class SandboxDesk {
     this.#options = options;
   }
 
+  get wanted(): readonly SandboxOrder[] {
+    return [...this.#wanted.values()];
+  }
+
   get sandboxes(): readonly Sandbox[] {
     return [...this.#sandboxes.values()];
   }
