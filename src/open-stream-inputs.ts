@@ -11,6 +11,11 @@ import { ExecutorError, MEBIBYTE, Secret as SecretText } from "./core/index.ts";
 import type { SharedDir, StreamSettings } from "./doors/stream/door-options.ts";
 import type { RedisSettings, RedisTls } from "./drivers/queue/index.ts";
 
+type SentinelAccess = Pick<
+  Extract<RedisSettings, { type: "sentinel" }>,
+  "sentinelUsername" | "sentinelPassword"
+>;
+
 const LARGEST_BYTES = MEBIBYTE;
 const DEPTH = 32;
 const NAME_BYTES = 255;
@@ -63,10 +68,27 @@ export async function readRedisSettings({ redis }: Config["stream"]): Promise<Re
   const { database } = redis;
   if (redis.cluster.length > 0) return { ...access, type: "cluster", nodes: redis.cluster.map(parseNode) };
   if (redis.sentinels.length > 0) {
+    const primary = redis.sentinel_primary;
     const sentinels = redis.sentinels.map(parseNode);
-    return { ...access, type: "sentinel", primary: redis.sentinel_primary, sentinels, database };
+    return {
+      ...access,
+      ...(await readSentinelAccess(redis)),
+      type: "sentinel",
+      primary,
+      sentinels,
+      database,
+    };
   }
   return { ...access, type: "single", address: { host: redis.host, port: redis.port }, database };
+}
+
+async function readSentinelAccess(redis: Config["stream"]["redis"]): Promise<SentinelAccess> {
+  const { sentinel_username: user, sentinel_password: value, sentinel_password_file: file } = redis;
+  const password = await readSecret(value, file, "stream.redis.sentinel_password_file");
+  return {
+    ...(user === "" ? {} : { sentinelUsername: user }),
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+  };
 }
 
 async function readTls(redis: Config["stream"]["redis"]): Promise<RedisTls> {

@@ -25,6 +25,11 @@ const redis = section("The Redis (6.2 or later) or Valkey that holds the queue (
   tls_name: text("", { about: "The name in the server's certificate, where it is not `host`." }),
   sentinels: list([], { about: "Sentinels, as `host:port`; they are asked for the primary." }, NODES),
   sentinel_primary: text("mymaster", { about: "What the sentinels call the primary." }),
+  sentinel_username: text("", {
+    about: "An ACL user of the sentinels; without it their password is the default user's.",
+  }),
+  sentinel_password: secret({ about: "What the sentinels ask for; `password` is never sent to them." }),
+  sentinel_password_file: text("", { isPath: true, about: "A file that holds the sentinels' password." }),
   cluster: list([], { about: "Nodes of a Redis Cluster to begin with, as `host:port`." }, NODES),
 });
 

@@ -5,7 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@redis/client";
 import { expect, test } from "vitest";
+import { loadConfig } from "../../src/config/index.ts";
 import type { RedisSettings } from "../../src/drivers/queue/index.ts";
+import { REDIS_TIMES } from "../../src/drivers/queue/index.ts";
+import { openRedisProducer } from "../../src/drivers/queue/redis/producer.ts";
+import { readRedisSettings } from "../../src/open-stream-inputs.ts";
+import { systemClock } from "../../src/std/index.ts";
 import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
 import { kept } from "../support/kept.ts";
 import { poll } from "../support/poll.ts";
@@ -81,34 +86,101 @@ test("a completion that Redis has lost with its last moments is said again, and 
   expect(await eventsIn(redis.ask)).toEqual(completed("j").events);
 });
 
+/** As the daemon and the web API read it from their variables. */
+async function settingsOf(variables: Readonly<Record<string, string>>): Promise<RedisSettings> {
+  const named = Object.entries(variables).map(([name, value]) => [`HEARTH_STREAM_REDIS_${name}`, value]);
+  const env = { HOME: "/nobody", ...Object.fromEntries(named) };
+  const { loaded, faults } = loadConfig({ env, cwd: "/", isRoot: false });
+  if (loaded === undefined) throw new Error(JSON.stringify(faults));
+  return await readRedisSettings(loaded.config.stream);
+}
+
+test("Sentinels that ask for a password, or for a user, are asked with the one of the settings", async () => {
+  const primary = kept(await openPrivateRedis());
+  const asker = "user asker on >the-askers allchannels -@all +auth +sentinel|get-master-addr-by-name";
+  const lines = ["requirepass the-sentinels", asker];
+  const sentinel = kept(await openSentinel(primary.port, { lines, password: "the-sentinels", replicas: 0 }));
+  const folder = kept(await tempFolder());
+  const file = join(folder.path, "password");
+  await writeFile(file, "the-sentinels\n");
+  const where = { SENTINELS: `127.0.0.1:${sentinel.port}`, SENTINEL_PRIMARY: "jobs" };
+  const ways = [
+    { SENTINEL_PASSWORD: "the-sentinels" },
+    { SENTINEL_PASSWORD_FILE: file },
+    { SENTINEL_USERNAME: "asker", SENTINEL_PASSWORD: "the-askers" },
+  ];
+  for (const [at, way] of ways.entries()) {
+    const settings = await settingsOf({ ...where, ...way });
+    const producer = kept(
+      openRedisProducer({
+        settings,
+        times: REDIS_TIMES,
+        eventsStream: "events",
+        eventsMax: 100,
+        commandKeyOf: (id) => `task:${id}:commands`,
+        clock: systemClock,
+      }),
+    );
+    const request = { stream: STREAM_A, fields: { id: `j${at}` } };
+    await poll("the web API reaches it", () =>
+      producer.enqueue(request, { type: "TaskInputUploaded", json: {} }).then(() => true as const, String),
+    );
+    const host = kept(redisHost(`h${at}`, { settings, limits: { leaseMs: 60_000 } }));
+    expect(await host.commit(await claimOne(host), completed(`j${at}`))).toBe("committed");
+  }
+  // The password of the server is no password of the sentinels.
+  for (const [at, way] of [{}, { PASSWORD: "the-sentinels" }, { SENTINEL_PASSWORD: "wrong-one" }].entries()) {
+    const host = kept(redisHost(`shut-out${at}`, { settings: await settingsOf({ ...where, ...way }) }));
+    await poll("it is said", () => /NOAUTH|WRONGPASS/.test(JSON.stringify(host.state)) || "no word");
+    expect(JSON.stringify(host.state)).not.toMatch(/the-sentinels|wrong-one/);
+  }
+}, 180_000);
+
+async function tempFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "hearth-sentinel-"));
+  return { path, [Symbol.asyncDispose]: async () => await rm(path, { recursive: true, force: true }) };
+}
+
+interface SentinelOptions {
+  /** Further lines of its file. */
+  readonly lines?: readonly string[];
+  /** What it asks this test for. */
+  readonly password?: string;
+  /** How many it is to know before it is used. */
+  readonly replicas?: number;
+}
+
 interface Sentinel extends AsyncDisposable {
   readonly port: number;
 }
 
 /** One sentinel that decides alone, and soon. */
-async function openSentinel(primaryPort: number): Promise<Sentinel> {
-  const folder = await mkdtemp(join(tmpdir(), "hearth-sentinel-"));
+async function openSentinel(primaryPort: number, options: SentinelOptions = {}): Promise<Sentinel> {
+  const { password, replicas: expected = 1 } = options;
+  const folder = await tempFolder();
   const port = await freePort();
-  const file = join(folder, "sentinel.conf");
+  const file = join(folder.path, "sentinel.conf");
   const lines = [
     `port ${port}`,
     "bind 127.0.0.1",
-    `dir ${folder}`,
+    `dir ${folder.path}`,
     `sentinel monitor jobs 127.0.0.1 ${primaryPort} 1`,
     // More than a living one may stand still on a busy machine.
     "sentinel down-after-milliseconds jobs 4000",
     "sentinel failover-timeout jobs 10000",
+    ...(options.lines ?? []),
   ];
   await writeFile(file, `${lines.join("\n")}\n`);
   const child = spawn("redis-server", [file, "--sentinel"], { stdio: "ignore" });
   const exited = once(child, "exit");
-  await poll("the sentinel knows the replica", async () => {
-    const client = createClient({ RESP: 2, socket: { host: "127.0.0.1", port, reconnectStrategy: false } });
+  await poll("the sentinel knows its replicas", async () => {
+    const socket = { host: "127.0.0.1", port, reconnectStrategy: false } as const;
+    const client = createClient({ RESP: 2, socket, ...(password === undefined ? {} : { password }) });
     client.on("error", () => undefined); // asked again
     try {
       await client.connect();
       const replicas = await client.sendCommand<unknown[]>(["SENTINEL", "REPLICAS", "jobs"]);
-      return replicas.length === 1 || `${replicas.length} replicas`;
+      return replicas.length === expected || `${replicas.length} replicas`;
     } catch (error) {
       return String(error);
     } finally {
@@ -120,7 +192,7 @@ async function openSentinel(primaryPort: number): Promise<Sentinel> {
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await exited;
-      await rm(folder, { recursive: true, force: true });
+      await folder[Symbol.asyncDispose]();
     },
   };
 }
