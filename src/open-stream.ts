@@ -175,6 +175,7 @@ function queueLink({ stream }: Config, settings: RedisSettings, log: Log): Queue
           keepMs: stream.keep_days * DAY_MS,
           maxEvents: stream.events_kept,
           strangerMs: stream.time_limit_s * 1000,
+          allowsEviction: stream.redis.allow_eviction,
         },
       });
       return Promise.resolve(source);

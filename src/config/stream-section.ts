@@ -31,6 +31,10 @@ const redis = section("The Redis (6.2 or later) or Valkey that holds the queue (
   sentinel_password: secret({ about: "What the sentinels ask for; `password` is never sent to them." }),
   sentinel_password_file: text("", { isPath: true, about: "A file that holds the sentinels' password." }),
   cluster: list([], { about: "Nodes of a Redis Cluster to begin with, as `host:port`." }, NODES),
+  allow_eviction: toggle(false, {
+    about:
+      "Take jobs from a server that may evict keys too (`maxmemory-policy` other than `noeviction`), and lose some.",
+  }),
 });
 
 const input = section("What an input archive may be.", {

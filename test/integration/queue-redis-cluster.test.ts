@@ -28,6 +28,23 @@ test("the streams of these tests are on nodes of their own, and so are the event
   expect(new Set(slots).size).toBe(3);
 });
 
+test("one node that may evict keys is enough for nothing to be claimed, until its policy is changed", async () => {
+  const { settings, ask, nodes } = cluster;
+  await nodes[1]?.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+  await using host = redisHost("h1", { settings, times: PATIENT });
+  await ask("XADD", STREAM_A, "*", "id", "j");
+  await host.untilUp(signal());
+  expect(await host.claim(1, 700, signal())).toEqual([]);
+  expect(host.state).toMatchObject({
+    type: "broken",
+    reason: expect.stringContaining("allkeys-lru") as unknown,
+  });
+  await nodes[1]?.ask("CONFIG", "SET", "maxmemory-policy", "noeviction");
+  expect(await host.commit(await claimOne(host), completed("j"))).toBe("committed");
+  expect(host.state).toEqual({ type: "connected" });
+  await cluster.flush();
+});
+
 test("events that a host left beside its stream are carried over by the next one, once", async () => {
   const { settings, ask } = cluster;
   await using host = redisHost("h1", { settings, times: PATIENT });

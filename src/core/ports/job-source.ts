@@ -57,7 +57,10 @@ export type SourceState =
   | { readonly type: "connected" }
   /** Trying again by itself. */
   | { readonly type: "away"; readonly reason: string; readonly sinceMs: number }
-  /** A stream that cannot be read until somebody repairs it: wrong type, no permission. The others go on. */
+  /**
+   * A stream that cannot be read until somebody repairs it: wrong type, no permission. The others go on. All of them are named where
+   * the source as a whole would lose jobs: then nothing is claimed until its own settings are repaired.
+   */
   | { readonly type: "broken"; readonly reason: string; readonly stream: string };
 
 /** What a source counted since it was opened, for metrics. */

@@ -4,6 +4,7 @@ import { PassedOver } from "../passed-over.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Base } from "./base.ts";
 import { carryOver } from "./carry-over.ts";
+import type { EvictionWatch } from "./eviction-watch.ts";
 import { failureOf, failureOfText, reasonOf, unavailable } from "./failure.ts";
 import type { Tally } from "./figures.ts";
 import { streamSuffix } from "./names.ts";
@@ -17,6 +18,7 @@ import { type Silent, Suspicions } from "./suspicions.ts";
 export interface ClaimerParts {
   readonly base: Base;
   readonly health: StreamHealth;
+  readonly eviction: EvictionWatch;
   readonly tally: Tally;
   /** Absent in a cluster, where no read reaches all streams. */
   readonly arrivals: Arrivals | undefined;
@@ -121,7 +123,7 @@ export class Claimer {
   }
 
   async #ask(count: number): Promise<Asked> {
-    const { base, health } = this.#parts;
+    const { base, health, eviction } = this.#parts;
     if (base.connection.state.type !== "up") return NOTHING;
     const streams = health.usable(base.options.streams);
     if (streams.length === 0) return NOTHING;
@@ -129,6 +131,7 @@ export class Claimer {
     const turned = [...streams.slice(this.#rotation), ...streams.slice(0, this.#rotation)];
     const epoch = base.connection.epoch;
     try {
+      if (!(await eviction.mayClaim())) return NOTHING;
       const dead = await this.#findDead(turned);
       const asked = await this.#askPlaces(turned, count, dead);
       health.worked(this.#all);

@@ -15,6 +15,7 @@ import { Base, told } from "./base.ts";
 import { Claimer } from "./claimer.ts";
 import { Commands } from "./commands.ts";
 import { type Connection, openConnection } from "./connection.ts";
+import { EvictionWatch } from "./eviction-watch.ts";
 import { failureOf, reasonOf, unavailable } from "./failure.ts";
 import { newTally } from "./figures.ts";
 import { listDead, replayDead } from "./graveyard.ts";
@@ -55,6 +56,7 @@ class LiveSource implements RedisSource {
   readonly #reporter: Reporter;
   readonly #outgoing: Outgoing;
   readonly #health: StreamHealth;
+  readonly #eviction: EvictionWatch;
   readonly #held = new Map<string, Claim>();
   readonly #tally = newTally();
   #turn: Promise<unknown> = Promise.resolve();
@@ -77,6 +79,7 @@ class LiveSource implements RedisSource {
     });
     this.#base = new Base({ connection: this.#connection, options, limits, clock, life: randomUUID() });
     this.#health = new StreamHealth(clock, log);
+    this.#eviction = new EvictionWatch(this.#base, this.#health);
     this.#outgoing = new Outgoing({
       connection: this.#connection,
       max: limits.maxBuffered,
@@ -95,6 +98,7 @@ class LiveSource implements RedisSource {
     this.#claimer = new Claimer({
       base: this.#base,
       health: this.#health,
+      eviction: this.#eviction,
       tally: this.#tally,
       arrivals: this.#reading === undefined ? undefined : new Arrivals(this.#reading),
       held: this.#held,
@@ -227,6 +231,7 @@ class LiveSource implements RedisSource {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#eviction[Symbol.asyncDispose]();
     await this.#commands[Symbol.asyncDispose]();
     await this.#outgoing.close();
     await this.#reading?.[Symbol.asyncDispose]();
@@ -292,14 +297,14 @@ class LiveSource implements RedisSource {
   }
 
   async #greet(send: (args: readonly string[]) => Promise<unknown>): Promise<void> {
-    const { prefix } = this.#base.limits;
+    const { prefix, allowsEviction } = this.#base.limits;
     const { marker, isEmptied } = await readMarker(send, prefix, this.#marker);
     this.#noteMarker(marker, isEmptied);
     if (this.#isRemarked) return;
     this.#isRemarked = true;
     // A user may not be allowed to ask; then nothing is known, and nothing is said.
     const info = await send(["INFO"]).catch(() => "");
-    const remarks = serverRemarks(textOf(info));
+    const remarks = serverRemarks(textOf(info), { allowsEviction });
     if (remarks.length > 0) this.#base.options.log.log("warn", "queue.remarked", { remarks });
   }
 

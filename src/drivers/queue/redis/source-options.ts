@@ -26,6 +26,8 @@ export interface SourceLimits {
   readonly keepMs: number;
   /** Whether entries that are over leave their stream. Default yes. */
   readonly trimsDone: boolean;
+  /** Whether jobs are taken from a server that may evict keys, and with them who holds what. Default no. */
+  readonly allowsEviction: boolean;
   /** About how many events and dead entries are kept. */
   readonly maxEvents: number;
   readonly maxDead: number;
@@ -47,6 +49,7 @@ export const SOURCE_LIMITS: SourceLimits = {
   strangerMs: DAY_MS,
   keepMs: 7 * DAY_MS,
   trimsDone: true,
+  allowsEviction: false,
   maxEvents: 100_000,
   maxDead: 10_000,
   maxBuffered: 10_000,

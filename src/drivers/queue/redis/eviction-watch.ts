@@ -1,0 +1,89 @@
+import { ErrorReply } from "@redis/client";
+import { orAbort, Scope, sleep } from "../../../std/index.ts";
+import type { Base } from "./base.ts";
+import { textOf } from "./replies.ts";
+import { evictionIn } from "./server-remarks.ts";
+import type { StreamHealth } from "./stream-health.ts";
+
+/** How soon a server is looked at again: one that evicts keys, and one that keeps them, whose policy may be changed under way. */
+const AGAIN_MS = 5000;
+const WELL_MS = 60_000;
+/** How often it is asked whether it is time to look. */
+const BEAT_MS = 500;
+/** What is ill then: it is the server's trouble. No stream has this name, so that none that can be read heals it. */
+const ALL = "all streams";
+
+/**
+ * Whether the server may evict keys, and with them who holds what. While it may, and that is not allowed, the source is broken and
+ * nothing is claimed; the repair needs no word to us. A server that does not let us look is taken for one that keeps everything.
+ */
+export class EvictionWatch implements AsyncDisposable {
+  readonly #base: Base;
+  readonly #health: StreamHealth;
+  readonly #scope = new Scope();
+  #eviction: string | undefined;
+  #looking: Promise<void> | undefined;
+  #lookedIn = 0;
+  #dueAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(base: Base, health: StreamHealth) {
+    this.#base = base;
+    this.#health = health;
+    // Also while nothing is claimed: a host that is paused or full is not to be called ill for longer than it is.
+    if (!base.limits.allowsEviction) this.#scope.spawn(async (signal) => await this.#keepLooking(signal));
+  }
+
+  /** Looks first where that is due, as it is after each new connection. @throws whatever broke the connection meanwhile. */
+  async mayClaim(): Promise<boolean> {
+    const { limits, connection, clock } = this.#base;
+    if (limits.allowsEviction) return true;
+    if (this.#lookedIn !== connection.epoch || clock.nowMs() >= this.#dueAtMs) {
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = undefined;
+      });
+      await this.#looking;
+    }
+    return this.#eviction === undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope[Symbol.asyncDispose]();
+  }
+
+  async #keepLooking(signal: AbortSignal): Promise<void> {
+    const { connection } = this.#base;
+    for (;;) {
+      await connection.untilUp(signal);
+      // The connection is gone: the next one is looked at anew. Whoever closes us does not wait for an answer.
+      await orAbort(this.mayClaim(), signal).catch(() => undefined);
+      await sleep(BEAT_MS, signal);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { connection, clock } = this.#base;
+    const epoch = connection.epoch;
+    const found = await this.#find();
+    if (found === undefined) this.#health.worked(ALL);
+    else this.#health.fell(ALL, found);
+    this.#eviction = found;
+    this.#lookedIn = epoch;
+    this.#dueAtMs = clock.nowMs() + (found === undefined ? WELL_MS : AGAIN_MS);
+  }
+
+  /** In a cluster each node has a policy of its own. */
+  async #find(): Promise<string | undefined> {
+    const { connection, isCluster, limits, options } = this.#base;
+    const keys = isCluster ? [...options.streams, limits.events] : options.streams.slice(0, 1);
+    for (const key of keys) {
+      const info = await connection.send(["INFO", "memory"], { key }).catch((error: unknown) => {
+        // A user may not be allowed to ask.
+        if (error instanceof ErrorReply) return "";
+        throw error;
+      });
+      const found = evictionIn(textOf(info));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
