@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Loaded } from "./config/index.ts";
 import { describeConfig, loadConfig } from "./config/index.ts";
-import { readRedisSettings } from "./open-stream-inputs.ts";
+import { readRedisSettings, toStreamSettings } from "./open-stream-inputs.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -129,4 +129,8 @@ test("no password is shown by whoever shows the settings, nor by what is made of
     expect(shown.get(`stream.redis.${name}`)).toBe("[redacted]");
   const settings = await readRedisSettings(loaded.config.stream);
   expect(JSON.stringify([loaded.config, settings, [...shown]])).not.toContain("canary");
+});
+
+test("unpacking an input may take a minute", () => {
+  expect(toStreamSettings(load({}).config).inputLimits.deadlineMs).toBe(60_000);
 });

@@ -41,7 +41,7 @@ const input = section("What an input archive may be.", {
   mb: megabytes(2048, "The archive, and what is in it."),
   entries: whole({ default: 10_000, min: 1, max: 10_000_000, about: "Files and folders." }),
   ratio: whole({ default: 200, min: 1, max: 100_000, about: "Bytes for each byte of the archive." }),
-  seconds: seconds(600, { about: "How long unpacking may take." }),
+  seconds: seconds(60, { about: "How long unpacking may take." }),
 });
 
 const output = section("What is packed of a job's `output/`.", {
