@@ -64,6 +64,26 @@ test("I17: a host takes what its books can hold now, whatever `concurrency` says
     expect(await mixed.ending(id)).toMatchObject({ json: { status: "success", attempt: 1 } });
 });
 
+test("one host that runs one job at a time keeps the order of its stream, also over a crash", async () => {
+  const ids = Array.from({ length: 6 }, (_, at) => `turn${at}`);
+  for (const [at, id] of ids.entries())
+    await world.submit(at === 2 ? "test.talk" : at === 4 ? "test.nothing" : "test.noop", { id });
+  const first = await world.startHost("host");
+  await untilStep(first, "turn2", "running");
+  await first.end("SIGKILL");
+  await world.submit("test.noop", { id: "turn6" });
+  const second = await world.startHost("host", "", { stateDir: first.stateDir });
+  await untilStep(second, "turn2", "running");
+  await goOn(second, "turn2");
+  await world.ending("turn6");
+  const told = (await world.events()).flatMap(({ type, json }) =>
+    type === "TaskStarted" || type === "TaskCompleted" ? [`${json.id} ${type}`] : [],
+  );
+  const both = (id: string): string[] => [`${id} TaskStarted`, `${id} TaskCompleted`];
+  const again = "turn2 TaskStarted";
+  expect(told).toEqual([...ids, "turn6"].flatMap((id) => (id === "turn2" ? [again, ...both(id)] : both(id))));
+}, 180_000);
+
 describe("SIGTERM", () => {
   test("I13: one runs and ten are claimed: nothing is lost, and a second host has the ten within a second", async () => {
     const env = { HEARTH_STREAM_CLAIM_AHEAD: "10", HEARTH_DRAIN_TIMEOUT_S: "60" };
