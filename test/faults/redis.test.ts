@@ -3,7 +3,14 @@ import { expect, test } from "vitest";
 import type { Claim, JobSource } from "../../src/core/index.ts";
 import { REDIS_TIMES, type RedisSource } from "../../src/drivers/queue/index.ts";
 import { sleep } from "../../src/std/index.ts";
-import { claimOne, completed, STREAM_A, signal } from "../conformance/job-source/world.ts";
+import {
+  claimOne,
+  completed,
+  LEASE_MS,
+  STREAM_A,
+  STREAM_B,
+  signal,
+} from "../conformance/job-source/world.ts";
 import { kept } from "../support/kept.ts";
 import { poll } from "../support/poll.ts";
 import { openPrivateRedis } from "../support/private-redis.ts";
@@ -104,6 +111,24 @@ test("F1: whoever comes back late from a standstill of Redis renews at once, bef
   expect(late.figures.reconnects).toBeGreaterThan(0);
   expect(await late.commit(claim, completed("j"))).toBe("committed");
 });
+
+test("I12: a host that was full for many leases takes what a dead one held before what is new", async () => {
+  const redis = kept(await openPrivateRedis());
+  const { settings } = redis;
+  const dead = kept(redisHost("h1", { settings }));
+  await redis.ask("XADD", STREAM_A, "*", "id", "left");
+  await claimOne(dead);
+  await dead[Symbol.asyncDispose]();
+  const full = kept(redisHost("h2", { settings }));
+  await redis.ask("XADD", STREAM_B, "*", "id", "mine");
+  const mine = await claimOne(full);
+  for (let i = 0; i < 3; i += 1) await redis.ask("XADD", STREAM_A, "*", "id", `new${i}`);
+  for (let i = 0; i < 40; i += 1) {
+    expect(await full.renew([mine])).toEqual([]);
+    await sleep(LEASE_MS / 3);
+  }
+  expect((await claimOne(full)).jobId).toBe("left");
+}, 180_000);
 
 test("F2: Redis is killed and comes back with its data: no job is lost, none completed twice", async () => {
   const redis = kept(await openPrivateRedis({ hasAof: true }));
