@@ -7,16 +7,25 @@ import { UsageError } from "./command.ts";
  * @throws {@link UsageError} when it means none, or several.
  */
 export async function findSandbox(client: HearthClient, text: string, signal: AbortSignal): Promise<Sandbox> {
+  const found = await maybeSandbox(client, text, signal);
+  if (found === undefined) throw new UsageError(`no warm task is called "${text}"; \`hearth ps\` lists them`);
+  return found;
+}
+
+/** As {@link findSandbox}, or nothing if it means none. @throws {@link UsageError} when it means several. */
+export async function maybeSandbox(
+  client: HearthClient,
+  text: string,
+  signal: AbortSignal,
+): Promise<Sandbox | undefined> {
   const { sandboxes } = await client.sandboxes({ signal });
   const exact = sandboxes.find(({ id, label }) => id === text || label === text);
   if (exact !== undefined) return exact;
   const near = sandboxes.filter(({ id, image }) => id.startsWith(text) || isImage(image, text));
-  const [only] = near;
-  if (only === undefined) throw new UsageError(`no warm task is called "${text}"; \`hearth ps\` lists them`);
   if (near.length > 1) {
     throw new UsageError(`"${text}" may mean ${near.map(({ id }) => id).join(", ")}; say more of the id`);
   }
-  return only;
+  return near[0];
 }
 
 /**

@@ -295,7 +295,11 @@ describe("lists", () => {
       ...routes,
       [`GET /v1/sandboxes/${SANDBOX.id}/logs`]: (request, response, body) => {
         if (request.url?.includes("follow") !== true) {
-          json({ text: "one\ntwo\nthree\n", isTruncated: false })(request, response, body);
+          json({ text: "one\ntwo\nthree\n", isTruncated: false, sandboxId: SANDBOX.id, hasEnded: false })(
+            request,
+            response,
+            body,
+          );
           return;
         }
         response.setHeader("content-type", "application/x-ndjson");
@@ -309,6 +313,34 @@ describe("lists", () => {
     });
     expect(await hearth(["logs", "echo", "-f", "--tail", "1", "-H", at])).toMatchObject({
       out: "three\nfour\n",
+    });
+  });
+
+  test("logs of one that has ended are told as that, and end, followed or not; one that is unknown is wrong use", async () => {
+    const at = await startDaemon({
+      "GET /v1/sandboxes": json({ sandboxes: [OTHER] }),
+      "GET /v1/sandboxes/echo/logs": json({
+        text: "bye\n",
+        isTruncated: false,
+        sandboxId: SANDBOX.id,
+        hasEnded: true,
+      }),
+      "GET /v1/sandboxes/nobody/logs": problem("SANDBOX_NOT_FOUND"),
+    });
+    for (const options of [[], ["-f"]]) {
+      expect(await hearth(["logs", "echo", ...options, "-H", at])).toEqual({
+        code: 0,
+        out: "bye\n",
+        err: `hearth: ${SANDBOX.id} has ended; this is what it printed last\n`,
+        served: undefined,
+      });
+    }
+    expect((await hearth(["logs", "echo", "--json", "-q", "-H", at])).out).toBe(
+      `{"text":"bye\\n","isTruncated":false,"sandboxId":"${SANDBOX.id}","hasEnded":true}\n`,
+    );
+    expect(await hearth(["logs", "nobody", "-H", at])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no warm task is called "nobody"'),
     });
   });
 });

@@ -105,6 +105,13 @@ export interface CallOptions {
 
 export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";
 
+/** The end of what a sandbox printed, and which that is. */
+export interface SandboxLog extends LogTail {
+  readonly sandboxId: SandboxId;
+  /** Whether it is gone: then this is the last of it. */
+  readonly hasEnded: boolean;
+}
+
 /** One sandbox, as lists show it. */
 export interface SandboxView {
   readonly sandboxId: SandboxId;
@@ -268,13 +275,19 @@ export interface Executor extends AsyncDisposable {
     signal: AbortSignal,
   ): Promise<Prefetched>;
   /**
-   * What it printed last; also of one that died or ran out of time, for a while after it is gone.
+   * What it printed last; also of one that died or ran out of time, and of a job that has ended, for a while after it is gone.
    *
+   * @param which its id or its job's; else the beginning of its id, its outside name or its image: then the newest living one is
+   * meant, or if there is none the newest that has ended.
    * @throws {@link ExecutorError} SANDBOX_NOT_FOUND.
    */
-  tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail>;
-  /** @throws {@link ExecutorError} SANDBOX_NOT_FOUND, at the first step. */
-  followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk>;
+  tailLog(which: string, maxBytes: number, signal: AbortSignal): Promise<SandboxLog>;
+  /**
+   * As {@link tailLog}, then what comes, until it ends: of one that has ended nothing comes.
+   *
+   * @throws {@link ExecutorError} SANDBOX_NOT_FOUND, at the first step.
+   */
+  followLog(which: string, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk>;
   /** Takes no more calls, refuses the waiting ones, ends warm sandboxes as they fall idle. Resolves when quiet, or after `Settings.pauseWaitMs`. */
   pause(): Promise<{ readonly running: number }>;
   unpause(): void;

@@ -7,7 +7,6 @@ import type {
   Exchange,
   IsolationClass,
   LogChunk,
-  LogTail,
   Observer,
   PullProgress,
   SandboxId,
@@ -34,6 +33,7 @@ import type {
   Executor,
   ExecutorView,
   Prefetched,
+  SandboxLog,
   SandboxView,
   SessionView,
   Verdict,
@@ -240,12 +240,12 @@ export class RunningExecutor implements Executor, AttemptHost {
     return await prefetch(this.#parts.driver, this.#lines, image, options, signal);
   }
 
-  tailLog(sandboxId: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
-    return this.#named.tailLog(sandboxId, maxBytes, signal);
+  tailLog(which: string, maxBytes: number, signal: AbortSignal): Promise<SandboxLog> {
+    return this.#named.tailLog(which, maxBytes, signal);
   }
 
-  followLog(sandboxId: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    return this.#named.followLog(sandboxId, tailBytes, signal);
+  followLog(which: string, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    return this.#named.followLog(which, tailBytes, signal);
   }
 
   pause(): Promise<{ readonly running: number }> {

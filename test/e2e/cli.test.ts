@@ -17,6 +17,18 @@ beforeAll(async () => {
 });
 afterAll(() => daemon[Symbol.asyncDispose]());
 
+/** A task that answers with its input, and dies of one. */
+const MORTAL = `
+import { createServer } from "node:http";
+const server = createServer(async (request, response) => {
+  let input = "";
+  for await (const chunk of request) input += chunk;
+  if (!input.includes("die")) return response.end(input);
+  process.stdout.write("I die of die\\n", () => process.exit(3));
+});
+server.listen(Number(process.env.PORT ?? "8080"), () => process.stdout.write("meca-init-done\\n"));
+`;
+
 interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<number | string>;
@@ -82,6 +94,40 @@ test("logs follow a task until it is evicted", async () => {
   await poll("the log is there", () => followed.out().includes("meca-init-done") || followed.err());
   expect(await daemon.cli("evict", "echo")).toMatch(/^[a-z0-9]{26}$/);
   expect(await followed.ended).toBe(0);
+});
+
+test("a task that died is asked for by its name and by the beginning of its id; another one that lives comes first", async () => {
+  const folder = join(daemon.stateDir, "tasks/mortal");
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    join(folder, "task.json"),
+    JSON.stringify({ id: "some/mortal", command: ["node", "main.mjs"] }),
+  );
+  await writeFile(join(folder, "main.mjs"), MORTAL);
+  const dies = start("call", "some/mortal", "die");
+  dies.child.stdin?.end();
+  expect(await dies.ended).not.toBe(0);
+  await poll("it is gone", async () => {
+    const listed = await daemon.cli("ps", "--json");
+    return !listed.includes("some/mortal") || listed;
+  });
+  const told: { text: string; sandboxId: string } = JSON.parse(
+    await daemon.cli("logs", "some/mortal", "--json"),
+  );
+  expect(told).toMatchObject({ text: expect.stringContaining("I die of die"), hasEnded: true });
+  const { sandboxId } = told;
+  const byBeginning = start("logs", sandboxId.slice(0, 25), "--tail", "1");
+  expect(await byBeginning.ended).toBe(0);
+  expect([byBeginning.out(), byBeginning.err()]).toEqual([
+    "I die of die\n",
+    `hearth: ${sandboxId} has ended; this is what it printed last\n`,
+  ]);
+  const followed = start("logs", "-f", "some/mortal");
+  expect([await followed.ended, followed.out().includes("I die of die")]).toEqual([0, true]);
+
+  expect(await daemon.cli("call", "some/mortal", "live")).toBe("live");
+  expect(JSON.parse(await daemon.cli("logs", "some/mortal", "--json"))).toMatchObject({ hasEnded: false });
+  expect(await daemon.cli("logs", sandboxId, "--tail", "1")).toBe("I die of die");
 });
 
 test("a reader that goes away ends the program quietly", async () => {

@@ -98,7 +98,10 @@ test("sandboxes, logs, what waits and tasks come typed", async () => {
   door.executor.list = [fakeSandbox("a")];
   expect((await client.sandboxes()).sandboxes.map(({ id }) => id)).toEqual(["a"]);
   expect((await client.sandbox("a")).usage?.cpuMs).toBe(10);
-  expect(await client.logs("a", { tailBytes: 100 })).toEqual({ text: "a line\n", isTruncated: true });
+  expect(await client.logs("a", { tailBytes: 100 })).toEqual({
+    ...{ text: "a line\n", isTruncated: true },
+    ...{ sandboxId: "a", hasEnded: false },
+  });
   for await (const chunk of client.followLogs("a")) {
     expect(chunk).toEqual({ stream: "stdout", text: "first\n" });
     break;

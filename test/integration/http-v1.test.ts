@@ -171,10 +171,13 @@ test("logs come as text, as JSON, and followed as server-sent events until the c
   await using door = await openTestDoor();
   door.executor.list = [fakeSandbox("a")];
   const url = `${door.url}/v1/sandboxes/a/logs`;
-  expect(await (await fetch(url)).text()).toBe("a line\n");
+  const plain = await fetch(url);
+  expect(await plain.text()).toBe("a line\n");
+  const heads = ["hearth-log-truncated", "hearth-log-ended", "hearth-sandbox-id"];
+  expect(heads.map((name) => plain.headers.get(name))).toEqual(["true", "false", "a"]);
   expect(await (await fetch(url, { headers: { accept: "application/json" } })).json()).toEqual({
-    text: "a line\n",
-    isTruncated: true,
+    ...{ text: "a line\n", isTruncated: true },
+    ...{ sandboxId: "a", hasEnded: false },
   });
   const gone = new AbortController();
   const live = await fetch(`${url}?follow=true`, {

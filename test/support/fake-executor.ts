@@ -5,7 +5,6 @@ import type {
   DriverHealth,
   Exchange,
   LogChunk,
-  LogTail,
   Resources,
   SandboxId,
   SandboxUsage,
@@ -29,6 +28,7 @@ import type {
   ExecutorView,
   Placement,
   Prefetched,
+  SandboxLog,
   SandboxView,
   SessionView,
   Verdict,
@@ -251,15 +251,15 @@ export class FakeExecutor implements Executor {
     return this.prefetching(options, signal);
   }
 
-  tailLog(sandboxId: SandboxId, maxBytes: number): Promise<LogTail> {
+  tailLog(which: string, maxBytes: number): Promise<SandboxLog> {
     return Promise.resolve().then(() => {
-      this.#find(sandboxId);
-      return { text: "a line\n".slice(-maxBytes), isTruncated: true };
+      const { sandboxId } = this.#find(asId<"sandbox">(which));
+      return { text: "a line\n".slice(-maxBytes), isTruncated: true, sandboxId, hasEnded: false };
     });
   }
 
-  async *followLog(sandboxId: SandboxId, _tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    this.#find(sandboxId);
+  async *followLog(which: string, _tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    this.#find(asId<"sandbox">(which));
     if (this.logs !== undefined) {
       yield* this.logs;
       return;

@@ -1,40 +1,47 @@
-import type { HearthClient } from "../../client/index.ts";
+import type { HearthClient, HearthErrorCode, LogTail } from "../../client/index.ts";
+import { HearthError } from "../../client/index.ts";
 import type { Command } from "../command.ts";
 import { numberOption, textArg, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
-import { findSandbox } from "../find-sandbox.ts";
+import { maybeSandbox } from "../find-sandbox.ts";
 import { printJson } from "../print.ts";
 import { whileRead } from "../while-read.ts";
 
 const DEFAULT_TAIL_BYTES = 65_536;
+/** What the daemon says of a text that means nothing to it. */
+const UNKNOWN: ReadonlySet<HearthErrorCode> = new Set<HearthErrorCode>([
+  "SANDBOX_NOT_FOUND",
+  "INPUT_INVALID",
+]);
 
 export const logs: Command = {
   name: "logs",
   summary: "print what a warm task or a job has printed",
-  args: [
-    { name: "<task>", about: "the id of a warm task or its beginning, its name, its image, or a job's id" },
-  ],
+  args: [{ name: "<task>", about: "the id of a task or its beginning, its name, its image, or a job's id" }],
   options: [
     { flags: "-f, --follow", about: "go on with what comes, until the task ends" },
     { flags: "--tail <lines>", about: "at most this many of the last lines" },
   ],
   details:
-    "With its whole id also what a task printed last that died or ran out of time, or a job that has ended, for a while after it is gone.",
+    "Also what a task printed last that died or ran out of time, or a job that has ended, for a while after it is gone: where no task that " +
+    "is warm is called so, the newest of them. That it has ended is said on standard error, and nothing follows then.",
   examples: ["hearth logs echo", "hearth logs -f --tail 10 01j9"],
   async run(context, invocation) {
     const { io, isJson, signal } = context;
     const client = context.connect();
     const lines = numberOption(invocation, "tail");
-    const id = await idOf(client, textArg(invocation.args[0]) ?? "", signal);
-    const { text, isTruncated } = await client.logs(id, { tailBytes: DEFAULT_TAIL_BYTES, signal });
+    const log = await readTail(client, textArg(invocation.args[0]) ?? "", signal);
+    const { text, isTruncated, sandboxId, hasEnded } = log;
+    if (hasEnded && !context.isQuiet) io.err(`hearth: ${sandboxId} has ended; this is what it printed last`);
     const tail = lines === undefined ? text : lastLines(text, lines);
     const isFollowed = invocation.options["follow"] === true;
-    if (isJson && !isFollowed) await printJson(io, { text: tail, isTruncated: isTruncated || tail !== text });
+    if (isJson && !isFollowed)
+      await printJson(io, { ...log, text: tail, isTruncated: isTruncated || tail !== text });
     else if (isJson) await printJson(io, { stream: "stdout", text: tail });
     else await io.out(tail);
-    if (!isFollowed) return EXIT.done.code;
+    if (!isFollowed || hasEnded) return EXIT.done.code;
     return await whileRead(context, async () => {
-      for await (const chunk of client.followLogs(id, { tailBytes: 0, signal })) {
+      for await (const chunk of client.followLogs(sandboxId, { tailBytes: 0, signal })) {
         if (isJson) await printJson(io, chunk);
         else await io.out(chunk.text);
       }
@@ -43,25 +50,30 @@ export const logs: Command = {
   },
 };
 
-/** A whole id is taken as it is: the daemon keeps the last output of a task that died for a while after it is gone. */
-async function idOf(client: HearthClient, text: string, signal: AbortSignal): Promise<string> {
-  if (/^[0-9a-z]{26}$/.test(text)) return text;
-  try {
-    return (await findSandbox(client, text, signal)).id;
-  } catch (error) {
-    if (!(error instanceof UsageError) || !(await isJob(client, text, signal))) throw error;
-    return text;
-  }
+/**
+ * Of the one warm task that the text means; else of what the daemon knows by it: a job, or one that has ended.
+ *
+ * @throws {@link UsageError} when it means none, or several that are warm.
+ */
+async function readTail(client: HearthClient, text: string, signal: AbortSignal): Promise<LogTail> {
+  const query = { tailBytes: DEFAULT_TAIL_BYTES, signal };
+  if (/^[0-9a-z]{26}$/.test(text)) return await client.logs(text, query);
+  const warm = await maybeSandbox(client, text, signal);
+  const found = warm && (await unlessUnknown(client.logs(warm.id, query)));
+  // One that only starts has printed nothing yet, and one may be gone since it was listed.
+  const tail = found ?? (await unlessUnknown(client.logs(text, query)));
+  if (tail !== undefined) return tail;
+  throw new UsageError(
+    `no warm task is called "${text}", and none that has ended lately; \`hearth ps\` lists them`,
+  );
 }
 
-/** Whether there is something to read of a job, which may have ended. */
-async function isJob(client: HearthClient, text: string, signal: AbortSignal): Promise<boolean> {
+async function unlessUnknown(asked: Promise<LogTail>): Promise<LogTail | undefined> {
   try {
-    await client.logs(text, { tailBytes: 0, signal });
-    return true;
-  } catch {
-    signal.throwIfAborted();
-    return false;
+    return await asked;
+  } catch (error) {
+    if (error instanceof HearthError && UNKNOWN.has(error.code)) return undefined;
+    throw error;
   }
 }
 

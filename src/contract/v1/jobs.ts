@@ -2,7 +2,7 @@ import * as z from "zod";
 import { DOOR_NAMES, JOB_STATES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { sandboxUsage } from "./sandboxes.ts";
-import { count, isolation, isolationWish, networkWish, resources, taskResources } from "./shared.ts";
+import { count, image, isolation, isolationWish, networkWish, resources, taskResources } from "./shared.ts";
 
 /** What a job is at while it is on a list. */
 export const jobState = z
@@ -65,5 +65,7 @@ export const jobParams = z.object({
 });
 
 export const logParams = z.object({
-  sandboxId: sandboxOrJobId.describe("The id of a sandbox, or of a job."),
+  sandboxId: image.describe(
+    "The id of a sandbox, or of a job; else the beginning of a sandbox's id, its outside name, or its image.",
+  ),
 });

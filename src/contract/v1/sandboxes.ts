@@ -111,6 +111,8 @@ export const logTail = named(
   z.object({
     text: z.string(),
     isTruncated: z.boolean().describe("Whether older output existed and is not shown."),
+    sandboxId: z.string().describe("Of the sandbox that printed it, whole."),
+    hasEnded: z.boolean().describe("Whether that sandbox is gone: then this is the last of it."),
   }),
 );
 export type LogTail = z.infer<typeof logTail>;

@@ -25,6 +25,7 @@ export class FakeSandbox implements Sandbox {
   readonly phases: StartPhases = { createMs: 10, startMs: 50, readyMs: 5 };
   readonly warnings: readonly string[] = [];
   readonly ended: Promise<SandboxEnd>;
+  printed = "";
   isFrozen = false;
   readonly #driver: FakeDriver;
   #end: (end: SandboxEnd) => void = () => undefined;
@@ -69,10 +70,10 @@ export class FakeSandbox implements Sandbox {
   }
 
   async tailLog(_maxBytes: number, _signal: AbortSignal): Promise<LogTail> {
-    return { text: "", isTruncated: false };
+    return { text: this.printed, isTruncated: false };
   }
 
   async *followLog(_tailBytes: number, _signal: AbortSignal): AsyncIterable<LogChunk> {
-    // A fake sandbox says nothing.
+    if (this.printed !== "") yield { stream: "stdout", text: this.printed };
   }
 }

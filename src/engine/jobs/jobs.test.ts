@@ -218,7 +218,8 @@ test("its output can be read by its sandbox's id and by its own, also after its 
   const job = await run(parts, "a.1");
   live(parts, "a.1").say("hello\n");
   const named = asId<"sandbox">("a.1");
-  const tail = { text: "hello\n", isTruncated: false };
+  const { sandboxId } = job;
+  const tail = { text: "hello\n", isTruncated: false, sandboxId, hasEnded: false };
   expect(await executor.tailLog(job.sandboxId, 100, NEVER)).toEqual(tail);
   expect(await executor.tailLog(named, 100, NEVER)).toEqual(tail);
   expect(await executor.usage(job.sandboxId, NEVER)).toMatchObject({ cpuMs: 0 });
@@ -230,8 +231,9 @@ test("its output can be read by its sandbox's id and by its own, also after its 
   expect(await job.ending).toMatchObject({ cause: "stopped", by: "killed" });
   await passing(parts, job.settle(0));
   await evicted;
-  expect(await executor.tailLog(job.sandboxId, 100, NEVER)).toEqual(tail);
-  expect(await executor.tailLog(named, 100, NEVER)).toEqual(tail);
+  expect(await executor.tailLog(job.sandboxId, 100, NEVER)).toEqual({ ...tail, hasEnded: true });
+  expect(await executor.tailLog(named, 100, NEVER)).toEqual({ ...tail, hasEnded: true });
+  expect(await executor.tailLog(request("a.1").task.image, 100, NEVER)).toEqual({ ...tail, hasEnded: true });
   await expect(executor.tailLog(asId<"sandbox">("other"), 1, NEVER)).rejects.toMatchObject({
     code: "SANDBOX_NOT_FOUND",
   });

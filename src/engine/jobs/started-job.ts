@@ -160,7 +160,8 @@ export class StartedJob implements RunningJob {
     const { engine } = this.#host;
     this.#job.bytesOut = outputBytes;
     this.#job.over(jobOver(ending));
-    await engine.lastWords.keep(this.#sandbox, this.sandboxId, this.mark.jobId);
+    const { image } = this.#job.task;
+    await engine.lastWords.keep(this.#sandbox, { sandboxId: this.sandboxId, image, jobId: this.mark.jobId });
     this.#job.advance("removing");
     await new Promise<void>((resolve) => {
       const remove = async (): Promise<void> => {

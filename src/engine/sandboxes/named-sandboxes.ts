@@ -1,7 +1,10 @@
-import type { JobSandbox, LogChunk, LogTail, SandboxId, SandboxUsage } from "../../core/index.ts";
+import type { JobSandbox, LogChunk, Sandbox, SandboxId, SandboxUsage } from "../../core/index.ts";
 import { ExecutorError } from "../../core/index.ts";
 import type { TaskLines } from "../calls/task-lines.ts";
+import type { SandboxLog } from "../executor.ts";
 import type { JobEngine } from "../jobs/job-engine.ts";
+import type { Named } from "./is-called.ts";
+import { isCalled } from "./is-called.ts";
 import type { LastWords } from "./last-words.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { Watchers } from "./watchers.ts";
@@ -11,6 +14,12 @@ export interface NamedSandboxesOptions {
   readonly lastWords: LastWords;
   readonly watchers: Watchers;
   readonly jobs: JobEngine;
+}
+
+/** One that can still be asked what it printed. */
+interface Living extends Named {
+  readonly sinceMs: number;
+  readonly sandbox: Pick<Sandbox | JobSandbox, "tailLog" | "followLog">;
 }
 
 /** Looks at single sandboxes, of calls and of jobs, and removes them. A job's is known by the job's own id as well. */
@@ -26,17 +35,17 @@ export class NamedSandboxes {
     return await (job ?? this.#find(id).sandbox).usage(signal);
   }
 
-  async tailLog(id: SandboxId, maxBytes: number, signal: AbortSignal): Promise<LogTail> {
-    const job = this.#livingJob(id);
-    const kept = job === undefined ? this.#options.lastWords.of(id, maxBytes) : undefined;
-    return kept ?? (await (job ?? this.#find(id).sandbox).tailLog(maxBytes, signal));
+  async tailLog(which: string, maxBytes: number, signal: AbortSignal): Promise<SandboxLog> {
+    const found = this.#whoseLog(which, maxBytes);
+    if ("text" in found) return found;
+    const tail = await found.sandbox.tailLog(maxBytes, signal);
+    return { ...tail, sandboxId: found.sandboxId, hasEnded: false };
   }
 
-  async *followLog(id: SandboxId, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
-    const job = this.#livingJob(id);
-    const kept = job === undefined ? this.#options.lastWords.of(id, tailBytes) : undefined;
-    if (kept === undefined) yield* (job ?? this.#find(id).sandbox).followLog(tailBytes, signal);
-    else if (kept.text !== "") yield { stream: "stdout", text: kept.text };
+  async *followLog(which: string, tailBytes: number, signal: AbortSignal): AsyncIterable<LogChunk> {
+    const found = this.#whoseLog(which, tailBytes);
+    if (!("text" in found)) yield* found.sandbox.followLog(tailBytes, signal);
+    else if (found.text !== "") yield { stream: "stdout", text: found.text };
   }
 
   async evict(id: SandboxId, isForced: boolean): Promise<void> {
@@ -66,10 +75,33 @@ export class NamedSandboxes {
     await this.#options.watchers.until(() => job.endedAtMs !== undefined);
   }
 
-  /** A job's sandbox that can still be asked what it printed. */
-  #livingJob(id: string): JobSandbox | undefined {
-    const job = this.#options.jobs.find(id);
-    return job?.state === "removing" ? undefined : job?.sandbox;
+  /** A whole id means one and no other; a name means a living one before one that has ended, and of those the newest. */
+  #whoseLog(which: string, maxBytes: number): Living | SandboxLog {
+    const { lastWords } = this.#options;
+    const living = this.#living();
+    const found =
+      living.findLast(({ sandboxId, jobId }) => sandboxId === which || jobId === which) ??
+      lastWords.of(which, maxBytes) ??
+      living.findLast((one) => isCalled(one, which)) ??
+      lastWords.called(which, maxBytes);
+    if (found === undefined) throw new ExecutorError("SANDBOX_NOT_FOUND", { sandboxId: which });
+    return found;
+  }
+
+  /** Those of calls and of jobs, the newest last. */
+  #living(): readonly Living[] {
+    const ofCalls = this.#options.lines.owners().flatMap((owner): readonly Living[] => {
+      const { id: sandboxId, maybeSandbox: sandbox, createdAtMs: sinceMs } = owner;
+      const { image } = owner.task;
+      return sandbox === undefined ? [] : [{ sandboxId, label: sandbox.label, image, sinceMs, sandbox }];
+    });
+    const ofJobs = this.#options.jobs.held().flatMap((job): readonly Living[] => {
+      const { sandboxId, sandbox, heldSinceMs: sinceMs } = job;
+      if (sandbox === undefined || job.state === "removing") return [];
+      const { image } = job.task;
+      return [{ sandboxId, jobId: job.mark.jobId, label: sandbox.label, image, sinceMs, sandbox }];
+    });
+    return [...ofCalls, ...ofJobs].sort((left, right) => left.sinceMs - right.sinceMs);
   }
 
   #find(sandboxId: SandboxId): SandboxOwner {

@@ -333,7 +333,7 @@ export class SandboxOwner {
     this.#channel?.close();
     const { type } = this.#state;
     if (type === "stopping" && ASKED_AFTER.has(this.#state.cause)) {
-      await this.#context.lastWords.keep(sandbox, this.id);
+      await this.#context.lastWords.keep(sandbox, { sandboxId: this.id, image: this.task.image });
     }
     const isGone = await untilRemoved(
       this.#context,

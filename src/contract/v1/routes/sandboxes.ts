@@ -50,7 +50,8 @@ export const sandboxRoutes = {
     tag: "sandboxes",
     summary: "Read what a sandbox or a job printed",
     description:
-      "Text by default. Without `follow`: JSON if asked for. With it: one JSON object per line, or server-sent events, if asked for.",
+      "Text by default. Without `follow`: JSON if asked for. With it: one JSON object per line, or server-sent events, if asked for. " +
+      "A name means the newest living sandbox that it fits, or if there is none the newest that has ended, of those whose last output is kept.",
     scopes: ["read"],
     params: logParams,
     query: logQuery,

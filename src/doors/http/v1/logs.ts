@@ -1,6 +1,5 @@
 import { JSON_TYPE, TEXT_TYPE } from "../../../contract/v1/route.ts";
 import type { LogChunk } from "../../../contract/v1/sandboxes.ts";
-import { asId } from "../../../core/index.ts";
 import { withDeadline } from "../../../std/index.ts";
 import { jsonEvents, wantedStream } from "../answer/event-streams.ts";
 import { sendJson, sendText } from "../answer/send-json.ts";
@@ -11,7 +10,7 @@ const PLAIN = { contentType: `${TEXT_TYPE}; charset=utf-8`, print: (chunk: LogCh
 
 /** `GET /v1/sandboxes/{sandboxId}/logs`. */
 export const readLogs: Handler<"readLogs"> = async ({ executor, streams }, context, { params, query }) => {
-  const sandboxId = asId<"sandbox">(params.sandboxId);
+  const { sandboxId } = params;
   if (query.follow) {
     const type = wantedStream(context);
     const format = type === undefined ? PLAIN : jsonEvents(type);
@@ -28,6 +27,8 @@ export const readLogs: Handler<"readLogs"> = async ({ executor, streams }, conte
     sendText(response, 200, tail.text, {
       "content-type": PLAIN.contentType,
       "Hearth-Log-Truncated": String(tail.isTruncated),
+      "Hearth-Log-Ended": String(tail.hasEnded),
+      "Hearth-Sandbox-Id": tail.sandboxId,
     });
   }
 };
