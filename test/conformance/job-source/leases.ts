@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Claim } from "../../../src/core/index.ts";
 import { poll } from "../../support/poll.ts";
+import { rowWithin } from "../../support/slack.ts";
 import { claimOne, completed, LEASE_MS, type OpenQueueWorld, STREAM_A, signal } from "./world.ts";
 
 export function describeLeases(open: OpenQueueWorld): void {
@@ -93,10 +94,14 @@ export function describeLeases(open: OpenQueueWorld): void {
     await one.release(claims, "draining");
     expect(await one.leave(signal())).toBe(true);
     const got = [await waiting];
-    await poll("the second host has them all", async () => {
-      got.push(...(await two.claim(10, 100, signal())));
-      return got.length === 10 || `${got.length}`;
-    });
+    await poll(
+      "the second host has them all",
+      async () => {
+        got.push(...(await two.claim(10, 100, signal())));
+        return got.length === 10 || `${got.length}`;
+      },
+      rowWithin(1000),
+    );
     expect(got.map(({ jobId }) => jobId).sort()).toEqual(claims.map(({ jobId }) => jobId).sort());
     for (const claim of got) expect(claim).toMatchObject({ attempt: 2, deaths: 0, isOwn: false });
     expect(await one.commit(claims[0]!, completed("j0"))).toBe("lost");
