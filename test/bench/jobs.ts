@@ -99,7 +99,8 @@ async function measureProcesses({ isQuick }: BenchOptions): Promise<readonly Row
   });
   const row = (what: string, bareRounds: readonly Round[]): Row => ({
     case: `processes of one daemon, ${what}`,
-    figures: { ...against(bareRounds, rounds.door), load: load(), goal: "rate_ratio >= 0.60" },
+    figures: { ...against(bareRounds, rounds.door), load: load() },
+    goal: { rate_ratio: { atLeast: 0.6 } },
   });
   return [row("bare spawn", rounds.bare), row("spawn in walls", rounds.walled)];
 }
@@ -133,10 +134,10 @@ async function measureFiles({ isQuick }: BenchOptions): Promise<Row> {
   });
   await host[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
-  const goal = "program_ms <= 3";
   return {
     case: "the door with files",
-    figures: { ...against(rounds.bare, rounds.door), load: load(), goal },
+    figures: { ...against(rounds.bare, rounds.door), load: load() },
+    goal: { program_ms: { atMost: 3 } },
   };
 }
 
@@ -193,8 +194,8 @@ async function measureVirtual(hosts: number, { isQuick }: BenchOptions): Promise
       load: load(),
       run_twice: repeated,
       furthest_from_even: Number(median(shares).toFixed(2)),
-      goal: hosts === 1 ? "-" : "run_twice = 0, furthest_from_even <= 0.20",
     },
+    ...(hosts === 1 ? {} : { goal: { run_twice: { exactly: 0 }, furthest_from_even: { atMost: 0.2 } } }),
   };
 }
 

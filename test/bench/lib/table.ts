@@ -1,7 +1,16 @@
 import type { Bench, Row } from "./bench.ts";
+import { goalText, verdictOf } from "./goal.ts";
+
+/** The row's figures, with its goal and whether that is met. */
+export function figuresOf(row: Row): Row["figures"] {
+  const verdict = verdictOf(row);
+  if (row.goal === undefined || verdict === undefined) return row.figures;
+  return { ...row.figures, goal: goalText(row.goal), verdict };
+}
 
 /** Prints one table for people, and one JSON line for each row. */
-export function printRows(bench: Bench, rows: readonly Row[]): void {
+export function printRows(bench: Bench, measured: readonly Row[]): void {
+  const rows = measured.map((row) => ({ case: row.case, figures: figuresOf(row) }));
   const names = [...new Set(rows.flatMap((row) => Object.keys(row.figures)))];
   const table = [
     ["", ...names],
