@@ -14,7 +14,7 @@ import { attestationOf } from "./attest.ts";
 import type { CallAnswer, CallInput, CallStream } from "./call.ts";
 import { answerOf, headersOf, queryOf, streamOf } from "./call.ts";
 import { HearthError } from "./error.ts";
-import { readJsonLines, readLines } from "./json-lines.ts";
+import { readJsonEvents, readJsonLines, readLines } from "./json-lines.ts";
 import type { ClientOptions, Outgoing } from "./transport.ts";
 import { json, send } from "./transport.ts";
 
@@ -29,6 +29,7 @@ export type RunWish = {
 };
 
 const NDJSON = { accept: "application/x-ndjson" };
+const SSE = { accept: "text/event-stream" };
 
 /**
  * A Hearth daemon's `/v1` API. Needs nothing but `fetch`, so it works in Node and in browsers. Rejects with {@link HearthError};
@@ -268,7 +269,7 @@ export class HearthClient {
   /** The whole state of the host, then what changes, each second; until the signal aborts or the connection breaks. */
   async *live({ signal }: Abortable = {}): AsyncGenerator<Live, void, undefined> {
     const path = "/v1/live";
-    yield* readJsonLines<Live>(await this.#send({ method: "GET", path, headers: NDJSON, signal }));
+    yield* readJsonEvents<Live>(await this.#send({ method: "GET", path, headers: SSE, signal }));
   }
 
   /** What this client may do; never rejects for its token. */

@@ -1,29 +1,35 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { readJsonLines } from "./json-lines.ts";
+import { readJsonEvents, readJsonLines } from "./json-lines.ts";
 
-test("values come whole, however their bytes are cut, and blank lines are nothing", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.jsonValue()), fc.array(fc.nat(5)), async (values, cuts) => {
-      const text = values.map((value) => `${JSON.stringify(value)}\n\n`).join("");
-      const bytes = new TextEncoder().encode(text);
-      const body = new ReadableStream<Uint8Array>({
-        start(controller) {
-          let at = 0;
-          for (const cut of cuts) {
-            controller.enqueue(bytes.subarray(at, at + cut));
-            at += cut;
-          }
-          controller.enqueue(bytes.subarray(at));
-          controller.close();
-        },
-      });
-      const read: unknown[] = [];
-      for await (const value of readJsonLines(new Response(body))) read.push(value);
-      expect(read).toEqual(values.map((value) => JSON.parse(JSON.stringify(value)) as unknown));
-    }),
-  );
-});
+test.each([
+  ["values", "", "\n\n", readJsonLines],
+  ["server-sent events", ": a comment\n\nid: 1\ndata: ", "\n\n", readJsonEvents],
+])(
+  "%s come whole, however their bytes are cut, and blank lines are nothing",
+  async (_, before, after, reader) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.jsonValue()), fc.array(fc.nat(5)), async (values, cuts) => {
+        const text = values.map((value) => `${before}${JSON.stringify(value)}${after}`).join("");
+        const bytes = new TextEncoder().encode(text);
+        const body = new ReadableStream<Uint8Array>({
+          start(controller) {
+            let at = 0;
+            for (const cut of cuts) {
+              controller.enqueue(bytes.subarray(at, at + cut));
+              at += cut;
+            }
+            controller.enqueue(bytes.subarray(at));
+            controller.close();
+          },
+        });
+        const read: unknown[] = [];
+        for await (const value of reader(new Response(body))) read.push(value);
+        expect(read).toEqual(values.map((value) => JSON.parse(JSON.stringify(value)) as unknown));
+      }),
+    );
+  },
+);
 
 test("leaving early cancels the body", async () => {
   let isCancelled = false;

@@ -8,6 +8,18 @@ export async function* readJsonLines<T>(response: Response): AsyncGenerator<T, v
   for await (const line of readLines(response)) if (line !== "") yield JSON.parse(line) as T;
 }
 
+/** Reads a body of server-sent events, each with one JSON value; their ids and comments are left out. */
+export async function* readJsonEvents<T>(response: Response): AsyncGenerator<T, void, undefined> {
+  let data = "";
+  for await (const line of readLines(response)) {
+    if (line.startsWith("data:")) data += `${line.slice(5)}\n`;
+    else if (line.trimEnd() === "" && data !== "") {
+      yield JSON.parse(data) as T;
+      data = "";
+    }
+  }
+}
+
 /** Reads a body line by line as it comes, without the line ends; a last line that has none is a line too. */
 export async function* readLines(response: Response): AsyncGenerator<string, void, undefined> {
   if (response.body === null) return;

@@ -109,6 +109,20 @@ test.each(["/v1/live", "/v1/events"])("HEAD of %s is its head, at once, and it e
   expect(await answer.text()).toBe("");
 });
 
+test.each([
+  [undefined, "application/x-ndjson", /^\{"type":"snapshot",.*\}\n/],
+  ["text/event-stream", "text/event-stream; charset=utf-8", /^event: snapshot\ndata: \{"type":"snapshot",.*\}\n\n/],
+])("the whole state is told as lines, or as server-sent events (%s)", async (accept, type, form) => {
+  await using door = await openTestDoor({ feed: feedOf(8) });
+  const leaving = new AbortController();
+  const headers: Record<string, string> = accept === undefined ? {} : { accept };
+  const answer = await fetch(`${door.url}/v1/live`, { headers, signal: leaving.signal });
+  expect(answer.headers.get("content-type")).toBe(type);
+  const reader = answer.body!.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+  expect(new TextDecoder().decode((await reader.read()).value)).toMatch(form);
+  leaving.abort();
+});
+
 test("a reader that does not read costs a cursor: what it missed is one gap, and it ends where the others are", async () => {
   const feed = feedOf(50);
   // On a loaded machine all this takes longer than a client may leave its answer unread.
