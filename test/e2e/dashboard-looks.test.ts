@@ -7,7 +7,7 @@ import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Caller } from "../support/caller.ts";
 import type { FakeNvml } from "../support/fake-nvml.ts";
 import { openFakeNvml } from "../support/fake-nvml.ts";
-import { LOOKS, misfits, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
+import { LOOKS, misfits, motions, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
@@ -66,6 +66,7 @@ describe.skipIf(reason !== undefined)(
         await page.screenshot({ path: screenPath(`${name}-${width}-${colorScheme}`), fullPage: true });
         expect(await misfits(page)).toEqual([]);
         expect(await seriousFaults(page)).toEqual([]);
+        expect(await motions(page)).toEqual([]);
         await page.close();
       }
     }
@@ -83,6 +84,21 @@ describe.skipIf(reason !== undefined)(
         await offer(page).getByText("0 NVIDIA A100-SXM4-80GB free").waitFor();
         await page.getByRole("region", { name: "Fleet", exact: true }).getByText("workshop-1").waitFor();
       });
+    }, 300_000);
+
+    test("V: what moves on the page stands still for who would rather have less motion", async () => {
+      for (const reducedMotion of ["no-preference", "reduce"] as const) {
+        const page = await browser.newPage({ reducedMotion });
+        page.setDefaultTimeout(60_000);
+        await page.goto(`${host.monitorUrl}/`);
+        await untilSays(page, "Running");
+        await page.locator(".books .bar i").first().waitFor({ state: "attached" });
+        const moving = await motions(page);
+        // Else nothing would be told by the other half.
+        if (reducedMotion === "no-preference") expect(moving.length).toBeGreaterThan(0);
+        else expect(moving).toEqual([]);
+        await page.close();
+      }
     }, 300_000);
 
     test("V: a host with all hands full: names and reasons of any length stay in their places", async () => {

@@ -64,3 +64,24 @@ export async function misfits(page: Page): Promise<readonly string[]> {
     ];
   })()`);
 }
+
+/** What moves, or would as soon as it changes, by its first words; empty on a page that stands still. */
+export async function motions(page: Page): Promise<readonly string[]> {
+  return await page.evaluate(`(() => {
+    // What takes no longer is no motion.
+    const MOST_S = 0.001;
+    const longest = (text) => Math.max(0, ...text.split(",").map((one) => Number.parseFloat(one) * (/[0-9]ms/.test(one) ? 0.001 : 1)));
+    const named = (one) => one.tagName.toLowerCase() + (one.getAttribute("class") ? "." + one.getAttribute("class").trim().replaceAll(/\\s+/g, ".") : "");
+    const running = document.getAnimations().filter((one) => one.playState === "running" || one.playState === "paused");
+    const slow = [...document.querySelectorAll("*")].flatMap((one) =>
+      [undefined, "::before", "::after", "::backdrop"].flatMap((pseudo) => {
+        const { transitionDuration, transitionDelay, animationName, animationDuration, scrollBehavior } = getComputedStyle(one, pseudo);
+        const moves =
+          longest(transitionDuration) + longest(transitionDelay) > MOST_S ||
+          (animationName !== "none" && longest(animationDuration) > MOST_S) ||
+          (pseudo === undefined && scrollBehavior === "smooth");
+        return moves ? [named(one) + (pseudo ?? "")] : [];
+      }));
+    return [...new Set([...running.map((one) => "an animation of " + named(one.effect.target)), ...slow])];
+  })()`);
+}

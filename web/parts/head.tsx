@@ -6,6 +6,7 @@ import { token } from "../state/daemon.ts";
 import { dialog } from "../state/dialogs.ts";
 import { access, control, engine, host, link } from "../state/live.ts";
 import { nextTheme, theme } from "../state/theme.ts";
+import type { GlyphName } from "./glyphs.tsx";
 import { Flame, Glyph } from "./glyphs.tsx";
 
 export function Head(): JSX.Element {
@@ -84,14 +85,19 @@ interface Told {
   readonly text: string;
 }
 
+const SIGNS: Readonly<Record<Told["tone"], GlyphName>> = {
+  good: "dot",
+  warn: "bars",
+  bad: "cross",
+  quiet: "ring",
+};
+
 /** One line that is always there, so that nothing moves when it changes. */
 function Status(): JSX.Element {
   const { tone, word, text } = told();
   return (
     <p class={`status ${tone}`} role="status">
-      <Glyph
-        name={tone === "good" ? "dot" : tone === "quiet" ? "ring" : tone === "warn" ? "bars" : "cross"}
-      />
+      <Glyph name={SIGNS[tone]} />
       <b>{word}</b> <span title={text}>{text}</span>
     </p>
   );
