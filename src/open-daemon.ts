@@ -26,6 +26,7 @@ import type { Executor } from "./engine/executor.ts";
 import { cardsThrough } from "./engine/gpus/cards-through.ts";
 import { recordJobs } from "./engine/jobs/record-jobs.ts";
 import { startExecutor } from "./engine/start-executor.ts";
+import { openDisk } from "./open-disk.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import { openGpus } from "./open-gpus.ts";
@@ -82,6 +83,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   // Before everything that takes its time: whoever waits for the start is told that it goes on.
   const monitor = scope.use(await openMonitor(config, log));
   const host = scope.use(openHostMonitor());
+  const hostDisk = await openDisk(config);
   const { settings, notes } = toSettings(config, host.capacity);
   log.log("info", "config.loaded", { file: loaded.file, notes, ...limitsOf(settings) });
   const identity = { ownerId: state.ownerId, instanceId: randomBytes(6).toString("hex") };
@@ -121,18 +123,19 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const live = openLiveConfig(loaded, host, executor, log, () => feed.settings(live.describe()));
   feed.settings(live.describe());
   const queue = hasStreamDoor(config) ? openQueueDesk(identity.ownerId) : undefined;
+  const kept = { records, receipts, hostDisk };
   const door = await openHttpDoor(
-    { ...doorOptions(loaded, options, driver, watchers, live), ...access, records, receipts, wheel, queue },
+    { ...doorOptions(loaded, options, driver, watchers, live), ...access, ...kept, wheel, queue },
     executor,
   );
   scope.use(door);
   onDoorsOpen([door, monitor]);
   // A queue or a server may take its time: what the host does meanwhile can be seen.
   monitor.serveApi(door.answerMonitor);
-  const workParts = { executor, driver, gpus: cards, state, version, log, queue, receipts, onFailure };
+  const shared = { executor, gpus: cards, hostDisk, receipts, version };
+  const workParts = { ...shared, driver, state, log, queue, onFailure };
   const work = await openWorkDoors(loaded, { ...workParts, newId: nextRunId }, scope);
-  const { ownerId } = identity;
-  const shown = { executor, gpus: cards, counters, traceExports, door, receipts, ownerId, version, ...work };
+  const shown = { ...shared, counters, traceExports, door, ownerId: identity.ownerId, ...work };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name, ...work };
 }
@@ -223,7 +226,7 @@ function doorOptions(
   driver: SandboxDriver,
   { feed, ears }: Watchers,
   live: LiveConfig,
-): Omit<HttpDoorOptions, keyof GuardOptions | "records" | "receipts" | "wheel"> {
+): Omit<HttpDoorOptions, keyof GuardOptions | "records" | "receipts" | "wheel" | "hostDisk"> {
   return {
     host: config.http.host,
     port: config.http.port,

@@ -1,7 +1,7 @@
 /** What shows the daemon to those who watch: the metrics, and the door that serves them. */
 import { fileURLToPath } from "node:url";
 import type { Config, Loaded } from "./config/index.ts";
-import type { GpuMonitor, Log, ReceiptLog } from "./core/index.ts";
+import type { GpuMonitor, HostDisk, Log, ReceiptLog } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
@@ -35,6 +35,8 @@ export async function openMonitor({ monitor }: Config, log: Log): Promise<Monito
 export interface ShownParts {
   readonly executor: Executor;
   readonly gpus: GpuMonitor;
+  /** `undefined` where the file system does not tell. */
+  readonly hostDisk: HostDisk | undefined;
   readonly counters: EngineCounters;
   /** `undefined`: no traces are sent. */
   readonly traceExports: Traces["exports"] | undefined;
@@ -51,7 +53,19 @@ export interface ShownParts {
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
 export function showDaemon(
   monitor: MonitorDoor,
-  { executor, gpus, counters, traceExports, door, stream, indexify, receipts, ownerId, version }: ShownParts,
+  {
+    executor,
+    gpus,
+    hostDisk,
+    counters,
+    traceExports,
+    door,
+    stream,
+    indexify,
+    receipts,
+    ownerId,
+    version,
+  }: ShownParts,
   { config }: Loaded,
   scope: Scope,
 ): void {
@@ -82,6 +96,7 @@ export function showDaemon(
     engine,
     metrics,
     proven: new ProvenClasses(),
+    hostDisk,
     identity: {
       executorId: indexify?.executorId ?? ownerId,
       ownerId,

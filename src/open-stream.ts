@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import type { ImagesFile, Registration } from "./contract/executer-tracker/index.ts";
-import type { ArtifactStore, Log, SandboxDriver } from "./core/index.ts";
+import type { ArtifactStore, HostDisk, Log, SandboxDriver } from "./core/index.ts";
 import { DOOR_NAMES, ExecutorError } from "./core/index.ts";
 import type { JobDefaults, QueueLink, SharedDir } from "./doors/stream/door-options.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
@@ -43,6 +43,8 @@ export interface StreamParts {
   readonly log: Log;
   /** The door has failed: the daemon is to end. */
   onFailure(): void;
+  /** `undefined` where the file system does not tell. */
+  readonly hostDisk: HostDisk | undefined;
   /** Where the queue is shown. */
   readonly queue: OpeningDesk | undefined;
 }
@@ -90,6 +92,7 @@ export async function openStream(
       defaults: () => defaultsOf(config, executor),
       settings,
       sharedDir,
+      hostDisk: parts.hostDisk,
       store,
       archiver: zipArchiverBy(await looksBelow(sharedDir.localPath)),
       queue: queueLink(config, redis, log),

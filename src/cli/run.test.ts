@@ -407,6 +407,7 @@ describe("the rest", () => {
       ...{ version: "1", state: "running", driver: "docker", isolation: ["container"] },
       ...{ cpuMillis: 8000, memoryBytes: 1_073_741_824, cpuPercent: 1, memoryPercent: 2 },
       ...{ capacity: amounts, reserved: { ...amounts, gpuCount: 1 }, running: 0, waiting: 0, sandboxes: 1 },
+      disk: { totalBytes: 2 ** 40, availableBytes: 2 ** 38, capacityBytes: 2 ** 39, reservedBytes: 2 ** 30 },
     };
     const free = { ...gpu, id: "GPU-b", index: 1, holders: [] };
     const busy = { ...free, id: "GPU-c", index: 2, isBusyOutside: true };
@@ -417,6 +418,7 @@ describe("the rest", () => {
     });
     const { out } = await hearth(["stats", "-H", at]);
     expect(out).toMatch(/^GPUs +2 +1$/m);
+    expect(out).toMatch(/^disk +1 TB +75 % +512 GB +1 GB$/m);
     expect(out).toMatch(/^0 +Test 24G +24 GB +10 % +42 % +1 task +GPU-a$/m);
     for (const state of ["free", "in use from outside", "unusable: XID 79"]) expect(out).toContain(state);
   });

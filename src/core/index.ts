@@ -106,7 +106,7 @@ export type {
 } from "./ports/driver.ts";
 export type { CardHandover, GpuHealth, GpuMonitor, GpuReading, HandoverAnswer } from "./ports/gpus.ts";
 export { NO_GPUS } from "./ports/gpus.ts";
-export type { HostCapacity, HostMonitor, HostUsage } from "./ports/host.ts";
+export type { HostCapacity, HostDisk, HostMonitor, HostUsage } from "./ports/host.ts";
 export type {
   AllocationEnd,
   IndexifyEvent,

@@ -128,6 +128,10 @@ describe.skipIf(reason !== undefined)(
         await page
           .locator(".status span", { hasText: "2 calls and 1 job under way, 2 calls waiting." })
           .waitFor();
+        for (const name of ["Books", "This host"]) {
+          const card = page.getByRole("region", { name, exact: true });
+          await card.getByText("Disk", { exact: true }).waitFor();
+        }
         for (const said of [
           "0 NVIDIA A100-SXM4-80GB left alone",
           "1 NVIDIA A100-SXM4-80GB held by one task",

@@ -197,7 +197,7 @@ describe("what it answers", () => {
     expect(facts.get("cpu_architecture")).toBe(arch());
     expect(facts.get("state_hash")).toMatch(/^[0-9a-f]{64}$/);
     expect(Math.abs(Date.parse(facts.get("system_time") ?? "") - Date.now())).toBeLessThan(60_000);
-    for (const name of ["cpu_cores", "memory_bytes", "gpus"]) {
+    for (const name of ["cpu_cores", "memory_bytes", "disk_bytes", "gpus"]) {
       expect(Number(facts.get(`total_${name}`))).toBeGreaterThanOrEqual(Number(facts.get(`free_${name}`)));
     }
     const asJson = await get(`${daemon.monitorUrl}/state/reported`, {

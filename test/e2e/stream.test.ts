@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { FleetHost } from "../../src/client/index.ts";
 import { craftZip } from "../support/craft-zip.ts";
 import { poll } from "../support/poll.ts";
 import { processesLike } from "../support/processes-like.ts";
@@ -359,15 +360,24 @@ describe("a host on the queue", () => {
 
   test("the fleet and the queue are shown, and health says that the door is open", async () => {
     // One that has stood still for a while is shown as lost until its next sign of life.
-    const fleet = async (): Promise<readonly { readonly state: string }[]> => {
+    const fleet = async (): Promise<readonly FleetHost[]> => {
       const answer = await fetch(`${host.baseUrl}/v1/fleet`);
-      return ((await answer.json()) as { hosts: { state: string }[] }).hosts;
+      return ((await answer.json()) as { hosts: FleetHost[] }).hosts;
     };
     await poll("it runs", async () => {
       const hosts = await fleet();
       return hosts[0]?.state === "running" || JSON.stringify(hosts);
     });
     expect(await fleet()).toMatchObject([{ name: "one", executerTypes: ["shell", "other"] }]);
+    // Its disk less what is kept free, and all of it once no job runs; the monitor door says the same.
+    await poll("the disk is told of", async () => {
+      const [{ capacity, reserved } = {}] = await fleet();
+      const facts = await (await fetch(`${host.monitorUrl}/state/reported`)).text();
+      const isTold = ["total", "free"].every((name) =>
+        facts.includes(`\n${name}_disk_bytes=${capacity?.diskBytes}\n`),
+      );
+      return (isTold && reserved?.diskBytes === 0) || JSON.stringify({ capacity, reserved, facts });
+    });
     const health = await (await fetch(`${host.monitorUrl}/healthz?verbose`)).text();
     expect(health).toContain("door stream");
   });

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Route } from "../../src/contract/v1/route.ts";
 import { ROUTES } from "../../src/contract/v1/routes.ts";
 import { asId, ExecutorError, Secret } from "../../src/core/index.ts";
+import { FakeDisk } from "../support/fake-disk.ts";
 import { fakeSandbox, fakeSession } from "../support/fake-executor.ts";
 import { fakeJob } from "../support/fake-jobs.ts";
 import { fakeQueue } from "../support/fake-queue.ts";
@@ -281,10 +282,14 @@ test("pause, unpause and drain answer with the state, and drain ends the daemon 
 
 test("the host, its figures, what waits and the task folders are shown", async () => {
   await using door = await openTestDoor({
+    hostDisk: new FakeDisk(),
     listTasks: () => Promise.resolve([{ id: "echo", folder: "/t/echo", command: ["node"] }]),
   });
   const get = async (path: string): Promise<unknown> => (await fetch(`${door.url}${path}`)).json();
   expect(await get("/v1/host")).toMatchObject({ state: "running", driver: "fake", version: "0.0.0-test" });
+  expect(await get("/v1/host")).toMatchObject({
+    disk: { totalBytes: 1000e9, availableBytes: 600e9, capacityBytes: 900e9, reservedBytes: 0 },
+  });
   expect(await get("/v1/stats")).toMatchObject({ total_cpu: 8, task_mem: 4096 });
   expect(await get("/v1/waiting")).toEqual({ waiting: [] });
   expect(await get("/v1/tasks")).toEqual({ tasks: [{ id: "echo", folder: "/t/echo", command: ["node"] }] });

@@ -61,7 +61,24 @@ function Bars({ view }: { readonly view: Host }): JSX.Element {
           </div>
         );
       })}
+      {view.disk !== undefined && view.takesJobs && <DiskBar disk={view.disk} />}
     </dl>
+  );
+}
+
+/** Jobs alone book it. */
+function DiskBar({ disk }: { readonly disk: NonNullable<Host["disk"]> }): JSX.Element {
+  const { capacityBytes, reservedBytes } = disk;
+  return (
+    <div>
+      <dt>Disk</dt>
+      <dd>
+        <b>{bytes(reservedBytes)}</b> of {bytes(capacityBytes)}
+      </dd>
+      <dd class="bar" aria-hidden="true">
+        <Part door="stream" share={capacityBytes === 0 ? 0 : reservedBytes / capacityBytes} />
+      </dd>
+    </div>
   );
 }
 

@@ -38,6 +38,7 @@ export function Offer(): JSX.Element {
       about={ABOUT}
       aside={`${view.driver}, ${cores(view.cpuMillis)} cores, ${bytes(view.memoryBytes)}`}
     >
+      {view.disk !== undefined && <DiskGauge disk={view.disk} />}
       <h3>Isolation</h3>
       <ul class="classes">
         {view.classes.map((one, i) => (
@@ -57,6 +58,25 @@ export function Offer(): JSX.Element {
         </ul>
       )}
     </Card>
+  );
+}
+
+/** How full the file system is that work folders lie on. */
+function DiskGauge({ disk }: { readonly disk: NonNullable<Host["disk"]> }): JSX.Element {
+  const { totalBytes, availableBytes } = disk;
+  const share = (totalBytes - availableBytes) / totalBytes;
+  return (
+    <dl class="books">
+      <div>
+        <dt>Disk</dt>
+        <dd>
+          <b>{percent(share * 100)}</b> in use, {bytes(availableBytes)} of {bytes(totalBytes)} free
+        </dd>
+        <dd class="bar" aria-hidden="true">
+          <i class="used" style={{ width: `${share * 100}%` }} />
+        </dd>
+      </div>
+    </dl>
   );
 }
 

@@ -24,7 +24,15 @@ export const stats: Command = {
   },
 };
 
-function rowsOf({ cpuMillis, memoryBytes, cpuPercent, memoryPercent, capacity, reserved }: Host): string[][] {
+function rowsOf({
+  cpuMillis,
+  memoryBytes,
+  cpuPercent,
+  memoryPercent,
+  disk,
+  capacity,
+  reserved,
+}: Host): string[][] {
   const rows = [
     [
       "CPU cores",
@@ -41,6 +49,17 @@ function rowsOf({ cpuMillis, memoryBytes, cpuPercent, memoryPercent, capacity, r
       formatBytes(reserved.memoryBytes),
     ],
   ];
+  if (disk !== undefined) {
+    const { totalBytes, availableBytes, capacityBytes, reservedBytes } = disk;
+    const used = ((totalBytes - availableBytes) / totalBytes) * 100;
+    rows.push([
+      "disk",
+      formatBytes(totalBytes),
+      `${used.toFixed(0)} %`,
+      formatBytes(capacityBytes),
+      formatBytes(reservedBytes),
+    ]);
+  }
   if (capacity.gpuCount > 0) {
     rows.push(["GPUs", "", "", String(capacity.gpuCount), String(reserved.gpuCount)]);
   }

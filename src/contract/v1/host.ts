@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { DOOR_NAMES, NETWORK_POLICIES } from "../../core/index.ts";
 import { named } from "./registry.ts";
-import { count, isolation, resources } from "./shared.ts";
+import { count, diskBytes, isolation, resources } from "./shared.ts";
 
 const networkPolicy = z.enum(NETWORK_POLICIES);
 const limitKind = z.enum(["cpu", "memory", "pids"]);
@@ -75,6 +75,17 @@ export const gpu = named(
 );
 export type Gpu = z.infer<typeof gpu>;
 
+export const hostDisk = named(
+  "HostDisk",
+  "The file system that work folders of jobs lie on; without jobs, that of the state directory.",
+  z.object({
+    totalBytes: diskBytes.describe("All of it, as it was when the daemon started."),
+    availableBytes: diskBytes.describe("What anybody may still write there."),
+    capacityBytes: diskBytes.describe("What jobs may hold in all."),
+    reservedBytes: diskBytes.describe("What they hold now, each as much as it may write."),
+  }),
+);
+
 export const host = named(
   "Host",
   "This host, what its tasks may use, and what they hold.",
@@ -94,6 +105,7 @@ export const host = named(
     cpuPercent: z.number().describe("CPU in use by everything on the host, 0 to 100."),
     memoryPercent: z.number(),
     memoryAvailableBytes: z.number(),
+    disk: hostDisk.optional().describe("Absent where the file system does not tell."),
     capacity: resources.describe("What tasks may hold in all."),
     reserved: resources.describe("What they hold now."),
     reservedByDoor: z

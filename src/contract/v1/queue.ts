@@ -1,9 +1,16 @@
 import * as z from "zod";
 import { JOB_ENDS } from "../../core/index.ts";
 import { named } from "./registry.ts";
-import { count, resources } from "./shared.ts";
+import { count, diskBytes, resources } from "./shared.ts";
 
 const wallMs = z.number().describe("Milliseconds since 1970.");
+
+const fleetRoom = z.object({
+  ...resources.shape,
+  diskBytes: diskBytes
+    .optional()
+    .describe("Disk of work folders of jobs, in bytes; absent where a host does not say."),
+});
 
 export const fleetHost = named(
   "FleetHost",
@@ -16,8 +23,8 @@ export const fleetHost = named(
     seenAtMs: wallMs,
     state: z.enum(["running", "draining", "paused"]),
     labels: z.record(z.string(), z.string()),
-    capacity: resources,
-    reserved: resources,
+    capacity: fleetRoom,
+    reserved: fleetRoom,
     jobs: z.object({ running: count, waiting: count.describe("Claimed, and not started yet.") }),
     warm: z.array(z.string()).describe("Tasks that are warm there, as `image isolation`; not always all."),
     executerTypes: z.array(z.string()),

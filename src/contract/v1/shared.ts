@@ -5,6 +5,9 @@ import { named } from "./registry.ts";
 /** A whole number that is not negative; the bound keeps `Number.MAX_SAFE_INTEGER` out of the description. */
 export const count = z.number().int().min(0).max(1e15);
 
+/** File systems that are mounted over a network may be as large as they like. */
+export const diskBytes = z.number().min(0);
+
 export const resources = named(
   "Resources",
   "What is given or held in all.",

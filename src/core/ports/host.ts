@@ -20,3 +20,17 @@ export interface HostMonitor {
   /** The same of its memory alone, for who asks often. */
   memoryAvailableBytes(): number;
 }
+
+/** The file system that work folders of jobs lie on, and what those have booked of it. No call waits. */
+export interface HostDisk {
+  /** All of it, as it was when the daemon started. */
+  readonly totalBytes: number;
+  /** What jobs may hold in all. */
+  readonly capacityBytes: number;
+  /** What anybody may still write there, as it was a few seconds ago. */
+  availableBytes(): number;
+  /** What jobs hold now, each as much as it may write. */
+  reservedBytes(): number;
+  /** One job more. @returns gives it back. */
+  book(bytes: number): () => void;
+}

@@ -142,6 +142,15 @@ export interface JobSource extends AsyncDisposable {
   leave(signal: AbortSignal): Promise<boolean>;
 }
 
+/** What a host has or holds. */
+export interface FleetRoom {
+  readonly cpuMillis: number;
+  readonly memoryBytes: number;
+  readonly gpuCount: number;
+  /** Left out where it is not known, and by earlier versions. */
+  readonly diskBytes?: number;
+}
+
 /** One host as others see it; gone by itself when it is not renewed. */
 export interface FleetHost {
   readonly hostId: string;
@@ -151,8 +160,8 @@ export interface FleetHost {
   readonly seenAtMs: number;
   readonly state: "running" | "draining" | "paused";
   readonly labels: Readonly<Record<string, string>>;
-  readonly capacity: { readonly cpuMillis: number; readonly memoryBytes: number; readonly gpuCount: number };
-  readonly reserved: { readonly cpuMillis: number; readonly memoryBytes: number; readonly gpuCount: number };
+  readonly capacity: FleetRoom;
+  readonly reserved: FleetRoom;
   /** Jobs that run, and that are claimed and wait. */
   readonly jobs: { readonly running: number; readonly waiting: number };
   /** Keys of the tasks that are warm, as `image isolation`; bounded. */

@@ -1,7 +1,7 @@
 import type { ConfigEntry } from "../../contract/v1/config.ts";
 import type { TaskFolder } from "../../contract/v1/images.ts";
 import type { Scope } from "../../contract/v1/route.ts";
-import type { Log, PeerAddress, ReceiptLog, RunStore, Secret } from "../../core/index.ts";
+import type { HostDisk, Log, PeerAddress, ReceiptLog, RunStore, Secret } from "../../core/index.ts";
 import type { TimerWheel } from "../../std/index.ts";
 import type { EventFeed } from "./feed/event-feed.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -47,6 +47,8 @@ export interface HttpDoorOptions {
   readonly isTraced?: boolean;
   /** What happens on this host: the observer of the executor that the door is opened for. */
   readonly feed: EventFeed;
+  /** `undefined` where the file system does not tell. */
+  readonly hostDisk?: HostDisk | undefined;
   /** The queue of jobs, where the daemon takes any. */
   readonly queue?: QueueDesk | undefined;
   /** The settings in force, secrets masked. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Scope } from "../../contract/v1/route.ts";
-import type { Log } from "../../core/index.ts";
+import type { HostDisk, Log } from "../../core/index.ts";
 import type { Executor } from "../../engine/executor.ts";
 import type { Dashboard } from "./dashboard.ts";
 import type { EngineWatch } from "./engine-watch.ts";
@@ -39,6 +39,8 @@ export interface MonitorParts {
   readonly executor: Executor;
   readonly identity: Identity;
   readonly proven: ProvenClasses;
+  /** `undefined` where the file system does not tell. */
+  readonly hostDisk?: HostDisk | undefined;
   readonly engine: EngineWatch;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** The doors that are on, each with what keeps it from taking work; `undefined` is nothing. */

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { FakeDisk } from "../../../test/support/fake-disk.ts";
 import { FakeExecutor } from "../../../test/support/fake-executor.ts";
 import { ExecutorError } from "../../core/index.ts";
 import { silentLog } from "../../telemetry/index.ts";
@@ -129,6 +130,32 @@ test("X5: until the classes have been tested the host is not ready and reports n
   expect(await ready()).toBe(200);
   expect(await reported()).toBe(known);
 });
+
+test("X5: of the disk is reported what jobs may have and what they left of it: the hash knows of no other writers", async () => {
+  const { url, open: show } = await open();
+  const hostDisk = new FakeDisk();
+  show(parts({ hostDisk }));
+  const reported = async (): Promise<string> => await (await fetch(`${url}/state/reported`)).text();
+  const before = await reported();
+  expect(before).toContain(
+    "\nhost_disk_bytes=1000000000000\ntotal_disk_bytes=900000000000\nfree_disk_bytes=900000000000\n",
+  );
+  hostDisk.leftBytes = 1e9;
+  expect(await reported()).toBe(before);
+  const giveBack = hostDisk.book(400e9);
+  const held = await reported();
+  expect(held).toContain("\ntotal_disk_bytes=900000000000\nfree_disk_bytes=500000000000\n");
+  expect(hashOf(held)).not.toBe(hashOf(before));
+  giveBack();
+  expect(await reported()).toBe(before);
+  // Jobs of an earlier life may hold more than there is by now.
+  hostDisk.book(901e9);
+  expect(await reported()).toContain("\nfree_disk_bytes=0\n");
+});
+
+function hashOf(state: string): string | undefined {
+  return /^state_hash=(.*)$/m.exec(state)?.[1];
+}
 
 test("a class whose test could not be carried out keeps nobody waiting", async () => {
   const { url, open: show } = await open();

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { arch, hostname, release, type } from "node:os";
+import type { HostDisk } from "../../core/index.ts";
 import type { ExecutorView } from "../../engine/executor.ts";
 import type { ServerLink, ServerWork } from "./door-options.ts";
 import { workLines } from "./server-work.ts";
@@ -23,7 +24,8 @@ export const NOTHING_REPORTED = "No state reported so far";
 
 /**
  * What this host has and what of it is free for tasks. `state_hash` is that of everything but the time: it stays while the
- * content does, also over a restart. Free is what the books have left, not what the host happens to use at this moment.
+ * content does, also over a restart. Free is what the books have left, not what the host happens to use at this moment:
+ * disks fill by themselves, too.
  *
  * @param isolation the classes that this host reaches, also while they are being tested anew.
  */
@@ -31,6 +33,7 @@ export function reportedState(
   identity: Identity,
   view: ExecutorView,
   isolation: ExecutorView["capabilities"]["isolation"],
+  disk: HostDisk | undefined,
   wallMs: number,
 ): ReportedState {
   const { capacity, reserved } = view;
@@ -53,12 +56,23 @@ export function reportedState(
     free_cpu_cores: (capacity.cpuMillis - reserved.cpuMillis) / 1000,
     free_memory_bytes: capacity.memoryBytes - reserved.memoryBytes,
     free_gpus: capacity.gpuCount - reserved.gpuCount,
+    ...bookedDisk(disk),
     ...gpuFault(view),
   };
   return {
     ...content,
     state_hash: createHash("sha256").update(JSON.stringify(content)).digest("hex"),
     system_time: new Date(wallMs).toISOString(),
+  };
+}
+
+/** No line where the file system does not tell. */
+function bookedDisk(disk: HostDisk | undefined): ReportedState {
+  if (disk === undefined) return {};
+  return {
+    host_disk_bytes: disk.totalBytes,
+    total_disk_bytes: disk.capacityBytes,
+    free_disk_bytes: Math.max(0, disk.capacityBytes - disk.reservedBytes()),
   };
 }
 

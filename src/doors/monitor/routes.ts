@@ -120,11 +120,18 @@ function reported(parts: MonitorParts | undefined, { wantsJson }: Question): Ans
 }
 
 /** Nothing until all of it is known: a hash that changes by itself after each start would tell of changes that nobody made. */
-function stateOf({ executor, identity, proven, server, wallMs }: MonitorParts): ReportedState | undefined {
+function stateOf({
+  executor,
+  identity,
+  proven,
+  hostDisk,
+  server,
+  wallMs,
+}: MonitorParts): ReportedState | undefined {
   const view = executor.view();
   const isolation = proven.of(view);
   if (isolation === undefined) return undefined;
-  return { ...reportedState(identity, view, isolation, wallMs()), ...toldServer(server) };
+  return { ...reportedState(identity, view, isolation, hostDisk, wallMs()), ...toldServer(server) };
 }
 
 function desired(parts: MonitorParts | undefined, { wantsJson }: Question): Answer {

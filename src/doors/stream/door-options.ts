@@ -11,6 +11,7 @@ import type {
   Clock,
   DiskLimits,
   FleetBoard,
+  HostDisk,
   JobSource,
   Log,
   NetworkPolicy,
@@ -86,6 +87,8 @@ export interface StreamDoorOptions {
   defaults(): JobDefaults;
   readonly settings: StreamSettings;
   readonly sharedDir: SharedDir;
+  /** Where it is told what jobs book of the disk. */
+  readonly hostDisk?: HostDisk | undefined;
   readonly store: ArtifactStore;
   readonly archiver: Archiver;
   readonly queue: QueueLink;

@@ -9,7 +9,7 @@ const WARM_LIMIT = 64;
 
 /** What this host says of itself to the others. */
 export function describeHost(
-  { executor, types, settings, ownerId, version, clock }: StreamDoorOptions,
+  { executor, types, settings, hostDisk, ownerId, version, clock }: StreamDoorOptions,
   startedAtMs: number,
   jobs: FleetHost["jobs"],
 ): FleetHost {
@@ -26,12 +26,16 @@ export function describeHost(
     seenAtMs: clock.wallMs(),
     state: view.state === "pausing" ? "paused" : view.state,
     labels: settings.labels,
-    capacity: view.capacity,
-    reserved: view.reserved,
+    capacity: { ...view.capacity, ...diskOf(hostDisk?.capacityBytes) },
+    reserved: { ...view.reserved, ...diskOf(hostDisk?.reservedBytes()) },
     jobs,
     warm: [...new Set(warm)].slice(0, WARM_LIMIT),
     executerTypes: [...types.keys()],
   };
+}
+
+function diskOf(diskBytes: number | undefined): { readonly diskBytes?: number } {
+  return diskBytes === undefined ? {} : { diskBytes };
 }
 
 /** Says it every few seconds, and at once when its state changes, until the signal aborts; then takes it back. */

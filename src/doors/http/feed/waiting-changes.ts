@@ -46,6 +46,9 @@ const GAUGES = new Set([
   "cpuPercent",
   "memoryPercent",
   "memoryAvailableBytes",
+  // Of the disk.
+  "availableBytes",
+  "reservedBytes",
   "reserved",
   "reservedByDoor",
   "running",

@@ -1,5 +1,5 @@
 import type { Gpu, Host } from "../../../contract/v1/host.ts";
-import type { NetworkReport } from "../../../core/index.ts";
+import type { HostDisk, NetworkReport } from "../../../core/index.ts";
 import type { GpuView } from "../../../engine/gpus/gpu-cards.ts";
 import type { DoorParts } from "../parts.ts";
 import { showClass } from "./show-class.ts";
@@ -22,6 +22,7 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     cpuPercent: usage.cpuPercent,
     memoryPercent: usage.memoryPercent,
     memoryAvailableBytes: usage.memoryAvailableBytes,
+    ...showDisk(options.hostDisk),
     capacity: view.capacity,
     reserved: view.reserved,
     reservedByDoor: view.reservedByDoor,
@@ -33,6 +34,19 @@ export function showHost({ executor, options }: Pick<DoorParts, "executor" | "op
     sandboxes: view.sandboxes,
     takesJobs: options.queue !== undefined,
     jobs: { running: view.jobs.running, waiting: view.jobs.waiting },
+  };
+}
+
+function showDisk(disk: HostDisk | undefined): Pick<Host, "disk"> {
+  if (disk === undefined) return {};
+  const { totalBytes, capacityBytes } = disk;
+  return {
+    disk: {
+      totalBytes,
+      availableBytes: disk.availableBytes(),
+      capacityBytes,
+      reservedBytes: disk.reservedBytes(),
+    },
   };
 }
 

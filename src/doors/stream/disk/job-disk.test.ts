@@ -2,8 +2,11 @@ import { mkdir, readdir, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { FakeDisk } from "../../../../test/support/fake-disk.ts";
+import { poll } from "../../../../test/support/poll.ts";
 import { ScriptedDoor } from "../../../../test/support/scripted-jobs.ts";
 import { VirtualClock } from "../../../../test/support/virtual-clock.ts";
+import type { FleetBoard, FleetHost } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import { silentLog } from "../../../telemetry/index.ts";
 import { JobDisk } from "./job-disk.ts";
@@ -82,6 +85,34 @@ test("a job waits for the disk that others may still fill, and gets it when they
     "both are over",
     () => world.types().filter((type) => type === "TaskCompleted").length === 2,
   );
+});
+
+test("what jobs may write is booked on the host's disk, which the fleet is told of, and given back at their ends", async () => {
+  const hostDisk = new FakeDisk();
+  let told: FleetHost | undefined;
+  const board: FleetBoard = {
+    ready: () => Promise.resolve(),
+    publish: (host) => {
+      told = host;
+      return Promise.resolve();
+    },
+    hosts: () => Promise.resolve([]),
+    withdraw: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  await using world = await ScriptedDoor.open(
+    { disk: DISK, concurrency: 2, fleetMs: 10 },
+    { hostDisk, board },
+  );
+  world.submit();
+  world.submit();
+  const jobs = [await world.started(0), await world.started(1)];
+  expect(hostDisk.reservedBytes()).toBe(2 * 4 * MEBIBYTE);
+  await poll("the fleet was told", () => told?.reserved.diskBytes === 8 * MEBIBYTE || JSON.stringify(told));
+  expect(told?.capacity).toMatchObject({ diskBytes: hostDisk.capacityBytes });
+  for (const job of jobs) job.exit();
+  await poll("all is given back", () => hostDisk.reservedBytes() === 0 || `${hostDisk.reservedBytes()}`);
+  await poll("the fleet was told", () => told?.reserved.diskBytes === 0 || JSON.stringify(told));
 });
 
 test("whoever waits for disk has it as soon as another gives it back", async () => {

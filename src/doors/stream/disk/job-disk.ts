@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import type { Clock, DiskAnswer, DiskFacts, DiskLimits, Log } from "../../../core/index.ts";
+import type { Clock, DiskAnswer, DiskFacts, DiskLimits, HostDisk, Log } from "../../../core/index.ts";
 import { diskAnswer, diskReserve, ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import { pause } from "../../../std/index.ts";
 import { folderBytes } from "./folder-bytes.ts";
@@ -54,6 +54,7 @@ export class JobDisk {
   readonly #limits: DiskLimits;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #hostDisk: HostDisk | undefined;
   readonly #shares = new Set<HeldShare>();
   /** Wakes those who wait for a share. */
   readonly #waiting = new Set<() => void>();
@@ -68,12 +69,17 @@ export class JobDisk {
   constructor(
     folder: string,
     limits: DiskLimits,
-    { clock, log }: { readonly clock: Clock; readonly log: Log },
+    {
+      clock,
+      log,
+      hostDisk,
+    }: { readonly clock: Clock; readonly log: Log; readonly hostDisk?: HostDisk | undefined },
   ) {
     this.#folder = folder;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = log;
+    this.#hostDisk = hostDisk;
   }
 
   /** Says at the start that what is to be left free is all that there is, so that no job will ever have room. */
@@ -168,6 +174,7 @@ export class JobDisk {
       dueAtMs: this.#clock.nowMs() + MEASURE_MS,
     };
     this.#shares.add(share);
+    const giveBack = this.#hostDisk?.book(limitBytes);
     return {
       limitBytes,
       get usedBytes() {
@@ -179,6 +186,7 @@ export class JobDisk {
       },
       release: () => {
         this.#shares.delete(share);
+        giveBack?.();
         for (const wake of [...this.#waiting]) wake();
       },
     };
