@@ -162,8 +162,15 @@ function namingTheSetting(thrown: unknown): unknown {
 
 function queueLink({ stream }: Config, settings: RedisSettings, log: Log): QueueLink {
   return {
-    async ready(signal) {
+    async ready(signal, onAway) {
       await using connection = openConnection({ settings, times: REDIS_TIMES, clock: systemClock });
+      let told: string | undefined;
+      connection.onState((state) => {
+        if (state.type === "up" || state.reason === told) return;
+        told = state.reason;
+        log.log("warn", "queue.away", { reason: told });
+        onAway(told);
+      });
       await connection.untilUp(signal);
     },
     open(registration) {

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { poll } from "../support/poll.ts";
 import { StreamWorld } from "../support/stream-world.ts";
 
 let world: StreamWorld;
@@ -31,3 +32,28 @@ describe("I3: what is wrong with the images file stops the start with the key's 
     expect(about[0]).toMatch(/^hearth: .*stream\.images_file/);
   });
 });
+
+test.each([
+  [
+    "a password",
+    { HEARTH_STREAM_REDIS_PASSWORD: "wrong", HEARTH_STREAM_REDIS_USERNAME: "nobody" },
+    "WRONGPASS",
+  ],
+  ["a database", { HEARTH_STREAM_REDIS_DATABASE: "99" }, "DB index is out of range"],
+])(
+  "a queue that was never let in, here by %s, says why: in the log, in health and in its view",
+  async (_what, env, why) => {
+    await writeFile(join(world.folder, "images.json"), JSON.stringify({ shell: "shell" }));
+    await using host = await world.startHost("shut-out", "", { env });
+    await poll("health says why", async () => {
+      const text = await (await fetch(`${host.monitorUrl}/monitoring/health`)).text();
+      return (text.includes("since the start") && text.includes(why)) || text;
+    });
+    expect(await (await fetch(`${host.baseUrl}/v1/queue`)).json()).toMatchObject({
+      state: "away",
+      reason: expect.stringContaining(why) as string,
+    });
+    await poll("the log says why", () => /"queue\.away".*/.exec(host.log())?.[0].includes(why) || host.log());
+  },
+  120_000,
+);

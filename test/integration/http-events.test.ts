@@ -111,7 +111,11 @@ test.each(["/v1/live", "/v1/events"])("HEAD of %s is its head, at once, and it e
 
 test.each([
   [undefined, "application/x-ndjson", /^\{"type":"snapshot",.*\}\n/],
-  ["text/event-stream", "text/event-stream; charset=utf-8", /^event: snapshot\ndata: \{"type":"snapshot",.*\}\n\n/],
+  [
+    "text/event-stream",
+    "text/event-stream; charset=utf-8",
+    /^event: snapshot\ndata: \{"type":"snapshot",.*\}\n\n/,
+  ],
 ])("the whole state is told as lines, or as server-sent events (%s)", async (accept, type, form) => {
   await using door = await openTestDoor({ feed: feedOf(8) });
   const leaving = new AbortController();

@@ -8,7 +8,10 @@ const text = (what: string) => z.string(`the entry has no ${what}`).min(1, `the 
 
 /** The fields of an entry of a request stream (section 4.1), with the one that later versions added and that we keep. */
 const schema = z.object({
-  id: text("id").refine(isSafeSegment, "id is not letters, digits, dots, underscores and hyphens"),
+  id: text("id").refine(
+    isSafeSegment,
+    "id is not up to 128 letters, digits, dots, underscores and hyphens that begin with a letter or digit, without two dots in a row",
+  ),
   task_dir: text("task_dir").refine(isSafeKey, "task_dir is not a relative path of plain names"),
   executer_type: text("executer_type").max(256, "executer_type is too long"),
   method: text("method").max(256, "method is too long"),

@@ -72,8 +72,12 @@ export interface SharedDir {
 
 /** How the queue is reached, before anybody has told this host what it is called there. */
 export interface QueueLink {
-  /** Resolves once it answers; tries again by itself until then. Rejects with the signal's reason. */
-  ready(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves once it answers; tries again by itself until then. Rejects with the signal's reason.
+   *
+   * @param onAway told why it does not answer, each time that this is something else.
+   */
+  ready(signal: AbortSignal, onAway: (reason: string) => void): Promise<void>;
   /** Opens it under the names of a registration. The caller disposes it. */
   open(registration: Registration, signal: AbortSignal): Promise<JobSource>;
 }

@@ -51,6 +51,8 @@ interface DoorState {
   /** Leases are kept until the very last job is over, also while the door closes; so is its place on the board. */
   readonly heart: AbortController;
   shift: JobShift | undefined;
+  /** What it waits for until it is open. */
+  waitsFor: string;
   termination: Termination;
   /** Whether somebody wants the door's end. */
   isEnding: boolean;
@@ -66,6 +68,7 @@ export function openStreamDoor(options: StreamDoorOptions): StreamDoor {
     leftovers: new Map(options.executor.jobs.leftovers().map((job) => [job.mark.jobId, job])),
     heart: new AbortController(),
     shift: undefined,
+    waitsFor: NOT_YET,
     termination: { reason: "interrupted", detail: null },
     isEnding: false,
   };
@@ -76,13 +79,13 @@ export function openStreamDoor(options: StreamDoorOptions): StreamDoor {
   return {
     get trouble() {
       const source = state.shift?.desk.source;
-      return source === undefined ? NOT_YET : troubleOf(source.state);
+      return source === undefined ? state.waitsFor : troubleOf(source.state);
     },
-    view: () => showQueue(options, state.shift),
+    view: () => showQueue(options, state.shift, state.waitsFor),
     hosts: async (signal) => (await options.board?.hosts(signal)) ?? [],
     source() {
       if (state.shift !== undefined) return state.shift.desk.source;
-      throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: NOT_YET });
+      throw new ExecutorError("QUEUE_UNAVAILABLE", { reason: state.waitsFor });
     },
     drain(failure) {
       draining ??= drain(state, failure);
@@ -122,7 +125,7 @@ async function takeJobs(state: DoorState, signal: AbortSignal): Promise<void> {
   // The daemon may have ended meanwhile: then nothing more begins.
   signal.throwIfAborted();
   scope.spawn(async (bounded) => await sweepMarkers(sharedDir.localPath, options.clock, bounded));
-  const { registration, source } = await openSource(options, signal);
+  const { registration, source } = await openSource(state, signal);
   scope.use(source);
   const slots = new Slots(settings.concurrency);
   scope.spawn(async () => await disk.watchAll(heart.signal));
@@ -138,18 +141,22 @@ async function takeJobs(state: DoorState, signal: AbortSignal): Promise<void> {
 
 /** First the queue, then the registration, so that no API counts a host that cannot work. */
 async function openSource(
-  { queue, register, clock, log }: StreamDoorOptions,
+  state: DoorState,
   signal: AbortSignal,
 ): Promise<Pick<JobDesk, "registration" | "source">> {
+  const { queue, register, clock, log } = state.options;
   for (;;) {
     try {
       signal.throwIfAborted();
-      await queue.ready(signal);
+      await queue.ready(signal, (reason) => {
+        state.waitsFor = `${NOT_YET}: ${reason}`;
+      });
       signal.throwIfAborted();
       const registration = await register(signal);
       return { registration, source: await queue.open(registration, signal) };
     } catch (error) {
       signal.throwIfAborted();
+      state.waitsFor = `this host is not registered: ${ExecutorError.from(error).message}`;
       log.log("error", "executer.unregistered", { error });
       await pause(clock, REOPEN_MS, signal);
     }

@@ -23,8 +23,12 @@ export function showNoQueue(reason: string): Queue {
 }
 
 /** The queue as `/v1/queue` shows it. */
-export function showQueue({ clock }: StreamDoorOptions, shift: JobShift | undefined): Queue {
-  if (shift === undefined) return showNoQueue("it has not answered since the start");
+export function showQueue(
+  { clock }: StreamDoorOptions,
+  shift: JobShift | undefined,
+  waitsFor: string,
+): Queue {
+  if (shift === undefined) return showNoQueue(waitsFor);
   const { source, registration } = shift.desk;
   const { state } = source;
   return {

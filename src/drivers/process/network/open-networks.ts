@@ -65,7 +65,7 @@ function cutBlocks(range: string, owner: string): NetworkBlocks {
     return new NetworkBlocks(range, owner);
   } catch (cause) {
     const reason = `"${range}" is no range of IPv4 addresses between /8 and /30`;
-    throw new ExecutorError("CONFIG_INVALID", { reason }, { cause });
+    throw new ExecutorError("CONFIG_INVALID", { field: "process.network_range", reason }, { cause });
   }
 }
 
