@@ -1,5 +1,5 @@
 /** What the stream door is told by files and settings, read and judged before anything is opened. */
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
@@ -10,6 +10,7 @@ import type { ArchiveLimits, Secret } from "./core/index.ts";
 import { ExecutorError, MEBIBYTE, Secret as SecretText } from "./core/index.ts";
 import type { SharedDir, StreamSettings } from "./doors/stream/door-options.ts";
 import type { RedisSettings, RedisTls } from "./drivers/queue/index.ts";
+import { makeFolder } from "./std/files/index.ts";
 
 type SentinelAccess = Pick<
   Extract<RedisSettings, { type: "sentinel" }>,
@@ -47,7 +48,12 @@ export async function readSharedDir(config: Config, driverName: string): Promise
   const { shared_dir_local: local, shared_dir_host: host } = config.stream;
   if (driverName === "process") {
     const localPath = local === "" ? join(config.state_dir, "jobs") : local;
-    await mkdir(localPath, { recursive: true, mode: 0o711 });
+    await makeFolder(localPath, 0o711).catch((cause: unknown) => {
+      throw wrong(
+        "stream.shared_dir_local",
+        `${localPath} cannot be made (${String((cause as NodeJS.ErrnoException).code)})`,
+      );
+    });
     return { localPath, hostPath: localPath };
   }
   if (local === "") throw wrong("stream.shared_dir_local", "it is not set (SHARED_DIR_LOCAL)");

@@ -4,7 +4,7 @@ import type { Server } from "node:net";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { ExecutorError } from "../../core/index.ts";
-import { makeFolder } from "./make-folder.ts";
+import { makeFolder } from "../../std/files/index.ts";
 
 /** A Unix socket's path may be this long on Linux; a longer state directory could not be locked. */
 const LONGEST_SOCKET_PATH = 107;

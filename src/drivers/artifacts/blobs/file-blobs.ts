@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
 import type { BlobStore, BlobWrite } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
+import { makeFolder } from "../../../std/files/index.ts";
 
 export const FILE_SCHEME = "file://";
 
@@ -66,7 +67,7 @@ class Folders {
   async make(folder: string): Promise<void> {
     const nowMs = performance.now();
     if (nowMs - (this.#seen.get(folder) ?? Number.NEGATIVE_INFINITY) < FOLDER_MS) return;
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder, 0o777);
     if (this.#seen.size >= FOLDERS) this.#seen.clear();
     this.#seen.set(folder, nowMs);
   }
