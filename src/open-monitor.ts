@@ -5,6 +5,7 @@ import type { GpuMonitor, HostDisk, Log, ReceiptLog } from "./core/index.ts";
 import type { HttpDoor } from "./doors/http/open-http-door.ts";
 import type { IndexifyDoor } from "./doors/indexify/open-indexify-door.ts";
 import { openDashboard } from "./doors/monitor/dashboard.ts";
+import type { MonitorParts } from "./doors/monitor/door-options.ts";
 import { watchEngine } from "./doors/monitor/engine-watch.ts";
 import type { MonitorDoor } from "./doors/monitor/open-monitor-door.ts";
 import { openMonitorDoor } from "./doors/monitor/open-monitor-door.ts";
@@ -51,24 +52,9 @@ export interface ShownParts {
 }
 
 /** From now on the monitor door tells everything. What it needs for that belongs to the scope. */
-export function showDaemon(
-  monitor: MonitorDoor,
-  {
-    executor,
-    gpus,
-    hostDisk,
-    counters,
-    traceExports,
-    door,
-    stream,
-    indexify,
-    receipts,
-    ownerId,
-    version,
-  }: ShownParts,
-  { config }: Loaded,
-  scope: Scope,
-): void {
+export function showDaemon(monitor: MonitorDoor, parts: ShownParts, { config }: Loaded, scope: Scope): void {
+  const { executor, gpus, hostDisk, counters, traceExports, door, stream, indexify, receipts } = parts;
+  const { ownerId, version } = parts;
   const nowMs = (): number => systemClock.nowMs();
   const engine = watchEngine((signal) => executor.health(signal), nowMs);
   const pressure = scope.use(openPressure());
@@ -104,12 +90,16 @@ export function showDaemon(
       // Our image says so itself.
       environment: process.env["HEARTH_IN_CONTAINER"] === "1" ? "container" : "host",
     },
-    doors: () => [
-      { name: "http", trouble: door.isOpen ? undefined : "it is closed", fetchesWork: false },
-      ...(stream === undefined ? [] : [{ name: "stream", trouble: stream.trouble, fetchesWork: true }]),
-      ...(indexify === undefined ? [] : [{ name: "indexify", trouble: indexify.trouble, fetchesWork: true }]),
-    ],
+    doors: () => doorStates(parts),
     server: indexify,
     wallMs: () => systemClock.wallMs(),
   });
+}
+
+function doorStates({ door, stream, indexify }: ShownParts): ReturnType<MonitorParts["doors"]> {
+  return [
+    { name: "http", trouble: door.isOpen ? undefined : "it is closed", fetchesWork: false },
+    ...(stream === undefined ? [] : [{ name: "stream", trouble: stream.trouble, fetchesWork: true }]),
+    ...(indexify === undefined ? [] : [{ name: "indexify", trouble: indexify.trouble, fetchesWork: true }]),
+  ];
 }

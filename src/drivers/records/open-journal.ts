@@ -1,4 +1,4 @@
-import { chmod, mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type Database from "libsql";
 import type { Journal, JournalEntry, Log } from "../../core/index.ts";

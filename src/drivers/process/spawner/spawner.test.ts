@@ -281,7 +281,7 @@ describe("the spawner", () => {
       `import { Spawner } from ${JSON.stringify(new URL("index.ts", import.meta.url).pathname)};
        const spawner = await Spawner.open(${JSON.stringify(join(folder, "d"))});
        const start = (request) => spawner.start(request).catch((error) => error.message);
-       const sleeping = Array.from({ length: 60 }, () => start(${JSON.stringify(shell("exec sleep 300"))}));
+       const sleeping = Array.from({ length: 150 }, () => start(${JSON.stringify(shell("exec sleep 300"))}));
        const all = await Promise.all(sleeping);
        const refused = all.filter((one) => typeof one === "string");
        const running = all.filter((one) => typeof one !== "string");
