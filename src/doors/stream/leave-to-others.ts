@@ -9,15 +9,9 @@ import { diskOf, taskOf } from "./plan-job.ts";
 
 /** The least that one is held: it bounds how fast a long line of such jobs is gone through. */
 const HOLD_MS = 250;
-const UNFIT: readonly string[] = [
-  "RESOURCES_EXCEED_LIMIT",
-  "GPU_UNAVAILABLE",
-  "ISOLATION_UNAVAILABLE",
-  "SGX_UNAVAILABLE",
-  "NETWORK_UNAVAILABLE",
-];
+const UNFIT: readonly string[] = ["RESOURCES_EXCEED_LIMIT", "GPU_UNAVAILABLE"];
 
-/** Whether an error says that a job wants what this host cannot give. A bigger one may be on the same streams. */
+/** Whether an error says that a job is more than this host can ever give. A bigger one may be on the same streams. */
 export function isUnfit(error: unknown): error is ExecutorError {
   return error instanceof ExecutorError && UNFIT.includes(error.code);
 }
