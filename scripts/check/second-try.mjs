@@ -3,7 +3,7 @@ import { failedAmong } from "./vitest-report.mjs";
 /** Failures of one whole run that may be chance; more than this is none. */
 const MOST_UNSTEADY = 3;
 /** What shows that nothing is lost, doubled or left over: there one time is one too many. */
-const PROOFS = /^test\/faults\/|conformance|queue|lives|kills|receipts/;
+const PROOFS = /^test\/faults\/|conformance|queue|stream|jobs|indexify|receipts/;
 /** A property that failed has found its counterexample; that others are not found again proves nothing. */
 const PROPERTY = /Property failed/;
 

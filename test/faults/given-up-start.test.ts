@@ -42,7 +42,7 @@ test("A7: a start that is given up while an artifact store keeps it waiting lets
     ),
   );
   const caller = new Caller(daemon.baseUrl);
-  const call = caller.call("test/obeys", "await sleep(5000); return 'whole'", { mem: 64 });
+  const call = caller.call("test/obeys", "await sleep(10_000); return 'whole'", { mem: 64 });
   await poll("the store is asked, and the call runs", async () => {
     const text = JSON.stringify(await caller.get("/v1/sandboxes"));
     return (store.sockets.length > 0 && text.includes('"slotsUsed":1')) || text;

@@ -63,6 +63,25 @@ describe("a server that may evict keys", () => {
     expect((await claimOne(host)).jobId).toBe("next");
   });
 
+  test("gives a host that comes back what is its own, and nothing else", async () => {
+    const redis = kept(await openPrivateRedis());
+    const options = { settings: redis.settings, limits: { leaseMs: 60_000 } };
+    const before = kept(redisHost("h1", options));
+    await redis.ask("XADD", STREAM_A, "*", "id", "mine");
+    await claimOne(before);
+    await before[Symbol.asyncDispose]();
+    await redis.ask("XADD", STREAM_A, "*", "id", "new");
+    await redis.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru");
+    const after = kept(redisHost("h1", options));
+    await after.untilUp(signal());
+    const own = await claimOne(after);
+    expect(own).toMatchObject({ jobId: "mine", attempt: 1, isOwn: true });
+    expect(await after.claim(1, 700, signal())).toEqual([]);
+    expect([after.hasGivenOwn, after.state.type]).toEqual([true, "broken"]);
+    const resumed = await after.resume(own, "goes-on");
+    expect(await after.commit(resumed!, completed("mine"))).toBe("committed");
+  });
+
   test("gives jobs where that is allowed, with a warning", async () => {
     const redis = kept(await openPrivateRedis({ args: EVICTS }));
     const log = noting();

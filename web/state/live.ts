@@ -93,6 +93,8 @@ async function take(signal: AbortSignal, onHeard: () => void): Promise<void> {
   let silence = setTimeout(giveUp, SILENCE_MS);
   try {
     access.value = await daemon().access({ signal: connection.signal });
+    clearTimeout(silence);
+    silence = setTimeout(giveUp, SILENCE_MS);
     for await (const live of daemon().live({ signal: connection.signal })) {
       clearTimeout(silence);
       silence = setTimeout(giveUp, SILENCE_MS);

@@ -152,6 +152,7 @@ async function openSource(
         state.waitsFor = `${NOT_YET}: ${reason}`;
       });
       signal.throwIfAborted();
+      state.waitsFor = "this host is being registered";
       const registration = await register(signal);
       return { registration, source: await queue.open(registration, signal) };
     } catch (error) {

@@ -43,6 +43,10 @@ export class LastWords {
     }
   }
 
+  has(sandboxId: SandboxId): boolean {
+    return this.#kept.has(sandboxId);
+  }
+
   /**
    * @param id of the sandbox, or of a job, whose last one is meant.
    * @param maxBytes of the end, as text; a character that is cut is shown as cut.

@@ -78,7 +78,8 @@ export class NamedSandboxes {
   /** A whole id means one and no other; a name means a living one before one that has ended, and of those the newest. */
   #whoseLog(which: string, maxBytes: number): Living | SandboxLog {
     const { lastWords } = this.#options;
-    const living = this.#living();
+    // One on its way out has said what it had to say.
+    const living = this.#living().filter(({ sandboxId }) => !lastWords.has(sandboxId));
     const found =
       living.findLast(({ sandboxId, jobId }) => sandboxId === which || jobId === which) ??
       lastWords.of(which, maxBytes) ??

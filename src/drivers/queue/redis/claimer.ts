@@ -83,7 +83,7 @@ export class Claimer {
     const { base, health } = this.#parts;
     if (base.connection.state.type !== "up") return;
     // What is wrong with a stream, whoever claims from it finds out.
-    await this.#findDead(health.usable(base.options.streams)).catch(() => undefined);
+    await this.#findDead(health.usable(base.options.streams), false).catch(() => undefined);
   }
 
   /** @returns at least one, or none after `waitMs`. @throws the signal's reason. */
@@ -131,9 +131,11 @@ export class Claimer {
     const turned = [...streams.slice(this.#rotation), ...streams.slice(0, this.#rotation)];
     const epoch = base.connection.epoch;
     try {
-      if (!(await eviction.mayClaim())) return NOTHING;
-      const dead = await this.#findDead(turned);
-      const asked = await this.#askPlaces(turned, count, dead);
+      const isRefused = !(await eviction.mayClaim());
+      // What is our own already is no safer with nobody.
+      if (isRefused && !this.#isOwnDue) return NOTHING;
+      const dead = isRefused ? [] : await this.#findDead(turned, true);
+      const asked = await this.#askPlaces(turned, count, dead, isRefused);
       health.worked(this.#all);
       return asked;
     } catch (error) {
@@ -154,7 +156,7 @@ export class Claimer {
     for (const stream of streams) {
       if (claims.length >= count) break;
       try {
-        claims.push(...(await this.#askPlaces([stream], count - claims.length, [])).claims);
+        claims.push(...(await this.#askPlaces([stream], count - claims.length, [], false)).claims);
       } catch (error) {
         if (failureOf(error) !== "stream") break;
         this.#parts.health.fell(stream, reasonOf(error));
@@ -163,9 +165,19 @@ export class Claimer {
     return { claims, marks: [], isWorthAsking: false };
   }
 
-  async #askPlaces(streams: readonly string[], count: number, dead: readonly Silent[]): Promise<Asked> {
+  get #isOwnDue(): boolean {
+    return this.#parts.base.clock.nowMs() >= this.#ownDueAtMs;
+  }
+
+  /** @param isOwnOnly only what an earlier life held is asked for. */
+  async #askPlaces(
+    streams: readonly string[],
+    count: number,
+    dead: readonly Silent[],
+    isOwnOnly: boolean,
+  ): Promise<Asked> {
     const { base, tally, held } = this.#parts;
-    const isOwnDue = base.clock.nowMs() >= this.#ownDueAtMs;
+    const isOwnDue = this.#isOwnDue;
     const claims: Claim[] = [];
     const marks: ClaimReply["marks"][number][] = [];
     let isWorthAsking = false;
@@ -175,6 +187,7 @@ export class Claimer {
       const more = {
         n: left,
         own: isOwnDue,
+        only: isOwnOnly,
         held: [...held.keys()],
         take: dead.map(({ stream, entryId, consumer }) => [stream, entryId, consumer]),
         suffix: place.streams.map(streamSuffix),
@@ -219,7 +232,8 @@ export class Claimer {
     return isHealed;
   }
 
-  async #findDead(streams: readonly string[]): Promise<readonly Silent[]> {
+  /** @param isClaiming who only looks has no time for what a dead host left on its way. */
+  async #findDead(streams: readonly string[], isClaiming: boolean): Promise<readonly Silent[]> {
     const { base } = this.#parts;
     const { leaseMs, strangerMs } = base.limits;
     const nowMs = base.clock.nowMs();
@@ -232,7 +246,7 @@ export class Claimer {
       const [silent, next] = listOf(await base.run(SCAN, place, place.streams, more));
       found.push(...listOf(silent).map(readSilent));
       // What a host that died left on its way, where nobody else has anything to say.
-      await carryOver(base, place);
+      if (isClaiming) await carryOver(base, place);
       for (const [at, stream] of place.streams.entries()) {
         this.#scanFrom.set(stream, textOf(listOf(next)[at]) || "-");
       }

@@ -1,6 +1,8 @@
 import { ErrorReply } from "@redis/client";
 import { orAbort, Scope, sleep } from "../../../std/index.ts";
 import type { Base } from "./base.ts";
+import { evaluate, script } from "./evaluate.ts";
+import { failureOf } from "./failure.ts";
 import { textOf } from "./replies.ts";
 import { evictionIn } from "./server-remarks.ts";
 import type { StreamHealth } from "./stream-health.ts";
@@ -12,10 +14,12 @@ const WELL_MS = 60_000;
 const BEAT_MS = 500;
 /** What is ill then: it is the server's trouble. No stream has this name, so that none that can be read heals it. */
 const ALL = "all streams";
+/** The node of a cluster that has a key is reached by the key alone, which INFO has none of. */
+const MEMORY = script("return redis.call('INFO', 'memory')");
 
 /**
  * Whether the server may evict keys, and with them who holds what. While it may, and that is not allowed, the source is broken and
- * nothing is claimed; the repair needs no word to us. A server that does not let us look is taken for one that keeps everything.
+ * nothing new is claimed; the repair needs no word to us. A server that does not let us look is taken for one that keeps everything.
  */
 export class EvictionWatch implements AsyncDisposable {
   readonly #base: Base;
@@ -33,7 +37,7 @@ export class EvictionWatch implements AsyncDisposable {
     if (!base.limits.allowsEviction) this.#scope.spawn(async (signal) => await this.#keepLooking(signal));
   }
 
-  /** Looks first where that is due, as it is after each new connection. @throws whatever broke the connection meanwhile. */
+  /** Looks first where that is due, as it is after each new connection. Where it cannot look, what it knew stands. */
   async mayClaim(): Promise<boolean> {
     const { limits, connection, clock } = this.#base;
     if (limits.allowsEviction) return true;
@@ -54,7 +58,7 @@ export class EvictionWatch implements AsyncDisposable {
     const { connection } = this.#base;
     for (;;) {
       await connection.untilUp(signal);
-      // The connection is gone: the next one is looked at anew. Whoever closes us does not wait for an answer.
+      // Whoever closes us does not wait for an answer.
       await orAbort(this.mayClaim(), signal).catch(() => undefined);
       await sleep(BEAT_MS, signal);
     }
@@ -63,7 +67,7 @@ export class EvictionWatch implements AsyncDisposable {
   async #look(): Promise<void> {
     const { connection, clock } = this.#base;
     const epoch = connection.epoch;
-    const found = await this.#find();
+    const found = await this.#find().catch(() => this.#eviction);
     if (found === undefined) this.#health.worked(ALL);
     else this.#health.fell(ALL, found);
     this.#eviction = found;
@@ -76,9 +80,12 @@ export class EvictionWatch implements AsyncDisposable {
     const { connection, isCluster, limits, options } = this.#base;
     const keys = isCluster ? [...options.streams, limits.events] : options.streams.slice(0, 1);
     for (const key of keys) {
-      const info = await connection.send(["INFO", "memory"], { key }).catch((error: unknown) => {
+      const asked = isCluster
+        ? evaluate(connection, MEMORY, [key], [])
+        : connection.send(["INFO", "memory"], { key });
+      const info = await asked.catch((error: unknown) => {
         // A user may not be allowed to ask.
-        if (error instanceof ErrorReply) return "";
+        if (error instanceof ErrorReply && failureOf(error) !== "retry") return "";
         throw error;
       });
       const found = evictionIn(textOf(info));

@@ -149,11 +149,11 @@ class LiveSource implements RedisSource {
 
   async renew(claims: readonly Claim[]): Promise<readonly Claim[]> {
     const streams = [...new Set(claims.map(({ stream }) => stream))];
-    const looked = this.#claimer.lookForDead();
+    // Nobody who renews waits for it.
+    this.#claimer.lookForDead().catch(() => undefined); // never: it tells nobody
     const lost = (await Promise.all(streams.map(async (stream) => await this.#renew(stream, claims)))).flat();
     for (const claim of lost) this.#drop(claim);
     this.#tally.lost += lost.length;
-    await looked;
     return lost;
   }
 

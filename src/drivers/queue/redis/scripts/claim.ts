@@ -3,7 +3,7 @@ import { COMMON } from "./common.ts";
 
 /**
  * Hands out at most `o.n` entries of the streams in KEYS, in their order. `o.suffix[i]` makes ids of entries without one.
- * `o.own`: look for entries that are pending to us, all but those in `o.held`. `o.take`: `{stream, id, consumer}` that were judged
+ * `o.own`: look for entries that are pending to us, all but those in `o.held`; `o.only`: for nothing else. `o.take`: `{stream, id, consumer}` that were judged
  * dead, to be judged again here. `o.pass`: entries that were handed back because this host cannot run them.
  *
  * Returns claims, failures as `{stream, reason}`, how many had vanished, were taken over and were over already, and for each stream
@@ -129,7 +129,8 @@ end
 
 for _, step in ipairs({takeOwn, takeReleased, takeDead, takeNew}) do
   for i, stream in ipairs(KEYS) do
-    if left > 0 and not failures[stream] and (step ~= takeOwn or o.own) then
+    local isOwn = step == takeOwn
+    if left > 0 and not failures[stream] and (isOwn and o.own or not isOwn and not o.only) then
       local ok, failure = pcall(step, stream, o.suffix[i])
       if not ok then failures[stream] = reasonOf(failure) end
     end
