@@ -50,3 +50,16 @@ test("logs by an image or the beginning of an id: those of the newest that has e
   expect(await executor.tailLog("s2", 100, NEVER)).toEqual(second);
   await expect(executor.tailLog("nobody", 100, NEVER)).rejects.toMatchObject({ code: "SANDBOX_NOT_FOUND" });
 });
+
+test("one whose removal takes its time is not asked any more: what it said is kept", async () => {
+  const parts = await testExecutor();
+  await start(parts, "echo:latest");
+  parts.driver.script("stop", "hang");
+  await die(parts, "s1");
+  expect([...parts.driver.live].map(({ id }) => id)).toEqual(["s1"]);
+  for (const which of ["s1", "echo"])
+    expect(await parts.executor.tailLog(which, 100, NEVER), which).toMatchObject({
+      text: "echo:latest in s1\n",
+      hasEnded: true,
+    });
+});
