@@ -165,7 +165,7 @@ export type MetricName = keyof typeof METRICS;
 /** What is shown as well where jobs are taken from a queue; without that door there is none of it. */
 export const QUEUE_METRICS = {
   hearth_queue_up: gauge(
-    "Whether the queue of jobs can be read: 0 while it is away, before it has answered for the first time, and while one of its streams is broken.",
+    "Whether the queue of jobs can be read: 0 while it is away, before it has answered for the first time, and while one of its streams, or a server that may evict keys, is refused.",
     [],
   ),
   hearth_queue_claimed_total: counter(
