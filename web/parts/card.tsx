@@ -40,3 +40,24 @@ export function Scroll({
     </div>
   );
 }
+
+/** The names of a table's columns; those of figures stand on the right, as the figures do. */
+export function TableHead({
+  names,
+  figures,
+}: {
+  readonly names: readonly string[];
+  readonly figures: ReadonlySet<string>;
+}): JSX.Element {
+  return (
+    <thead>
+      <tr>
+        {names.map((name) => (
+          <th key={name} scope="col" class={figures.has(name) ? "num" : ""}>
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}

@@ -3,7 +3,7 @@ import type { FleetHost } from "../../src/client/index.ts";
 import { age, bytes, cores } from "../format.ts";
 import { fleet } from "../state/fleet.ts";
 import { nowMs } from "../state/live.ts";
-import { Card, Empty, Scroll } from "./card.tsx";
+import { Card, Empty, Scroll, TableHead } from "./card.tsx";
 import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
@@ -29,15 +29,7 @@ export function FleetTable(): JSX.Element | null {
     >
       <Scroll label="The fleet">
         <table>
-          <thead>
-            <tr>
-              {HEADS.map((name) => (
-                <th key={name} scope="col" class={FIGURES.has(name) ? "num" : ""}>
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead names={HEADS} figures={FIGURES} />
           <tbody>
             {hosts.slice(0, SHOWN).map((host) => (
               <Row key={host.hostId} host={host} isSelf={host.hostId === known.self} />

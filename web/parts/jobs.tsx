@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { Job } from "../../src/client/index.ts";
 import { age, bytes, cores } from "../format.ts";
 import { jobs } from "../state/live.ts";
-import { Card, Empty, Scroll } from "./card.tsx";
+import { Card, Empty, Scroll, TableHead } from "./card.tsx";
 import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
@@ -31,15 +31,7 @@ export function Jobs(): JSX.Element | null {
     >
       <Scroll label="Jobs that hold room">
         <table>
-          <thead>
-            <tr>
-              {HEADS.map((name) => (
-                <th key={name} scope="col" class={FIGURES.has(name) ? "num" : ""}>
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <TableHead names={HEADS} figures={FIGURES} />
           <tbody>
             {all.slice(0, SHOWN).map((job) => (
               <Row key={job.sandboxId} job={job} />

@@ -5,7 +5,7 @@ import { dialog } from "../state/dialogs.ts";
 import type { LastCall } from "../state/live.ts";
 import { lastCalls } from "../state/live.ts";
 import { runs } from "../state/runs.ts";
-import { Card, Empty, Scroll } from "./card.tsx";
+import { Card, Empty, Scroll, TableHead } from "./card.tsx";
 import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
@@ -47,15 +47,7 @@ export function Runs(): JSX.Element {
       ) : (
         <Scroll label="The last runs">
           <table>
-            <thead>
-              <tr>
-                {HEADS.map((name) => (
-                  <th key={name} scope="col" class={FIGURES.has(name) ? "num" : ""}>
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <TableHead names={HEADS} figures={FIGURES} />
             <tbody>
               {lines.map((line) => (
                 <Row key={line.id} line={line} />
