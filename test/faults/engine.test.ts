@@ -5,6 +5,7 @@ import type { FaultDaemon, FaultHost } from "../support/fault-host.ts";
 import { openFaultHost } from "../support/fault-host.ts";
 import type { FaultProxy } from "../support/fault-proxy.ts";
 import { openFaultProxy } from "../support/fault-proxy.ts";
+import { importImage, taskFiles } from "../support/images.ts";
 import { judgeAtRest, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
 import { whyNoEngine } from "../support/private-engine.ts";
@@ -100,6 +101,30 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     expect(await alone.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(alone.owner)).toEqual([]);
   }, 300_000);
+
+  test("C4: a create whose answer is lost is asked for again; where nothing can be learnt of it, a daemon that stops at once leaves nothing behind", async () => {
+    await importImage(host.docker, "lost/nothing:1", await taskFiles({ main: "exec sleep 1" }), []);
+    await using wire = await openFaultProxy(host.engine.socketPath);
+    await using alone = await host.start({ socketPath: wire.socketPath });
+    const lose = { type: "dropReply" } as const;
+    const said = async (image: string): Promise<string> => {
+      const { status, code } = await alone.caller.call(image, "body=x");
+      return `${status} ${code}`;
+    };
+    wire.add({ verb: "create", fault: lose, times: 1 });
+    expect(await said("lost/nothing:1")).toBe("502 IMAGE_UNUSABLE");
+    // It has been made, and no look shows it.
+    wire.add({ verb: "inspect", fault: { type: "status", status: 500 }, times: 3 });
+    wire.add({ verb: "create", fault: lose, times: 1 });
+    expect(await said(host.obeys)).toBe("503 ENGINE_UNAVAILABLE");
+    expect(wire.struck).toBe(5);
+    await poll("what was made is gone", async () => (await alone.realSandboxes()).length === 0 || "not yet");
+    await importImage(host.docker, "lost/nothing:2", await taskFiles({ main: "exec sleep 1" }), []);
+    wire.add({ verb: "create", fault: lose, times: 2 });
+    expect(await said("lost/nothing:2")).toBe("503 ENGINE_UNAVAILABLE");
+    expect(await alone.daemon.end("SIGTERM")).toBe(0);
+    expect(await host.remainsOf(alone.owner)).toEqual([]);
+  }, 180_000);
 
   test("C4, C13: removals that fail three times are tried again; until the container is truly gone its reservation stays", async () => {
     for (const fault of [

@@ -118,7 +118,7 @@ describe.skipIf(reason !== undefined)(reason ?? "images that are missing, withhe
     await Promise.all(
       wanted.map(async ([name, , , cause]) => {
         const { status, code, problem } = await call(`corrupt/${name}:1`);
-        expect([name, status, code]).toEqual([name, 502, "IMAGE_UNUSABLE"]);
+        expect([name, status, code], problem?.detail).toEqual([name, 502, "IMAGE_UNUSABLE"]);
         expect([problem?.retry, problem?.fault]).toEqual(["never", "task"]);
         expect(problem?.detail).toMatch(cause);
       }),

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sendOn } from "./send-on.ts";
 
 /** One call to the engine, as it passes. */
 export interface ProxiedCall {
@@ -103,5 +104,5 @@ function forward(
   reply.on("close", () => {
     if (isAnswered) onward.destroy();
   });
-  incoming.pipe(onward);
+  sendOn(incoming, onward);
 }

@@ -4,6 +4,7 @@ import { createServer, request } from "node:http";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sendOn } from "./send-on.ts";
 
 /** What an engine is asked to do, named as the daemon's own errors name it. */
 const VERBS: readonly (readonly [string, string, RegExp])[] = [
@@ -172,5 +173,5 @@ function forward(
     });
     reply.once("end", () => outgoing.end());
   });
-  incoming.pipe(call);
+  sendOn(incoming, call);
 }

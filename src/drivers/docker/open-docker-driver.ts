@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type {
   DriverHealth,
+  Log,
   NetworkPolicy,
   PeerAddress,
   PolicyRanges,
@@ -112,10 +113,12 @@ async function openWorld(
   const seccomp = engine.hasOwnSeccompProfile ? undefined : seccompProfile(engine.architecture);
   const rules = scope.use(await openRules(engine, range, owner, reach, options));
   const subnets = cutByPolicy(rules.ranges);
-  const maker = new NetworkMaker(engine, { owner, rules, reach, subnets, seccomp, pauseImage });
+  const inBackground = openBackground(scope, log);
+  const shared = { owner, seccomp, closing: scope.signal, inBackground };
+  const maker = new NetworkMaker(engine, { ...shared, rules, reach, subnets, pauseImage });
   await maker.refreshForeign();
   const ahead = options.networksAhead ?? DEFAULT_NETWORKS_AHEAD;
-  const pool = scope.use(new NetworkPool(maker, { ahead, log, nowMs: systemClock.nowMs }));
+  const pool = scope.use(new NetworkPool(maker, { ahead, log, inBackground, nowMs: systemClock.nowMs }));
   let onRegained = (): void => undefined;
   const deaths = new Deaths(engine, ownerLabel(ownerId), log, () => {
     pool.dropAll();
@@ -123,16 +126,11 @@ async function openWorld(
     // An engine that starts anew arranges the host's rules anew, and whoever restarted it perhaps more than that.
     scope.spawn(() => rules.check());
   });
-  const inBackground = (work: () => Promise<void>): void => {
-    const tidying = work().catch((error: unknown) => log?.log("warn", "sandbox.leaked", { error }));
-    // A start that fails after the driver has let go tidies up with nobody to wait for it.
-    if (!scope.signal.aborted) scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
-  };
   const known = new Set<string>();
-  const helpers = { engine, owner, seccomp, deaths, log, known, inBackground };
+  const helpers = { ...shared, engine, deaths, log, known };
   const files = new WorkFiles(helpers);
   const workerLimits = new WorkerLimits(log);
-  const parts = { ...helpers, files, reach, maker, pool, rules, workerLimits, closing: scope.signal };
+  const parts = { ...helpers, files, reach, maker, pool, rules, workerLimits };
   const spawn = spawner(scope);
   const classes = openClasses(parts, options, spawn);
   const settings = { runtimes: options.runtimes ?? [] };
@@ -142,6 +140,25 @@ async function openWorld(
     cards.again();
   };
   return { ...parts, classes, cards };
+}
+
+/** Opened before all else that tidies, so that it closes last: what the others leave to it while they close is waited for too. */
+function openBackground(scope: Scope, log: Log | undefined): World["inBackground"] {
+  const late = new Set<Promise<unknown>>();
+  const untilDone = async (): Promise<void> => {
+    while (late.size > 0) await Promise.all(late);
+  };
+  scope.defer(() => boundedWork(untilDone(), AbortSignal.abort(), BACKGROUND_CLOSE_MS));
+  return (work) => {
+    const tidying = work().catch((error: unknown) => log?.log("warn", "sandbox.leaked", { error }));
+    if (!scope.signal.aborted) {
+      scope.spawn((closing) => boundedWork(tidying, closing, BACKGROUND_CLOSE_MS));
+      return;
+    }
+    late.add(tidying);
+    const forget = (): boolean => late.delete(tidying);
+    tidying.then(forget, forget);
+  };
 }
 
 type Spawn = (work: (signal: AbortSignal) => Promise<void>) => void;

@@ -1,12 +1,11 @@
 import { sleep } from "../../../std/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError, isMissing } from "../engine/engine-error.ts";
+import { removeLate } from "../remove-late.ts";
 import { removeContainer } from "./remove.ts";
 
 /** How long tidying waits for a create or start that is under way before it looks for itself. */
 const PATIENCE_MS = 2000;
-/** An engine that did not answer a create may still carry it out: the pauses between looks for what came of it. */
-const LATE_CREATE_MS = [0, 1000, 5000, 20_000, 60_000] as const;
 
 /** A container that was being made when its start failed. */
 export interface HalfMade {
@@ -14,6 +13,8 @@ export interface HalfMade {
   readonly name: string;
   readonly created: Promise<string> | undefined;
   readonly started: Promise<void> | undefined;
+  /** Aborts when the driver lets go: what is not there by then is no longer waited for. */
+  readonly closing: AbortSignal;
 }
 
 /**
@@ -21,25 +22,26 @@ export interface HalfMade {
  *
  * @throws EngineError or ExecutorError when the engine would not remove it, or does not answer at all.
  */
-export async function removeStarted(engine: Engine, { name, created, started }: HalfMade): Promise<void> {
+export async function removeStarted(
+  engine: Engine,
+  { name, created, started, closing }: HalfMade,
+): Promise<void> {
   const made = await settledWithin(PATIENCE_MS, created);
   // Removing during a start only makes the two wait for each other.
   await settledWithin(PATIENCE_MS, started);
   if (made.type === "done") await removeContainer(engine, made.value);
-  else if (made.type === "unknown") await removeLate(engine, name);
+  else if (made.type === "unknown") await removeLate(() => removeIfThere(engine, name), closing);
 }
 
-async function removeLate(engine: Engine, name: string): Promise<void> {
-  for (const waitMs of LATE_CREATE_MS) {
-    await sleep(waitMs);
-    try {
-      await engine.containers.inspect(name);
-      await removeContainer(engine, name);
-      return;
-    } catch (thrown) {
-      if (!isMissing(thrown) && waitMs === LATE_CREATE_MS.at(-1)) throw thrown;
-    }
+async function removeIfThere(engine: Engine, name: string): Promise<boolean> {
+  try {
+    await engine.containers.inspect(name);
+  } catch (thrown) {
+    if (isMissing(thrown)) return false;
+    throw thrown;
   }
+  await removeContainer(engine, name);
+  return true;
 }
 
 type Settled<T> =

@@ -223,9 +223,10 @@ class Start {
   }
 
   async #tidy(isNetworkSuspect = false): Promise<void> {
-    const { engine, known } = this.#world;
+    const { engine, known, closing } = this.#world;
     this.#watch?.forget();
-    await removeStarted(engine, { name: this.#name, created: this.#created, started: this.#started });
+    const half = { name: this.#name, created: this.#created, started: this.#started };
+    await removeStarted(engine, { ...half, closing });
     if (this.#containerId !== undefined) known.delete(this.#containerId);
     this.#lease.letGo(!isNetworkSuspect);
   }

@@ -48,6 +48,7 @@ export interface LogQuery {
 
 /** What an engine answers when there is nothing to start any more. */
 const ALREADY_STARTED = 304;
+const NAME_IN_USE = 409;
 
 /** Containers, in our words. A body for `create` comes from `container/body.ts` and from nowhere else. */
 export class ContainerClient {
@@ -65,8 +66,31 @@ export class ContainerClient {
       return await this.#create(name, body, options);
     } catch (thrown) {
       if (!isLostReply(thrown)) throw thrown;
-      return await this.#created(name, thrown);
+      return await this.#createAgain(name, body, options, thrown);
     }
+  }
+
+  /**
+   * After a lost answer. Of two creates by one name at most one makes something; as long as it is not known what the first one
+   * has made, `lost` is what is thrown.
+   */
+  async #createAgain(
+    name: string,
+    body: ContainerBody,
+    options: CallOptions,
+    lost: unknown,
+  ): Promise<string> {
+    const made = await this.#made(name, lost);
+    if (made !== undefined) return made;
+    try {
+      return await this.#create(name, body, options);
+    } catch (thrown) {
+      if (!(thrown instanceof EngineError) || thrown.status >= 500) throw lost;
+      if (thrown.status !== NAME_IN_USE) throw thrown;
+    }
+    const madeMeanwhile = await this.#made(name, lost);
+    if (madeMeanwhile === undefined) throw lost;
+    return madeMeanwhile;
   }
 
   async start(id: string, options: CallOptions = {}): Promise<void> {
@@ -90,12 +114,13 @@ export class ContainerClient {
     );
   }
 
-  /** What came of a create whose answer got lost. */
-  async #created(name: string, lost: unknown): Promise<string> {
+  /** What came of a create whose answer got lost; `undefined` if there is nothing, or nothing yet. */
+  async #made(name: string, lost: unknown): Promise<string | undefined> {
     try {
       return (await this.inspect(name)).id;
     } catch (thrown) {
-      throw isMissing(thrown) ? lost : thrown;
+      if (isMissing(thrown)) return undefined;
+      throw lost;
     }
   }
 

@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { readText, readTexts, toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
@@ -68,7 +68,10 @@ export class ImageClient {
     await this.#caller.call(
       "image load",
       async () => {
-        const reply = await this.#docker.loadImage(Readable.from([archive]), { quiet: true });
+        // In one piece: an engine that has read enough may hang up before the end of a stream is told, and its answer is
+        // lost. The library takes a buffer; its types do not know.
+        const whole = archive as unknown as NodeJS.ReadableStream;
+        const reply = await this.#docker.loadImage(whole, { quiet: true });
         await drain(toReadable(reply));
       },
       { deadlineMs: LOAD_DEADLINE_MS, ...options },

@@ -38,9 +38,18 @@ export class NetworkClient {
       return await this.#create(network, options);
     } catch (thrown) {
       if (!isLostReply(thrown)) throw thrown;
-      const made = (await this.list()).find(({ name }) => name === network.name);
+      const made = await this.#find(network.name);
       if (made === undefined) throw thrown;
       return made.id;
+    }
+  }
+
+  /** `undefined` also where the engine does not tell: then it is not known whether it is there. */
+  async #find(wanted: string): Promise<NetworkRow | undefined> {
+    try {
+      return (await this.list()).find(({ name }) => name === wanted);
+    } catch {
+      return undefined;
     }
   }
 

@@ -3,6 +3,7 @@ import type { ProbeFindings, SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError, readFindings } from "../../../core/index.ts";
 import type { ProbeArchitecture } from "../../../std/index.ts";
 import { orAbort, probeArguments, systemClock, withDeadline } from "../../../std/index.ts";
+import { boundedWork } from "../bounded-work.ts";
 import { PIDS_LIMIT } from "../container/container-body.ts";
 import { baseLabels } from "../container/labels.ts";
 import { readLogTail } from "../container/log-tail.ts";
@@ -19,12 +20,14 @@ import { PROBE_PATH, probeImage, SETUID_COPY_PATH } from "./probe-image.ts";
 /** What a test sandbox may take, from its first step to its last line. */
 const PROBE_DEADLINE_MS = 10_000;
 const LOG_BYTES = 16_384;
+/** How long one that failed may take to leave nothing behind before its caller is told all the same. */
+const TIDY_MS = 10_000;
 /** Containers of this kind begin so; nothing else of ours does. */
 export const PROBE_NAME_PREFIX = "hearth_probe_";
 
 export type ProbeWorld = Pick<
   World,
-  "engine" | "owner" | "maker" | "deaths" | "seccomp" | "known" | "inBackground"
+  "engine" | "owner" | "maker" | "deaths" | "seccomp" | "known" | "closing" | "inBackground"
 >;
 
 /** Where and how one test sandbox is made. */
@@ -104,7 +107,7 @@ export async function runTestSandbox(
   { architecture, place, plan }: TestSandbox,
   signal: AbortSignal,
 ): Promise<string> {
-  const { engine, owner, deaths, seccomp, known } = world;
+  const { engine, owner, deaths, seccomp, known, closing } = world;
   const image = await ensureImage(engine, architecture, signal);
   const name = `${PROBE_NAME_PREFIX}${randomBytes(6).toString("hex")}`;
   const labels = baseLabels(owner, "probe", systemClock.wallMs());
@@ -120,13 +123,20 @@ export async function runTestSandbox(
       throwIfLost(await orAbort(watch.ended, signal));
       const { text } = await readLogTail(engine, containerId, LOG_BYTES, { signal });
       // It has ended and with that given its address back: nobody needs to wait for the rest.
-      world.inBackground(() => removeStarted(engine, { name, created, started }));
+      world.inBackground(() => removeStarted(engine, { name, created, started, closing }));
       return text;
     } finally {
       watch.forget();
     }
   } catch (thrown) {
-    await removeStarted(engine, { name, created, started });
+    const tidied = removeStarted(engine, { name, created, started, closing });
+    world.inBackground(() => tidied);
+    // Its failure is told by the background; here only its end matters.
+    await boundedWork(
+      tidied.catch(() => undefined),
+      AbortSignal.abort(),
+      TIDY_MS,
+    );
     throw thrown;
   }
 }

@@ -45,7 +45,7 @@ const SHIM_NAME = /^io\.containerd\./;
 
 export type ProberWorld = Pick<
   World,
-  "engine" | "owner" | "maker" | "deaths" | "seccomp" | "known" | "pool" | "inBackground"
+  "engine" | "owner" | "maker" | "deaths" | "seccomp" | "known" | "pool" | "closing" | "inBackground"
 >;
 
 /** @param doors resolves once the executor's own doors listen, with where. */

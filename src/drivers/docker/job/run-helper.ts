@@ -13,7 +13,7 @@ export const HELPER_NAME_PREFIX = "hearth_helper_";
 
 export type HelperWorld = Pick<
   World,
-  "engine" | "owner" | "deaths" | "seccomp" | "known" | "inBackground" | "log"
+  "engine" | "owner" | "deaths" | "seccomp" | "known" | "closing" | "inBackground" | "log"
 >;
 
 /**
@@ -41,7 +41,7 @@ export interface Helper {
 }
 
 async function makeAndUse<T>(
-  { engine, owner, seccomp, known, deaths, inBackground }: HelperWorld,
+  { engine, owner, seccomp, known, deaths, closing, inBackground }: HelperWorld,
   wish: HelperWish,
   signal: AbortSignal,
   use: (helper: Helper, within: AbortSignal) => Promise<T>,
@@ -68,7 +68,7 @@ async function makeAndUse<T>(
   } finally {
     const forget = containerId;
     inBackground(async () => {
-      await removeStarted(engine, { name, created, started });
+      await removeStarted(engine, { name, created, started, closing });
       if (forget !== undefined) known.delete(forget);
     });
   }

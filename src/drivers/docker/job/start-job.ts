@@ -171,9 +171,10 @@ class JobStart<S extends JobSandbox> {
   }
 
   async #tidy(isNetworkReusable: boolean): Promise<void> {
-    const { engine, known } = this.#world;
+    const { engine, known, closing } = this.#world;
     this.#watch?.forget();
-    await removeStarted(engine, { name: this.#making.name, created: this.#created, started: this.#started });
+    const half = { name: this.#making.name, created: this.#created, started: this.#started };
+    await removeStarted(engine, { ...half, closing });
     if (this.#containerId !== undefined) known.delete(this.#containerId);
     this.#lease.letGo(isNetworkReusable);
   }

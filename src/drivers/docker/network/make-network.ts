@@ -9,6 +9,7 @@ import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
 import { PUBLISHED_HOST, TASK_PORT } from "../options.ts";
+import { removeLate } from "../remove-late.ts";
 import type { HostRoute } from "./host-routes.ts";
 import { readHostRoutes } from "./host-routes.ts";
 import { faceName, networkName } from "./network-name.ts";
@@ -17,7 +18,6 @@ import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { ensurePauseImage } from "./pause-image.ts";
 import type { ReachPlan } from "./reach.ts";
 import type { Subnet, Subnets } from "./subnets.ts";
-import { UnansweredNetworks } from "./unanswered.ts";
 
 /** A range that others cut from at the same time; more collisions in a row than this mean something else. */
 const MAX_COLLISIONS = 16;
@@ -30,19 +30,20 @@ export interface MakerOptions {
   readonly subnets: ReadonlyMap<NetworkPolicy, Subnets>;
   readonly seccomp: string | undefined;
   readonly pauseImage: string;
+  /** Aborts when the driver lets go. */
+  readonly closing: AbortSignal;
+  /** See `World.inBackground`. */
+  inBackground(work: () => Promise<void>): void;
 }
 
 /** Makes and removes task networks and network sandboxes. What it made halfway when it failed, it has removed again. */
 export class NetworkMaker {
-  /** What the engine may have made without our knowing; to be removed when it answers again. */
-  readonly unanswered: UnansweredNetworks;
   readonly #engine: Engine;
   readonly #options: MakerOptions;
 
   constructor(engine: Engine, options: MakerOptions) {
     this.#engine = engine;
     this.#options = options;
-    this.unanswered = new UnansweredNetworks(engine);
   }
 
   /** Of the networks that are made ahead. */
@@ -174,9 +175,20 @@ export class NetworkMaker {
       if (!isInternal) await this.#confirm(network, face);
       return network;
     } catch (thrown) {
-      this.unanswered.note(name, thrown);
+      // An engine that did not answer may still make it, and then nobody would know of it.
+      if (thrown instanceof ExecutorError && thrown.code === "ENGINE_UNAVAILABLE") this.#removeLate(name);
       throw thrown;
     }
+  }
+
+  #removeLate(name: string): void {
+    const { networks } = this.#engine;
+    const remove = async (): Promise<boolean> => {
+      const made = (await networks.list()).find((row) => row.name === name);
+      if (made !== undefined) await ignoreMissing(networks.remove(made.id));
+      return made !== undefined;
+    };
+    this.#options.inBackground(() => removeLate(remove, this.#options.closing));
   }
 
   /** One that the engine leaves open must be behind our rules. */

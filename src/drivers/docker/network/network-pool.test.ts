@@ -13,8 +13,6 @@ class FakeMaker
 {
   readonly defaultPolicy = "internal";
   readonly there = new Set<string>();
-  /** Every create has been answered. */
-  readonly unanswered = { isEmpty: true, remove: () => Promise.resolve() };
   readonly #subnets = new Subnets({ base: 0x0a000000, bits: 16 }, 0);
   #count = 0;
 
@@ -45,6 +43,7 @@ function open(ahead: number): { readonly maker: FakeMaker; readonly pool: Networ
   const pool = new NetworkPool(maker as unknown as NetworkMaker, {
     ahead,
     log: undefined,
+    inBackground: (work) => void work().catch(() => undefined),
     nowMs: () => performance.now(),
   });
   pool.open();
@@ -97,6 +96,17 @@ test("a pool that is closed keeps nothing", async () => {
   await untilReady(pool, 4);
   await pool[Symbol.asyncDispose]();
   expect(maker.there.size).toBe(0);
+});
+
+test("what comes back after the pool has closed is removed all the same", async () => {
+  const { maker, pool } = open(2);
+  await untilReady(pool, 2);
+  const taken = pool.take("a", "internal");
+  if (taken === undefined) throw new Error("nothing was ready");
+  await pool[Symbol.asyncDispose]();
+  expect(maker.there.size).toBe(1);
+  pool.discard(taken);
+  await poll("it is gone", () => maker.there.size === 0 || String(maker.there.size));
 });
 
 test("a network of another policy is no use to a task, and a few of each are kept", async () => {

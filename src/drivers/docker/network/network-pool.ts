@@ -19,6 +19,8 @@ export interface PoolOptions {
   /** Network sandboxes to keep ready. */
   readonly ahead: number;
   readonly log: Log | undefined;
+  /** See `World.inBackground`. */
+  readonly inBackground: (work: () => Promise<void>) => void;
   readonly nowMs: () => number;
 }
 
@@ -47,6 +49,7 @@ export class NetworkPool implements AsyncDisposable {
   /** The step that was begun last; never rejects. */
   #atWork: Promise<unknown> = Promise.resolve();
   #starts = 0;
+  #isClosed = false;
   #lastStartMs = Number.NEGATIVE_INFINITY;
   #wake: () => void = () => undefined;
 
@@ -159,8 +162,12 @@ export class NetworkPool implements AsyncDisposable {
     );
   }
 
-  /** Runs some tidying when no start is under way, and before the pool closes at the latest. Its failure is logged. */
+  /** Runs some tidying when no start is under way, and when the pool closes at the latest; afterwards at once. Its failure is logged. */
   later(removal: () => Promise<void>): void {
+    if (this.#isClosed) {
+      this.#options.inBackground(removal);
+      return;
+    }
     this.#surplus.push(removal);
     this.#wake();
   }
@@ -173,13 +180,16 @@ export class NetworkPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await boundedWork(this.#close(), AbortSignal.abort(), CLOSE_MS);
+  }
+
+  async #close(): Promise<void> {
     await this.#scope[Symbol.asyncDispose]();
     this.dropAll();
     for (const network of this.#bare.splice(0)) this.discard({ type: "network", network });
-    this.#surplus.push(() => this.#maker.unanswered.remove());
+    this.#isClosed = true;
     // Four at a time: the engine takes its network lock one by one anyhow.
-    const work = Promise.all([1, 2, 3, 4].map(() => this.#removeSurplus()));
-    await boundedWork(work, AbortSignal.abort(), CLOSE_MS);
+    await Promise.all([1, 2, 3, 4].map(() => this.#removeSurplus()));
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
@@ -201,8 +211,6 @@ export class NetworkPool implements AsyncDisposable {
       const attempt = this.#attempt(step);
       this.#atWork = attempt;
       failures = (await attempt) ? 0 : failures + 1;
-      // The engine answers: whatever it had not answered before is there by now, or soon.
-      if (failures === 0) await this.#removeUnanswered();
       if (failures > 0) await sleep(backoffMs(RETRY, failures, Math.random()), signal);
     }
   }
@@ -219,11 +227,6 @@ export class NetworkPool implements AsyncDisposable {
       };
     }
     return undefined;
-  }
-
-  async #removeUnanswered(): Promise<void> {
-    const { unanswered } = this.#maker;
-    if (!unanswered.isEmpty) await this.#attempt(() => unanswered.remove());
   }
 
   async #refill(): Promise<void> {
