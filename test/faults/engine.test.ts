@@ -103,25 +103,46 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
   }, 300_000);
 
   test("C4: a create whose answer is lost is asked for again; where nothing can be learnt of it, a daemon that stops at once leaves nothing behind", async () => {
-    await importImage(host.docker, "lost/nothing:1", await taskFiles({ main: "exec sleep 1" }), []);
     await using wire = await openFaultProxy(host.engine.socketPath);
-    await using alone = await host.start({ socketPath: wire.socketPath });
+    // Nothing made ahead, so that each fault meets the task.
+    await using alone = await host.start({ socketPath: wire.socketPath, networksAhead: 0 });
     const lose = { type: "dropReply" } as const;
     const said = async (image: string): Promise<string> => {
       const { status, code } = await alone.caller.call(image, "body=x");
-      return `${status} ${code}`;
+      return `${status} ${code}`.trim();
     };
-    wire.add({ verb: "create", fault: lose, times: 1 });
-    expect(await said("lost/nothing:1")).toBe("502 IMAGE_UNUSABLE");
+    const creates = async (work: () => Promise<void>): Promise<number> => {
+      const before = wire.count("create");
+      await work();
+      return wire.count("create") - before;
+    };
+    for (const name of ["one", "two"])
+      await importImage(host.docker, `lost/${name}:1`, await taskFiles({ main: "exec sleep 1" }), []);
+    // Test sandboxes are made before the first task.
+    expect(await said(host.obeys)).toBe("200");
+    expect(
+      await creates(async () => {
+        wire.add({ verb: "create", fault: lose, times: 1 });
+        expect(await said("lost/one:1")).toBe("502 IMAGE_UNUSABLE");
+      }),
+    ).toBe(2);
     // It has been made, and no look shows it.
-    wire.add({ verb: "inspect", fault: { type: "status", status: 500 }, times: 3 });
-    wire.add({ verb: "create", fault: lose, times: 1 });
-    expect(await said(host.obeys)).toBe("503 ENGINE_UNAVAILABLE");
+    expect(
+      await creates(async () => {
+        wire.add({ verb: "create", fault: lose, times: 1 });
+        wire.add({ verb: "inspect", fault: { type: "status", status: 500 }, times: 3 });
+        const { status, code } = await alone.caller.call(host.obeys, "body=x", { mem: 64 });
+        expect(`${status} ${code}`).toBe("503 ENGINE_UNAVAILABLE");
+      }),
+    ).toBe(1);
     expect(wire.struck).toBe(5);
-    await poll("what was made is gone", async () => (await alone.realSandboxes()).length === 0 || "not yet");
-    await importImage(host.docker, "lost/nothing:2", await taskFiles({ main: "exec sleep 1" }), []);
+    await poll("what was made is gone", async () => {
+      const real = await alone.realSandboxes();
+      return real.length === 1 || real.join();
+    });
     wire.add({ verb: "create", fault: lose, times: 2 });
-    expect(await said("lost/nothing:2")).toBe("503 ENGINE_UNAVAILABLE");
+    expect(await said("lost/two:1")).toBe("503 ENGINE_UNAVAILABLE");
+    expect(wire.struck).toBe(7);
     expect(await alone.daemon.end("SIGTERM")).toBe(0);
     expect(await host.remainsOf(alone.owner)).toEqual([]);
   }, 180_000);

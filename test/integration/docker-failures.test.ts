@@ -1,11 +1,10 @@
-import { Readable } from "node:stream";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ExecutorError, SandboxDriver } from "../../src/core/index.ts";
 import { pauseImage } from "../../src/drivers/docker/network/pause-image.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import { never, openDockerWorld, startTask } from "../support/docker-world.ts";
-import { buildTaskImage, importImage, taskFiles } from "../support/images.ts";
+import { buildTaskImage, importImage, inOnePiece, taskFiles } from "../support/images.ts";
 import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 
@@ -78,7 +77,7 @@ describe.skipIf(reason !== undefined)(reason ?? "tasks that do not come up", () 
     const foreign = process.arch === "arm64" ? "amd64" : "arm64";
     // Any image with a program of that machine will do.
     const { name: image, archive } = pauseImage(foreign);
-    for await (const _ of await docker.loadImage(Readable.from([archive]))) {
+    for await (const _ of await docker.loadImage(inOnePiece(archive))) {
       // Only its end matters.
     }
     const error = await fails(image);

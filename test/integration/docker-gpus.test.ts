@@ -1,12 +1,11 @@
 /** A real engine that is told that it has NVIDIA's hook (`nvidia-hook.ts`): nothing here has seen a real GPU. */
-import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Sandbox, SandboxDriver, SandboxSpec } from "../../src/core/index.ts";
 import { tar } from "../../src/drivers/docker/network/tar.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import type { DockerWorld } from "../support/docker-world.ts";
 import { never, openDockerWorld, SMALL_TASK, specOf } from "../support/docker-world.ts";
-import { taskFiles } from "../support/images.ts";
+import { inOnePiece, taskFiles } from "../support/images.ts";
 import type { NvidiaHook } from "../support/nvidia-hook.ts";
 import { openNvidiaHook } from "../support/nvidia-hook.ts";
 import { poll } from "../support/poll.ts";
@@ -22,7 +21,7 @@ async function buildImage({ docker }: DockerWorld): Promise<void> {
     main: "exec nc -ll -p 8080 -e /handler",
     reply: "body=$NVIDIA_VISIBLE_DEVICES",
   });
-  const stream = await docker.importImage(Readable.from([tar(files)]), {
+  const stream = await docker.importImage(inOnePiece(tar(files)), {
     repo: "hearth-test/gpu",
     tag: "1",
     changes: ['CMD ["/bin/sh", "/main"]', "ENV NVIDIA_VISIBLE_DEVICES=all"],

@@ -1,39 +1,57 @@
-import { ExecutorError } from "../../core/index.ts";
 import { backoffMs, sleep } from "../../std/index.ts";
+import { isAway } from "./engine/engine-error.ts";
 
 /** The pauses before each look: how long an engine that answers may still be at a create whose answer got lost. */
 const PAUSES_MS = [0, 1000, 5000, 20_000, 60_000] as const;
-/** Between looks at an engine that does not answer; they count for nothing, for it will go on where it stopped. */
+/** The same once the driver lets go. */
+const CLOSING_PAUSES_MS = [0, 500, 1500] as const;
+/** Between two questions to an engine that does not answer. */
 const AWAY = { firstMs: 1000, maxMs: 60_000 } as const;
 
 /**
  * Removes what an engine may still make although its answer to a create got lost. Resolves when that is gone, or when an engine
- * that answers has not made it for 86 s. Once `closing` aborts it looks one last time, and leaves the rest to the next life.
+ * that answers has not made it for 86 s; once `closing` aborts, for 2 s more: the rest is left to the next life.
  *
  * @param remove looks, and removes what it finds; resolves to whether there was anything.
  * @throws what the last look has thrown.
  */
 export async function removeLate(remove: () => Promise<boolean>, closing: AbortSignal): Promise<void> {
-  let away = 0;
-  for (let looks = 0; looks < PAUSES_MS.length; ) {
-    await pause(away > 0 ? backoffMs(AWAY, away, Math.random()) : (PAUSES_MS[looks] ?? 0), closing);
-    const isLast = looks === PAUSES_MS.length - 1;
-    const isClosing = closing.aborted;
+  if (await hasRemoved(PAUSES_MS, remove, closing)) return;
+  if (closing.aborted) await hasRemoved(CLOSING_PAUSES_MS, remove, undefined);
+}
+
+/** Looks after each pause until there was something, or `closing` aborts. A look that fails is one; the last one's failure counts. */
+async function hasRemoved(
+  pausesMs: readonly number[],
+  remove: () => Promise<boolean>,
+  closing: AbortSignal | undefined,
+): Promise<boolean> {
+  const isOver = (): boolean => closing?.aborted === true;
+  for (const [at, pauseMs] of pausesMs.entries()) {
+    await pause(pauseMs, closing);
+    if (isOver()) return false;
     try {
-      if (await remove()) return;
-      away = 0;
-      looks += 1;
+      if (await untilAnswered(remove, closing ?? AbortSignal.abort())) return true;
     } catch (thrown) {
-      const isAway = thrown instanceof ExecutorError && thrown.code === "ENGINE_UNAVAILABLE";
-      if (isClosing || (isLast && !isAway)) throw thrown;
-      if (isAway) away += 1;
-      else looks += 1;
+      if (!isOver() && at === pausesMs.length - 1) throw thrown;
     }
-    if (isClosing) return;
+  }
+  return false;
+}
+
+/** Does it again while the engine does not answer, however long that takes, until `closing` aborts. */
+export async function untilAnswered<T>(work: () => Promise<T>, closing: AbortSignal): Promise<T> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (closing.aborted || !isAway(thrown)) throw thrown;
+      await pause(backoffMs(AWAY, failures, Math.random()), closing);
+    }
   }
 }
 
-async function pause(ms: number, closing: AbortSignal): Promise<void> {
+async function pause(ms: number, closing: AbortSignal | undefined): Promise<void> {
   try {
     await sleep(ms, closing);
   } catch {

@@ -9,11 +9,11 @@ import type { Watch } from "./deaths.ts";
 import { DockerSandbox } from "./docker-sandbox.ts";
 import { refuseMissingCards } from "./gpu-request.ts";
 import { readLogTail } from "./log-tail.ts";
+import { Making } from "./making.ts";
 import { containerName } from "./name.ts";
 import { blamesNetwork, NetworkLease } from "./network-lease.ts";
 import type { IsolationPlan } from "./plan-isolation.ts";
 import { Readiness } from "./readiness.ts";
-import { removeStarted } from "./remove-started.ts";
 import { EndedEarly, startFailure } from "./start-failure.ts";
 
 /** What an error shows of a failed sandbox's output. */
@@ -72,8 +72,7 @@ class Start {
   readonly #name: string;
   readonly #onStarted: () => void;
   readonly #lease: NetworkLease;
-  #created: Promise<string> | undefined;
-  #started: Promise<void> | undefined;
+  readonly #making: Making;
   #containerId: string | undefined;
   #watch: Watch | undefined;
 
@@ -90,6 +89,7 @@ class Start {
     this.#spec = spec;
     this.#lease = lease;
     this.#name = containerName(spec);
+    this.#making = new Making(world.engine, this.#name, world.closing);
   }
 
   async run(signal: AbortSignal): Promise<Sandbox> {
@@ -114,24 +114,23 @@ class Start {
     const place = await this.#lease.place(signal);
     const options = { plan: this.#plan, nowMs: systemClock.wallMs(), seccomp, hasInit: engine.hasInit };
     const body = taskBody(this.#spec, owner, place, options);
-    this.#created = engine.containers.create(this.#name, body);
-    const containerId = await orAbort(this.#created, signal);
+    const containerId = await orAbort(this.#making.create(body), signal);
     this.#containerId = containerId;
     known.add(containerId);
     this.#watch = deaths.watch(containerId, this.#spec.task.resources.memoryBytes);
     const createdMs = systemClock.nowMs();
     const readiness = new Readiness(engine, containerId, this.#watch, this.#world.reach.type === "published");
     const sandboxEndpoint = this.#joinedEndpoint();
-    this.#started = engine.containers.start(containerId);
+    const started = this.#making.start(containerId);
     // An address that exists already answers a connect at once; one that does not yet would cost a whole second.
     const isReady =
-      sandboxEndpoint === undefined ? undefined : readiness.until(sandboxEndpoint, this.#started, signal);
+      sandboxEndpoint === undefined ? undefined : readiness.until(sandboxEndpoint, started, signal);
     isReady?.catch(() => undefined); // told below, after the start itself
-    await orAbort(this.#started, signal);
+    await orAbort(started, signal);
     this.#onStarted();
     const startedMs = systemClock.nowMs();
     const endpoint = sandboxEndpoint ?? (await this.#ownEndpoint(containerId));
-    const warnings = await (isReady ?? readiness.until(endpoint, this.#started, signal));
+    const warnings = await (isReady ?? readiness.until(endpoint, started, signal));
     await this.#world.classes.confirm(this.#plan, signal);
     const readyMs = systemClock.nowMs();
     return this.#sandbox(containerId, this.#watch, endpoint, warnings, {
@@ -223,11 +222,9 @@ class Start {
   }
 
   async #tidy(isNetworkSuspect = false): Promise<void> {
-    const { engine, known, closing } = this.#world;
     this.#watch?.forget();
-    const half = { name: this.#name, created: this.#created, started: this.#started };
-    await removeStarted(engine, { ...half, closing });
-    if (this.#containerId !== undefined) known.delete(this.#containerId);
+    await this.#making.remove();
+    if (this.#containerId !== undefined) this.#world.known.delete(this.#containerId);
     this.#lease.letGo(!isNetworkSuspect);
   }
 }

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, retry, systemClock, withDeadline } from "../../../std/index.ts";
 import { Breaker } from "./breaker.ts";
-import { EngineError, isLostReply, isStumble, toEngineFailure } from "./engine-error.ts";
+import { EngineError, isLostReply, isStumble, NotAsked, toEngineFailure } from "./engine-error.ts";
 import { Turnstile } from "./turnstile.ts";
 
 export const VERB_DEADLINE_MS = 10_000;
@@ -31,6 +31,8 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** The caller's own wish to give up; its reason is what the call rejects with. */
   readonly signal?: AbortSignal | undefined;
+  /** Once it aborts nobody wants the work any more: if it has not been asked for yet, it never is. */
+  readonly unwanted?: AbortSignal | undefined;
 }
 
 /** Makes every call to the engine: one deadline each, one breaker for all, and errors sorted. */
@@ -66,11 +68,21 @@ export class EngineCaller {
     options: CallOptions,
   ): Promise<T> {
     options.signal?.throwIfAborted();
-    if (this.#breaker.isOpen) await this.#breaker.admit(verb);
-    if (this.#calls >= MAX_CALLS) {
-      throw new ExecutorError("ENGINE_UNAVAILABLE", { verb, reason: "too many calls wait for the engine" });
-    }
+    if (this.#breaker.isOpen) await this.#untilOpen(verb);
+    if (this.#calls >= MAX_CALLS) throw new NotAsked(verb, "too many calls wait for the engine");
+    if (options.unwanted?.aborted === true) throw new NotAsked(verb, "nobody wants it any more");
     return await this.#run(verb, run, options);
+  }
+
+  async #untilOpen(verb: string): Promise<void> {
+    try {
+      await this.#breaker.admit(verb);
+    } catch (thrown) {
+      throw new NotAsked(
+        verb,
+        thrown instanceof ExecutorError ? String(thrown.facts["reason"]) : String(thrown),
+      );
+    }
   }
 
   /** As `call`, for what changes nothing in the engine: asked again when the engine stumbles or its answer gets lost. */

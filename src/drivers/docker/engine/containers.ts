@@ -85,12 +85,12 @@ export class ContainerClient {
     try {
       return await this.#create(name, body, options);
     } catch (thrown) {
-      if (!(thrown instanceof EngineError) || thrown.status >= 500) throw lost;
-      if (thrown.status !== NAME_IN_USE) throw thrown;
+      if (!(thrown instanceof EngineError)) throw lost;
+      const isRefused = thrown.status < 500 && thrown.status !== NAME_IN_USE;
+      const madeMeanwhile = isRefused ? undefined : await this.#made(name, lost);
+      if (madeMeanwhile !== undefined) return madeMeanwhile;
+      throw thrown.status === NAME_IN_USE ? lost : thrown;
     }
-    const madeMeanwhile = await this.#made(name, lost);
-    if (madeMeanwhile === undefined) throw lost;
-    return madeMeanwhile;
   }
 
   async start(id: string, options: CallOptions = {}): Promise<void> {

@@ -16,6 +16,13 @@ export class EngineError extends Error {
   }
 }
 
+/** The engine was not even asked: nothing will come of it. */
+export class NotAsked extends ExecutorError {
+  constructor(verb: string, reason: string) {
+    super("ENGINE_UNAVAILABLE", { verb, reason });
+  }
+}
+
 /** What the Docker library throws for a status outside of 2xx. */
 interface LibraryError {
   readonly statusCode: number;
@@ -58,6 +65,23 @@ export function isBusy(thrown: unknown): boolean {
 /** Whether the engine failed by its own fault, so that asking once more may work. */
 export function isStumble(thrown: unknown): boolean {
   return thrown instanceof EngineError && thrown.status >= 500 && !isDiskFull(thrown.reason);
+}
+
+/** Whether there is no engine to be reached now; it may come back, and with it what it had. */
+export function isAway(thrown: unknown): boolean {
+  return thrown instanceof ExecutorError && thrown.code === "ENGINE_UNAVAILABLE";
+}
+
+/** Why there was no connection on which anything could have been asked. */
+const UNREACHED: readonly unknown[] = [
+  ...["ECONNREFUSED", "ENOENT", "EACCES", "EPERM", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"],
+];
+
+/** Whether an engine that gave no answer may have done, or may still do, what it was asked for. */
+export function mayStillCome(thrown: unknown): boolean {
+  if (!isAway(thrown) || thrown instanceof NotAsked) return false;
+  const { cause } = thrown as ExecutorError;
+  return !(cause instanceof Error && "code" in cause && UNREACHED.includes(cause.code));
 }
 
 /** Whether the connection broke while the engine was at it: it may have done what it was asked for, or may not. */

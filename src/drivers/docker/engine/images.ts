@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { readText, readTexts, toReadable } from "./answer.ts";
 import type { CallOptions, EngineCaller } from "./caller.ts";
+import { isLostReply } from "./engine-error.ts";
 
 export interface ImageFacts {
   readonly id: string;
@@ -63,8 +64,17 @@ export class ImageClient {
     return toReadable(stream);
   }
 
-  /** Loads an image archive as `docker save` writes it. */
+  /** Loads an image archive as `docker save` writes it; once more if the answer is lost, for twice is once. */
   async load(archive: Buffer, options: CallOptions = {}): Promise<void> {
+    try {
+      await this.#load(archive, options);
+    } catch (thrown) {
+      if (!isLostReply(thrown)) throw thrown;
+      await this.#load(archive, options);
+    }
+  }
+
+  async #load(archive: Buffer, options: CallOptions): Promise<void> {
     await this.#caller.call(
       "image load",
       async () => {

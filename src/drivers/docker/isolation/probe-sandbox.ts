@@ -3,13 +3,12 @@ import type { ProbeFindings, SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError, readFindings } from "../../../core/index.ts";
 import type { ProbeArchitecture } from "../../../std/index.ts";
 import { orAbort, probeArguments, systemClock, withDeadline } from "../../../std/index.ts";
-import { boundedWork } from "../bounded-work.ts";
 import { PIDS_LIMIT } from "../container/container-body.ts";
 import { baseLabels } from "../container/labels.ts";
 import { readLogTail } from "../container/log-tail.ts";
+import { Making } from "../container/making.ts";
 import type { ProbePlan } from "../container/own-body.ts";
 import { probeBody } from "../container/own-body.ts";
-import { removeStarted } from "../container/remove-started.ts";
 import type { Engine } from "../engine/engine.ts";
 import { ensureBuiltInImage } from "../image/built-in-image.ts";
 import type { TaskNetwork } from "../network/network-sandbox.ts";
@@ -20,8 +19,6 @@ import { PROBE_PATH, probeImage, SETUID_COPY_PATH } from "./probe-image.ts";
 /** What a test sandbox may take, from its first step to its last line. */
 const PROBE_DEADLINE_MS = 10_000;
 const LOG_BYTES = 16_384;
-/** How long one that failed may take to leave nothing behind before its caller is told all the same. */
-const TIDY_MS = 10_000;
 /** Containers of this kind begin so; nothing else of ours does. */
 export const PROBE_NAME_PREFIX = "hearth_probe_";
 
@@ -111,32 +108,25 @@ export async function runTestSandbox(
   const image = await ensureImage(engine, architecture, signal);
   const name = `${PROBE_NAME_PREFIX}${randomBytes(6).toString("hex")}`;
   const labels = baseLabels(owner, "probe", systemClock.wallMs());
-  const created = engine.containers.create(name, probeBody(image, labels, place, seccomp, plan));
-  let started: Promise<void> | undefined;
+  const making = new Making(engine, name, closing);
+  const created = making.create(probeBody(image, labels, place, seccomp, plan));
   try {
     const containerId = await orAbort(created, signal);
     known.add(containerId);
     const watch = deaths.watch(containerId, 0);
     try {
-      started = engine.containers.start(containerId);
-      await orAbort(started, signal);
+      await orAbort(making.start(containerId), signal);
       throwIfLost(await orAbort(watch.ended, signal));
       const { text } = await readLogTail(engine, containerId, LOG_BYTES, { signal });
       // It has ended and with that given its address back: nobody needs to wait for the rest.
-      world.inBackground(() => removeStarted(engine, { name, created, started, closing }));
+      world.inBackground(() => making.remove());
       return text;
     } finally {
       watch.forget();
     }
   } catch (thrown) {
-    const tidied = removeStarted(engine, { name, created, started, closing });
-    world.inBackground(() => tidied);
-    // Its failure is told by the background; here only its end matters.
-    await boundedWork(
-      tidied.catch(() => undefined),
-      AbortSignal.abort(),
-      TIDY_MS,
-    );
+    // Its network is another's next.
+    await making.remove();
     throw thrown;
   }
 }

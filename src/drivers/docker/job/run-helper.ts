@@ -3,9 +3,9 @@ import type { SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
 import { orAbort, systemClock, withDeadline } from "../../../std/index.ts";
 import { baseLabels } from "../container/labels.ts";
+import { Making } from "../container/making.ts";
 import type { HelperWish } from "../container/own-body.ts";
 import { helperBody } from "../container/own-body.ts";
-import { removeStarted } from "../container/remove-started.ts";
 import type { World } from "../world.ts";
 
 /** Containers of this kind begin so; nothing else of ours does. */
@@ -48,8 +48,8 @@ async function makeAndUse<T>(
 ): Promise<T> {
   const name = `${HELPER_NAME_PREFIX}${randomBytes(6).toString("hex")}`;
   const labels = baseLabels(owner, "helper", systemClock.wallMs());
-  const created = engine.containers.create(name, helperBody(wish, labels, seccomp));
-  let started: Promise<void> | undefined;
+  const making = new Making(engine, name, closing);
+  const created = making.create(helperBody(wish, labels, seccomp));
   let containerId: string | undefined;
   try {
     containerId = await orAbort(created, signal);
@@ -57,8 +57,7 @@ async function makeAndUse<T>(
     const watch = deaths.watch(containerId, 0);
     try {
       const run = async (): Promise<SandboxEnd> => {
-        started = engine.containers.start(containerId as string);
-        await orAbort(started, signal);
+        await orAbort(making.start(containerId as string), signal);
         return await orAbort(watch.ended, signal);
       };
       return await use({ containerId, run }, signal);
@@ -68,7 +67,7 @@ async function makeAndUse<T>(
   } finally {
     const forget = containerId;
     inBackground(async () => {
-      await removeStarted(engine, { name, created, started, closing });
+      await making.remove();
       if (forget !== undefined) known.delete(forget);
     });
   }

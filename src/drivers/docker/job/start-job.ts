@@ -6,10 +6,10 @@ import { jobBody } from "../container/body.ts";
 import type { ContainerBody, NetworkPlace } from "../container/container-body.ts";
 import type { Watch } from "../container/deaths.ts";
 import { refuseMissingCards } from "../container/gpu-request.ts";
+import { Making } from "../container/making.ts";
 import { jobContainerName } from "../container/name.ts";
 import { blamesNetwork, NetworkLease } from "../container/network-lease.ts";
 import type { IsolationPlan } from "../container/plan-isolation.ts";
-import { removeStarted } from "../container/remove-started.ts";
 import { startFailure } from "../container/start-failure.ts";
 import { workMount } from "../container/work-mount.ts";
 import type { World } from "../world.ts";
@@ -99,8 +99,7 @@ class JobStart<S extends JobSandbox> {
   readonly #making: JobMaking<S>;
   readonly #plan: IsolationPlan;
   readonly #lease: NetworkLease;
-  #created: Promise<string> | undefined;
-  #started: Promise<void> | undefined;
+  readonly #container: Making;
   #containerId: string | undefined;
   #watch: Watch | undefined;
 
@@ -109,6 +108,7 @@ class JobStart<S extends JobSandbox> {
     this.#making = making;
     this.#plan = plan;
     this.#lease = lease;
+    this.#container = new Making(world.engine, making.name, world.closing);
   }
 
   async run(signal: AbortSignal): Promise<S | NetworkSuspect> {
@@ -129,14 +129,12 @@ class JobStart<S extends JobSandbox> {
     const nowMs = systemClock.wallMs();
     const options = { plan: this.#plan, nowMs, seccomp, hasInit: engine.hasInit };
     const { spec, name, imageDigest } = this.#making;
-    this.#created = engine.containers.create(name, this.#making.body(place, options));
-    const containerId = await orAbort(this.#created, signal);
+    const containerId = await orAbort(this.#container.create(this.#making.body(place, options)), signal);
     this.#containerId = containerId;
     known.add(containerId);
     // From before its start on, so that no job is too short for its end to be seen.
     this.#watch = deaths.watch(containerId, spec.task.resources.memoryBytes);
-    this.#started = engine.containers.start(containerId);
-    await orAbort(this.#started, signal);
+    await orAbort(this.#container.start(containerId), signal);
     const startedAtMs = systemClock.wallMs();
     await this.#world.classes.confirm(this.#plan, signal);
     const own: OwnParts = {
@@ -171,11 +169,9 @@ class JobStart<S extends JobSandbox> {
   }
 
   async #tidy(isNetworkReusable: boolean): Promise<void> {
-    const { engine, known, closing } = this.#world;
     this.#watch?.forget();
-    const half = { name: this.#making.name, created: this.#created, started: this.#started };
-    await removeStarted(engine, { ...half, closing });
-    if (this.#containerId !== undefined) known.delete(this.#containerId);
+    await this.#container.remove();
+    if (this.#containerId !== undefined) this.#world.known.delete(this.#containerId);
     this.#lease.letGo(isNetworkReusable);
   }
 }

@@ -4,12 +4,13 @@ import { retry, systemClock } from "../../../std/index.ts";
 import type { NetworkPlace } from "../container/container-body.ts";
 import type { Labels, Owner } from "../container/labels.ts";
 import { baseLabels, LABEL } from "../container/labels.ts";
+import { Making } from "../container/making.ts";
 import { pauseBody } from "../container/own-body.ts";
 import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
-import { EngineError, isBusy, isMissing } from "../engine/engine-error.ts";
+import { EngineError, isBusy, isMissing, mayStillCome } from "../engine/engine-error.ts";
 import { PUBLISHED_HOST, TASK_PORT } from "../options.ts";
-import { removeLate } from "../remove-late.ts";
+import { removeLate, untilAnswered } from "../remove-late.ts";
 import type { HostRoute } from "./host-routes.ts";
 import { readHostRoutes } from "./host-routes.ts";
 import { faceName, networkName } from "./network-name.ts";
@@ -36,7 +37,7 @@ export interface MakerOptions {
   inBackground(work: () => Promise<void>): void;
 }
 
-/** Makes and removes task networks and network sandboxes. What it made halfway when it failed, it has removed again. */
+/** Makes and removes task networks and network sandboxes. What it made halfway when it failed, it removes again behind the caller's back. */
 export class NetworkMaker {
   readonly #engine: Engine;
   readonly #options: MakerOptions;
@@ -56,22 +57,14 @@ export class NetworkMaker {
    * it turns out not to be behind the rules.
    */
   async makeNetwork(policy: NetworkPolicy): Promise<TaskNetwork> {
-    const { reach } = this.#options;
     const subnets = this.#subnetsOf(policy);
     for (let collisions = 0; ; collisions += 1) {
       // Another engine on this host may cut from the same range: only the host's routes tell.
       const subnet = subnets.take((await this.#hostRoutes(subnets.whole)).map(({ range }) => range));
       try {
-        const network = await this.#createAlone(subnet, policy);
-        if (reach.type !== "member") return network;
-        await this.#join(network, reach.containerId);
-        return network;
+        return await this.#make(subnet, policy);
       } catch (thrown) {
-        const isTaken = thrown instanceof SubnetTaken || isCollision(thrown);
-        // Somebody else has it, and is in the list after this.
-        if (isTaken && collisions < MAX_COLLISIONS) await this.refreshForeign();
-        subnets.release(subnet.range);
-        if (!isTaken) throw thrown;
+        if (!(thrown instanceof SubnetTaken)) throw thrown;
         if (collisions >= MAX_COLLISIONS) throw collided(thrown);
       }
     }
@@ -79,13 +72,7 @@ export class NetworkMaker {
 
   /** A network of the default policy with its sleeping container. */
   async makeSandbox(bare?: TaskNetwork): Promise<NetworkSandbox> {
-    const network = bare ?? (await this.makeNetwork(this.defaultPolicy));
-    try {
-      return await this.#fill(network);
-    } catch (thrown) {
-      await this.removeNetwork(network);
-      throw thrown;
-    }
+    return await this.#fill(bare ?? (await this.makeNetwork(this.defaultPolicy)));
   }
 
   /** Where a task that needs no sleeping container goes. */
@@ -148,19 +135,46 @@ export class NetworkMaker {
     return (await readHostRoutes()).filter(({ range }) => range.bits >= whole.bits && overlap(range, whole));
   }
 
-  /** Two engines that look at the same moment both find it free: whoever then sees two routes to it gives way. */
-  async #createAlone(subnet: Subnet, policy: NetworkPolicy): Promise<TaskNetwork> {
-    const network = await this.#create(subnet, policy);
-    const faces = (await this.#hostRoutes(subnet.range)).filter(({ range }) => overlap(range, subnet.range));
-    if (faces.length < 2) return network;
-    await this.removeNetwork(network);
-    throw new SubnetTaken(`${subnet.cidr} has routes through ${faces.map(({ face }) => face).join(" and ")}`);
+  /** @throws {@link SubnetTaken} when somebody else has it, who is in the list of what others use after this. */
+  async #make(subnet: Subnet, policy: NetworkPolicy): Promise<TaskNetwork> {
+    const face = faceName(this.#options.owner.ownerId);
+    let network: TaskNetwork;
+    try {
+      network = await this.#create(subnet, policy, face);
+    } catch (thrown) {
+      const isTaken = isCollision(thrown);
+      if (isTaken) await this.refreshForeign();
+      this.#subnetsOf(policy).release(subnet.range);
+      throw isTaken ? new SubnetTaken(`${subnet.cidr} is in use`, { cause: thrown }) : thrown;
+    }
+    try {
+      await this.#furnish(network, face);
+      return network;
+    } catch (thrown) {
+      if (thrown instanceof SubnetTaken) await this.refreshForeign();
+      this.#dropLater(network);
+      throw thrown;
+    }
   }
 
-  async #create(subnet: Subnet, policy: NetworkPolicy): Promise<TaskNetwork> {
-    const { owner, reach, rules } = this.#options;
+  /** What is needed of a network before anybody uses it. */
+  async #furnish({ id, subnet, policy }: TaskNetwork, face: string): Promise<void> {
+    const { reach, rules } = this.#options;
+    // One that the engine leaves open must be behind our rules.
+    if (!rules.isInternal(policy)) rules.confirm(face, policy);
+    // Two engines that look at the same moment both find it free: whoever then sees two routes to it gives way.
+    const routes = (await this.#hostRoutes(subnet.range)).filter(({ range }) => overlap(range, subnet.range));
+    if (routes.length > 1)
+      throw new SubnetTaken(
+        `${subnet.cidr} has routes through ${routes.map((one) => one.face).join(" and ")}`,
+      );
+    if (reach.type === "member")
+      await this.#engine.networks.connect(id, reach.containerId, subnet.daemonAddress);
+  }
+
+  async #create(subnet: Subnet, policy: NetworkPolicy, face: string): Promise<TaskNetwork> {
+    const { reach, rules } = this.#options;
     const isInternal = rules.isInternal(policy);
-    const face = faceName(owner.ownerId);
     const name = networkName(!isInternal && reach.type === "member");
     try {
       const id = await this.#engine.networks.create({
@@ -171,34 +185,32 @@ export class NetworkMaker {
         bridge: { ...bridgeOptions(policy, isInternal, reach), "com.docker.network.bridge.name": face },
         labels: this.#labels(subnet, policy),
       });
-      const network = { id, name, subnet, policy };
-      if (!isInternal) await this.#confirm(network, face);
-      return network;
+      return { id, name, subnet, policy };
     } catch (thrown) {
-      // An engine that did not answer may still make it, and then nobody would know of it.
-      if (thrown instanceof ExecutorError && thrown.code === "ENGINE_UNAVAILABLE") this.#removeLate(name);
+      // Nobody would know of it.
+      if (mayStillCome(thrown)) this.#removeLate(name);
       throw thrown;
     }
   }
 
   #removeLate(name: string): void {
+    const { closing, inBackground } = this.#options;
     const { networks } = this.#engine;
     const remove = async (): Promise<boolean> => {
       const made = (await networks.list()).find((row) => row.name === name);
       if (made !== undefined) await ignoreMissing(networks.remove(made.id));
       return made !== undefined;
     };
-    this.#options.inBackground(() => removeLate(remove, this.#options.closing));
+    inBackground(() => removeLate(remove, closing));
   }
 
-  /** One that the engine leaves open must be behind our rules. */
-  async #confirm(network: TaskNetwork, face: string): Promise<void> {
-    try {
-      this.#options.rules.confirm(face, network.policy);
-    } catch (thrown) {
-      await this.removeNetwork(network);
-      throw thrown;
-    }
+  /** Removes one that nobody gets, behind the caller's back, once what was made in it is gone. */
+  #dropLater(network: TaskNetwork, inside?: Making): void {
+    const { closing, inBackground } = this.#options;
+    inBackground(async () => {
+      await inside?.remove();
+      await untilAnswered(() => this.removeNetwork(network), closing);
+    });
   }
 
   #subnetsOf(policy: NetworkPolicy): Subnets {
@@ -208,43 +220,34 @@ export class NetworkMaker {
     return subnets;
   }
 
-  async #join(network: TaskNetwork, ownContainerId: string): Promise<void> {
-    try {
-      await this.#engine.networks.connect(network.id, ownContainerId, network.subnet.daemonAddress);
-    } catch (thrown) {
-      await this.removeNetwork(network);
-      throw thrown;
-    }
-  }
-
   async #fill(network: TaskNetwork): Promise<NetworkSandbox> {
-    const { containers } = this.#engine;
-    const { pauseImage, seccomp } = this.#options;
+    const { pauseImage, seccomp, closing } = this.#options;
     const body = pauseBody(
       pauseImage,
       this.#labels(network.subnet, network.policy),
       this.place(network),
       seccomp,
     );
+    const making = new Making(this.#engine, network.name, closing);
     try {
-      const containerId = await this.#createPause(network.name, body);
-      await containers.start(containerId);
+      const containerId = await this.#createPause(making, body);
+      await making.start(containerId);
       const endpoint = await this.endpointOf(containerId, network);
       return { containerId, name: network.name, network, endpoint, usedBy: undefined };
     } catch (thrown) {
-      await removeContainer(this.#engine, network.name);
+      this.#dropLater(network, making);
       throw thrown;
     }
   }
 
-  async #createPause(name: string, body: ReturnType<typeof pauseBody>): Promise<string> {
+  async #createPause(making: Making, body: ReturnType<typeof pauseBody>): Promise<string> {
     try {
-      return await this.#engine.containers.create(name, body);
+      return await making.create(body);
     } catch (thrown) {
       if (!isMissing(thrown)) throw thrown;
       // Somebody has tidied our image away.
       await ensurePauseImage(this.#engine, new AbortController().signal);
-      return await this.#engine.containers.create(name, body);
+      return await making.create(body);
     }
   }
 
@@ -257,7 +260,7 @@ export class NetworkMaker {
   }
 }
 
-/** A subnet that turned out to be another engine's. */
+/** A subnet that is somebody else's, known or just found out. */
 class SubnetTaken extends Error {
   override readonly name = "SubnetTaken";
 }

@@ -1,6 +1,7 @@
 import type { Log, NetworkPolicy } from "../../../core/index.ts";
 import { backoffMs, Scope, sleep } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
+import { untilAnswered } from "../remove-late.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { RangeUsedUp } from "./subnets.ts";
@@ -218,7 +219,8 @@ export class NetworkPool implements AsyncDisposable {
   /** Takes the next piece of work; the caller does it. Tidying first: it gives addresses back. */
   #nextStep(): (() => Promise<void>) | undefined {
     const removal = this.#surplus.shift();
-    if (removal !== undefined) return removal;
+    // While there is no engine there is nothing else to be done.
+    if (removal !== undefined) return () => untilAnswered(removal, this.#scope.signal);
     if (this.ready < this.#options.ahead) return () => this.#refill();
     const { defaultPolicy } = this.#maker;
     if (this.#countBare(defaultPolicy) < BARE_NETWORKS_AHEAD) {
