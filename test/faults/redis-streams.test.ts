@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { JobSource } from "../../src/core/index.ts";
+import type { JobSource, Log } from "../../src/core/index.ts";
 import {
   claimOne,
   completed,
@@ -171,6 +171,29 @@ test("a list of commands that is no list is left alone, and other jobs hear thei
   await poll("both", () => heard.length === 2 || heard.join());
   expect(heard.toSorted()).toEqual(["bad kill", "good kill"]);
   stop.abort();
+});
+
+test.each([
+  ["beside others", ["task:bad:commands"]],
+  ["where there is no other", ["task:bad:commands", "task:bad:events"]],
+])("D7: a list of commands that was none is heard once it is one, %s; it is told once", async (_, broken) => {
+  const redis = kept(await openPrivateRedis());
+  const said: string[] = [];
+  const log: Log = { log: (_level, event, facts) => void said.push(`${event} ${String(facts?.["stream"])}`) };
+  const host = kept(redisHost("h1", { settings: redis.settings, log }));
+  await host.untilUp(signal());
+  for (const list of broken) await redis.ask("SET", list, "a text");
+  const heard: string[] = [];
+  await host.watchCommands("bad", (message) => heard.push(message), signal());
+  const times = (event: string): readonly string[] =>
+    said.filter((line) => line.startsWith(`${event} `)).toSorted();
+  const all = (event: string): readonly string[] => broken.map((list) => `${event} ${list}`);
+  await poll("it is told", () => times("queue.broken").length === broken.length || said.join());
+  await redis.ask("DEL", ...broken);
+  for (const list of broken) await redis.ask("LPUSH", list, "kill");
+  await poll("each is heard", () => heard.length === broken.length || `${heard.join()} ${said.join()}`);
+  expect(times("queue.broken")).toEqual(all("queue.broken"));
+  expect(times("queue.repaired")).toEqual(all("queue.repaired"));
 });
 
 test("D7: a look that Redis did not answer is taken again, and hears what was sent before", async () => {

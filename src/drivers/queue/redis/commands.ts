@@ -1,7 +1,8 @@
-import type { Log } from "../../../core/index.ts";
+import type { Clock, Log } from "../../../core/index.ts";
 import { orAbort, Scope, sleep } from "../../../std/index.ts";
+import { BrokenLists } from "./broken-lists.ts";
 import type { Connection } from "./connection.ts";
-import { failureOf, reasonOf } from "./failure.ts";
+import { failureOf } from "./failure.ts";
 import { CLOSE, KeyBatch, LIMIT, POP } from "./key-batch.ts";
 import { commandKeys } from "./names.ts";
 import { listOf, textOf } from "./replies.ts";
@@ -29,6 +30,7 @@ export interface CommandsOptions {
   /** Opens the connection that blocks, at the first watch; absent in a cluster, where one pop reaches one slot. */
   readonly openBlocking: ((onId: (id: string) => void) => Connection) | undefined;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** Hears the command lists of all watched jobs over one connection. */
@@ -43,8 +45,7 @@ export class Commands implements AsyncDisposable {
   readonly #unseen = new Set<string>();
   /** The blocked pop of the moment, or the last one. */
   #popping: { readonly keys: readonly string[]; readonly ended: Promise<unknown> } | undefined;
-  /** Keys that are no lists: they would spoil the pop for everybody else. */
-  readonly #unusable = new Set<string>();
+  readonly #broken: BrokenLists;
   #blocking: Connection | undefined;
   #clientId: string | undefined;
   #isStarted = false;
@@ -63,7 +64,8 @@ export class Commands implements AsyncDisposable {
 
   constructor(options: CommandsOptions) {
     this.#options = options;
-    const { connection, openBlocking } = options;
+    const { connection, openBlocking, log, clock } = options;
+    this.#broken = new BrokenLists({ connection, log, clock, isWatched: (key) => this.#watched.has(key) });
     const shared = { connection, isCluster: openBlocking === undefined };
     const hear = (key: string, message: string): void => {
       this.#hear(key, message).catch(() => undefined); // the connection breaks, and whoever asked asks again
@@ -121,8 +123,8 @@ export class Commands implements AsyncDisposable {
       if (this.#watched.get(key) === onCommand) {
         this.#watched.delete(key);
         this.#unseen.delete(key);
+        this.#broken.forget(key);
       }
-      this.#unusable.delete(key);
       if (isOver) this.#closing.add(key);
     }
     if (!isOver) this.#limit(keys);
@@ -221,6 +223,7 @@ export class Commands implements AsyncDisposable {
     for (;;) {
       try {
         await (this.#blocking ?? this.#options.connection).untilUp(stop);
+        await this.#broken.lookAgain();
         this.#closeLists();
         const keys = this.#usable();
         if (keys.length === 0) await this.#untilChanged(stop);
@@ -228,7 +231,7 @@ export class Commands implements AsyncDisposable {
         else await this.#popNext(this.#blocking, keys);
       } catch (error) {
         if (stop.aborted) return;
-        if (failureOf(error) === "stream") await this.#sortOut(this.#usable());
+        if (failureOf(error) === "stream") await this.#broken.sortOut(this.#usable());
         await sleep(RETRY_MS, stop);
       }
       if (stop.aborted) return;
@@ -236,7 +239,7 @@ export class Commands implements AsyncDisposable {
   }
 
   #usable(): readonly string[] {
-    return [...this.#watched.keys()].filter((key) => !this.#unseen.has(key) && !this.#unusable.has(key));
+    return [...this.#watched.keys()].filter((key) => !this.#unseen.has(key) && !this.#broken.has(key));
   }
 
   #popNext(blocking: Connection, keys: readonly string[]): Promise<void> {
@@ -275,23 +278,17 @@ export class Commands implements AsyncDisposable {
     if (typeof message === "string") await this.#hear(key, message);
   }
 
-  /** Finds the keys that cannot be popped from. */
-  async #sortOut(keys: readonly string[]): Promise<void> {
-    for (const key of keys) {
-      try {
-        await this.#options.connection.send(["LLEN", key], { key });
-      } catch (error) {
-        if (failureOf(error) !== "stream") return;
-        this.#unusable.add(key);
-        this.#options.log.log("warn", "queue.broken", { stream: key, reason: reasonOf(error) });
-      }
-    }
-  }
-
+  /** Or until it is time to look again at what is broken. */
   async #untilChanged(stop: AbortSignal): Promise<void> {
     const changed = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    await orAbort(changed, stop);
+    const { dueInMs } = this.#broken;
+    const timer = dueInMs === undefined ? undefined : setTimeout(() => this.#wake(), dueInMs);
+    try {
+      await orAbort(changed, stop);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

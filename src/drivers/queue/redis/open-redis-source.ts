@@ -116,6 +116,7 @@ class LiveSource implements RedisSource {
               greet: async (send) => await readClientId(send, onId),
             }),
       log,
+      clock,
     });
     this.#connection.onState((state) => this.#onState(state));
   }
