@@ -303,6 +303,13 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
     expect(JSON.parse(await host.cli("queue", "replay", letters[0]?.id ?? "", "--json"))).toEqual({
       replayed: 1,
     });
+    const gone = letters[0]?.id ?? "";
+    const again = await runProgram(process.execPath, [program, "queue", "replay", gone, "-H", host.baseUrl]);
+    expect(again).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringContaining(`"${gone}"`) as string,
+    });
     await poll("it died again", async () => {
       const again = JSON.parse(await host.cli("queue", "dead", "--json")) as { letters: { id: string }[] };
       return (again.letters.length === 1 && again.letters[0]?.id !== letters[0]?.id) || JSON.stringify(again);
