@@ -5,11 +5,10 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config, Loaded } from "./config/index.ts";
-import { commandKeysOf, EVENTS_STREAM } from "./contract/executer-tracker/index.ts";
+import { commandKeysOf, DEFAULT_METHOD_TYPES, EVENTS_STREAM } from "./contract/executer-tracker/index.ts";
 import type { ArtifactStore, Log } from "./core/index.ts";
 import { ExecutorError, Secret } from "./core/index.ts";
 import { DEFAULT_JOB_API_LIMITS } from "./doors/job-api/api-options.ts";
-import { DEFAULT_METHOD_TYPES } from "./doors/job-api/method-types.ts";
 import type { JobApi } from "./doors/job-api/open-job-api.ts";
 import { openJobApi } from "./doors/job-api/open-job-api.ts";
 import { openArtifactStore } from "./drivers/artifacts/index.ts";

@@ -247,6 +247,32 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
       expect(JSON.parse(readFileSync(join(folder, "cut/output.json"), "utf8"))).toEqual([expect.any(Number)]);
     });
 
+    /** Waits until it says that no host has begun, then as by Ctrl-C. */
+    const submitInVain = async (): Promise<{ said: string; printed: string; code: unknown }> => {
+      const words = ["submit", "md.nobody.run_simulation", "-o", "never", "--json"];
+      const child = spawn(process.execPath, [program, ...words], {
+        cwd: folder,
+        env: { ...process.env, HEARTH_API_URL: api.baseUrl, HEARTH_HOST: host.baseUrl },
+      });
+      let [said, printed] = ["", ""];
+      child.stdout.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+      child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
+      const ended = new Promise((resolve) => child.once("close", resolve));
+      await poll("it is said", () => said.includes("no host has begun it yet") || said);
+      child.kill("SIGINT");
+      return { code: await ended, said, printed };
+    };
+
+    test("says on standard error that no host runs the type that it waits for", async () => {
+      // A host that has stood still for a while is not in the fleet until its next sign of life.
+      await poll("it says what the fleet tells", async () => {
+        const { said, printed, code } = await submitInVain();
+        expect(code).toBe(130);
+        expect(JSON.parse(printed)).toMatchObject({ status: "killed" });
+        return said.includes('none runs its usual type "nobody" but math, test, gromacs;') || said;
+      });
+    });
+
     test("wrong use is 2, no API is 3", async () => {
       expect((await hearth("submit", "no.such.method")).code).toBe(2);
       expect((await hearth("submit", "math.sum", "nowhere")).code).toBe(2);

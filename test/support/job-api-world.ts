@@ -1,11 +1,15 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { commandKeysOf, EVENTS_STREAM, formatTimestamp } from "../../src/contract/executer-tracker/index.ts";
+import {
+  commandKeysOf,
+  DEFAULT_METHOD_TYPES,
+  EVENTS_STREAM,
+  formatTimestamp,
+} from "../../src/contract/executer-tracker/index.ts";
 import type { ArchiveLimits, ArtifactStore, JobProducer, TaskBook } from "../../src/core/index.ts";
 import { Secret } from "../../src/core/index.ts";
 import { DEFAULT_JOB_API_LIMITS, type JobApiLimits } from "../../src/doors/job-api/api-options.ts";
-import { DEFAULT_METHOD_TYPES } from "../../src/doors/job-api/method-types.ts";
 import type { JobApi } from "../../src/doors/job-api/open-job-api.ts";
 import { openJobApi } from "../../src/doors/job-api/open-job-api.ts";
 import { openArtifactStore } from "../../src/drivers/artifacts/open-artifact-store.ts";

@@ -10,6 +10,7 @@ import { checkIsFree, fetchOutput } from "../submit/fetch-output.ts";
 import { followTask, printLiveLog } from "../submit/follow-task.ts";
 import { makeJobInput, parseParameters } from "../submit/job-input.ts";
 import { lastWords } from "../submit/last-words.ts";
+import { tellLongWait } from "../submit/long-wait.ts";
 
 /** How long a task that was killed may take to say that it is over, and its output to come. */
 const KILL_MS = 60_000;
@@ -19,8 +20,8 @@ export const submit: Command = {
   summary: "submit a task to the web API, wait for it and fetch its result",
   details:
     "The input is a folder, or a zip archive that is sent as it is. Parameters become its `input.json`. What the task prints\n" +
-    "is shown while it runs, if the daemon that runs it can be asked (-H). Ctrl-C kills the task and fetches what there is;\n" +
-    "a second one only ends this program.",
+    "is shown while it runs, if the daemon that runs it can be asked (-H); if no host begins it for some seconds, what that\n" +
+    "daemon knows of the hosts is said. Ctrl-C kills the task and fetches what there is; a second one only ends this program.",
   args: [
     { name: "<method>", about: "such as `math.matmul` or `md.gromacs.run_simulation`" },
     { name: "[input]", about: "a folder or a zip archive" },
@@ -53,7 +54,7 @@ export const submit: Command = {
       return EXIT.done.code;
     }
     const target = folder ?? join(context.cwd, "hearth_output", id);
-    return await waitFor(context, api, id, target, listOption(invocation, "file"));
+    return await waitFor(context, api, id, target, invocation);
   },
 };
 
@@ -83,10 +84,14 @@ async function waitFor(
   api: JobApiClient,
   id: string,
   folder: string,
-  files: readonly string[],
+  invocation: Invocation,
 ): Promise<number> {
   const over = new AbortController();
   const { signal } = context;
+  const files = listOption(invocation, "file");
+  const method = textArg(invocation.args[0]) ?? "";
+  const wanted = { id, method, pool: textOption(invocation, "pool") };
+  const onStatus = tellLongWait(context, wanted, AbortSignal.any([signal, over.signal]));
   const live = { hasPrinted: false };
   const logs =
     context.isJson || context.isQuiet
@@ -95,7 +100,7 @@ async function waitFor(
           live.hasPrinted = true;
         });
   try {
-    const task = await followTask(context, api, id, signal);
+    const task = await followTask(context, api, id, signal, onStatus);
     await logsEnd(logs);
     const code = await finish(context, api, task, folder, files);
     if (logs !== undefined && !live.hasPrinted && task.status === "failed")
@@ -134,7 +139,7 @@ async function killed(
   const signal = AbortSignal.timeout(KILL_MS);
   context.io.err(`hearth: killing ${id}`);
   await api.kill(id, { signal });
-  const task = await followTask(context, api, id, signal);
+  const task = await followTask(context, api, id, signal, () => undefined);
   await finish({ ...context, signal }, api, task, folder, files);
   throw context.signal.reason;
 }

@@ -18,12 +18,17 @@ export function isOver(status: JobTaskStatus): boolean {
   return (JOB_TASK_ENDS as readonly JobTaskStatus[]).includes(status);
 }
 
-/** Says what a task is doing until it is over. An API that is out of reach for a moment is asked again. */
+/**
+ * Says what a task is doing until it is over. An API that is out of reach for a moment is asked again.
+ *
+ * @param onStatus told each status that is seen.
+ */
 export async function followTask(
   { io, isQuiet }: Pick<Context, "io" | "isQuiet">,
   api: JobApiClient,
   id: string,
   signal: AbortSignal,
+  onStatus: (status: JobTaskStatus) => void,
 ): Promise<JobTask> {
   const startedAt = performance.now();
   let said = "";
@@ -31,6 +36,7 @@ export async function followTask(
     try {
       const task = await api.task(id, { signal });
       misses = 0;
+      onStatus(task.status);
       if (isOver(task.status)) {
         io.status("");
         return task;

@@ -2,6 +2,8 @@ export type { EventFields, EventJson, EventType, TrackerEvent } from "./events.t
 export { eventOf, parseEvent } from "./events.ts";
 export type { ExecuterType, ImagesFile, ParsedImagesFile } from "./images-file.ts";
 export { parseImagesFile } from "./images-file.ts";
+export type { MethodTypes } from "./method-types.ts";
+export { DEFAULT_METHOD_TYPES, executerTypeOf } from "./method-types.ts";
 export type { MethodTable, ParsedMethods } from "./methods.ts";
 export { commandOf, DEFAULT_METHODS, parseMethods } from "./methods.ts";
 export {

@@ -1,3 +1,4 @@
+import type { MethodTypes } from "../../contract/executer-tracker/index.ts";
 import type {
   ArchiveLimits,
   Archiver,
@@ -7,7 +8,6 @@ import type {
   Secret,
   TaskBook,
 } from "../../core/index.ts";
-import type { MethodTypes } from "./method-types.ts";
 
 export interface JobApiLimits {
   /** The longest `input.zip` that is taken. */

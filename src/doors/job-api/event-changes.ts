@@ -1,9 +1,11 @@
-import type { RegistrationRequest, TrackerEvent } from "../../contract/executer-tracker/index.ts";
-import { STOPPED_STATUS } from "../../contract/executer-tracker/index.ts";
+import type {
+  MethodTypes,
+  RegistrationRequest,
+  TrackerEvent,
+} from "../../contract/executer-tracker/index.ts";
+import { executerTypeOf, STOPPED_STATUS } from "../../contract/executer-tracker/index.ts";
 import type { BookChange, BookedExecuter, BookedTask } from "../../core/index.ts";
 import { isSafeKey, isSafeSegment } from "../../core/index.ts";
-import type { MethodTypes } from "./method-types.ts";
-import { executerTypeOf } from "./method-types.ts";
 
 /** What an event changes in the book. Most change one task; an executer that ends may change several. */
 export function changesOf(event: TrackerEvent, methods: MethodTypes): readonly BookChange[] {

@@ -1,12 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import * as z from "zod";
-import { eventOf } from "../../../contract/executer-tracker/index.ts";
+import { eventOf, executerTypeOf } from "../../../contract/executer-tracker/index.ts";
 import { sendJson } from "../answer.ts";
 import type { ApiParts } from "../api-options.ts";
 import { ApiRefusal } from "../api-refusal.ts";
 import { newTask, taskDirOf } from "../event-changes.ts";
-import { executerTypeOf } from "../method-types.ts";
 import { parseBody } from "../parse-request.ts";
 
 /** There is one user here: whoever has the key. */
