@@ -282,6 +282,27 @@ describe("an earlier life", () => {
     expect([tries, executor.view().sandboxes]).toEqual([3, 0]);
     expect(executor.view().reserved).toEqual(NO_RESOURCES);
   });
+
+  test("C3: a driver that never removes a sandbox holds up the end once, whoever asks for it again", async () => {
+    const { executor, clock } = await (async () => {
+      const parts = await testExecutor({}, { stopMs: 3_600_000 });
+      await fill(parts, task("stuck"));
+      return parts;
+    })();
+    const ended = { drained: false, disposed: false };
+    const over = executor.drain({ deadlineMs: 1_000, keepWarm: false }).then(async () => {
+      ended.drained = true;
+      await executor[Symbol.asyncDispose]();
+      ended.disposed = true;
+    });
+    await clock.advance(29_000);
+    expect(ended.drained).toBe(false);
+    await clock.advance(1_000);
+    expect(ended).toEqual({ drained: true, disposed: false });
+    await clock.advance(5_000);
+    expect(ended.disposed).toBe(true);
+    await over;
+  });
 });
 
 function executorIsEmpty(parts: TestExecutor): boolean {

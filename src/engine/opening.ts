@@ -31,6 +31,7 @@ export class Opening {
   readonly #options: OpeningOptions;
   #state: ExecutorState = "running";
   #keepsWarm = false;
+  #emptied: Promise<unknown> | undefined;
   /** Ends the wait of a pause for what still runs. */
   #stopPausing = (): void => undefined;
 
@@ -101,7 +102,9 @@ export class Opening {
     const stopped = jobs().stopAll("drain", settings().stopGraceMs);
     for (const owner of lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
     const isGone = (): boolean => lines.owners().every((owner) => this.#isKept(owner));
-    await watchers.until(() => isGone() && jobs().atWork === 0, END_DEADLINE_MS);
+    // Once, whoever asks again: what is not gone by then will not be.
+    this.#emptied ??= watchers.until(() => isGone() && jobs().atWork === 0, END_DEADLINE_MS);
+    await this.#emptied;
     return { cut: cut.length + stopped };
   }
 

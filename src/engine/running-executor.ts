@@ -395,6 +395,6 @@ export class RunningExecutor implements Executor, AttemptHost {
     this.#ending.abort(new ExecutorError("DRAINING"));
     this.#ticker.stop();
     this.#gpus[Symbol.dispose]();
-    await this.#work.settled();
+    await this.#work.settledSoon(this.#parts.clock);
   }
 }

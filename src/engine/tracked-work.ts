@@ -1,3 +1,8 @@
+import type { Clock } from "../core/index.ts";
+
+/** How long the end waits for work that is under way. */
+const PATIENCE_MS = 5000;
+
 /** Work that nobody waits for until the end. */
 export class TrackedWork {
   readonly #onFailure: (error: unknown) => void;
@@ -12,8 +17,13 @@ export class TrackedWork {
     this.#running.add(settled);
   }
 
-  /** Resolves once everything added so far is over. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#running);
+  /** Resolves once everything added so far is over; what takes too long is left to itself, for it may never end. */
+  async settledSoon(clock: Clock): Promise<void> {
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => {
+      cancel = clock.after(PATIENCE_MS, resolve);
+    });
+    await Promise.race([Promise.all(this.#running), late]);
+    cancel();
   }
 }

@@ -5,6 +5,7 @@ import type { FaultDaemon, FaultHost } from "../support/fault-host.ts";
 import { openFaultHost } from "../support/fault-host.ts";
 import type { FaultProxy } from "../support/fault-proxy.ts";
 import { openFaultProxy } from "../support/fault-proxy.ts";
+import { freshName } from "../support/fresh-name.ts";
 import { importImage, taskFiles } from "../support/images.ts";
 import { judgeAtRest, watchBooks } from "../support/judge.ts";
 import { poll } from "../support/poll.ts";
@@ -278,6 +279,26 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     });
     await clear();
   }, 180_000);
+
+  test("C3: a daemon that stops while the engine stands still ends all the same, and its next life clears what it had to leave", async () => {
+    const owner = freshName("still");
+    await using first = await host.start({ owner });
+    expect((await first.caller.call(host.obeys, "body=x")).status).toBe(200);
+    host.engine.signal("SIGSTOP");
+    let status: number | string;
+    try {
+      const hung = setTimeout(() => first.daemon.child.kill("SIGKILL"), 90_000);
+      status = await first.daemon.end("SIGTERM");
+      clearTimeout(hung);
+    } finally {
+      host.engine.signal("SIGCONT");
+    }
+    expect(status).not.toBe("SIGKILL");
+    await using second = await host.start({ owner });
+    expect((await second.caller.call(host.obeys, "body=x")).status).toBe(200);
+    expect(await second.daemon.end("SIGTERM")).toBe(0);
+    expect(await host.remainsOf(owner)).toEqual([]);
+  }, 240_000);
 
   async function labelOf({ sandboxId }: Pick<Answer, "sandboxId">): Promise<string> {
     const { sandboxes } = await daemon.caller.get<SandboxList>("/v1/sandboxes");

@@ -57,6 +57,8 @@ import type { World } from "./world.ts";
 
 /** How long closing waits for tidying that is under way. */
 const BACKGROUND_CLOSE_MS = 8000;
+/** And for what is left to do after that. */
+const LATE_CLOSE_MS = 3000;
 
 /**
  * Connects to a Docker engine and begins to keep network sandboxes ready. Disposing the driver removes those and leaves the
@@ -148,7 +150,7 @@ function openBackground(scope: Scope, log: Log | undefined): World["inBackground
   const untilDone = async (): Promise<void> => {
     while (late.size > 0) await Promise.all(late);
   };
-  scope.defer(() => boundedWork(untilDone(), AbortSignal.abort(), BACKGROUND_CLOSE_MS));
+  scope.defer(() => boundedWork(untilDone(), AbortSignal.abort(), LATE_CLOSE_MS));
   return (work) => {
     const tidying = work().catch((error: unknown) => log?.log("warn", "sandbox.leaked", { error }));
     if (!scope.signal.aborted) {
