@@ -14,7 +14,7 @@ import type { Watch } from "../container/deaths.ts";
 import { readLogTail } from "../container/log-tail.ts";
 import { removeContainer } from "../container/remove.ts";
 import type { Engine } from "../engine/engine.ts";
-import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
+import { EngineError, isMissing, mayStillCome, toExecutorError } from "../engine/engine-error.ts";
 import { followJobLog } from "./follow-job-log.ts";
 import type { UsageSamples } from "./usage-samples.ts";
 
@@ -135,8 +135,8 @@ export class DockerJob implements JobSandbox {
     try {
       await this.#endWithin(graceMs);
     } catch (thrown) {
-      // Nothing of ours has reached it: if it ends now, it does so by itself.
-      this.#isEnding = false;
+      // Where nothing of ours has reached it, it ends by itself if it ends now.
+      this.#isEnding = mayStillCome(thrown);
       throw thrown;
     }
   }
