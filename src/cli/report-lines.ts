@@ -45,12 +45,14 @@ function keyRemark({ publicKey, isPinned }: ChainReport, wanted: string | undefi
 function coverage({
   publicKey,
   isComplete,
+  hasEnd,
   isFromStart,
   prunedTo,
   last,
   newest,
 }: ChainReport): string | undefined {
   if (publicKey === "") return undefined;
+  if (!hasEnd) return "what is here: without the signed end it is not known how far the chain went";
   if (last === 0) {
     return newest === 0
       ? "nothing: nothing is recorded yet"

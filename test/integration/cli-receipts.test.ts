@@ -179,9 +179,10 @@ test("W: a line that is left out, a cut end and another host's chain are found",
   expect((await check(lines.filter((_, at) => at !== 3))).out).toContain("entry 2 is missing");
   const block = await check(lines.filter((_, at) => at !== 1));
   expect([block.code, block.out]).toEqual([1, expect.stringContaining("entry 1 stands in no block")]);
-  for (let kept = 0; kept < lines.length; kept += 1) {
+  for (let kept = 1; kept < lines.length; kept += 1) {
     const { code, out } = await check(lines.slice(0, kept));
     expect([code, out.startsWith("broken at line ")]).toEqual([1, true]);
+    expect(out).not.toContain("a part:");
   }
   receipts = new MemoryReceipts();
   const { publicKey } = await receipts.key();
@@ -280,13 +281,58 @@ test("W: keys and hashes that cannot be what was meant are wrong use; another ke
   expect((await hearth(["receipts", "export", "--from", "5", "--to", "2"])).code).toBe(2);
 });
 
-test.each(["", "{}", "nonsense", '{"entry":1}', "[]", "\0"])(
-  "what is no chain at all is broken (%j)",
-  async (text) => {
+test("W: an export that was cut within a line is said to be cut off in that line, and not to be a part", async () => {
+  for (const id of ["a", "b", "c"]) receipts.add(id);
+  const chain = (await exported()).trimEnd();
+  const ends = [
+    1,
+    20,
+    ...[...chain.matchAll(/\n/g)].flatMap(({ index }) => [index - 1, index + 2, index + 40]),
+  ];
+  for (const at of [...ends, chain.length - 1]) {
+    const text = chain.slice(0, at);
+    const line = text.split("\n").length;
     const { code, out } = await hearth(["verify", "-"], Buffer.from(text));
-    expect([code, out.startsWith("broken at line ")]).toEqual([1, true]);
-  },
-);
+    expect([code, out]).toEqual([
+      1,
+      expect.stringMatching(new RegExp(`^broken at line ${line}(, entry \\d+)?: this line is cut off$`, "m")),
+    ]);
+    expect(out).toContain("the signed end is missing");
+    expect(out).not.toContain("a part:");
+    if (line > 2) expect(out).toMatch(/^covers +what is here: without the signed end /m);
+  }
+  const cut = await hearth(["verify", "-", "--json"], Buffer.from(chain.slice(0, -1)));
+  expect(JSON.parse(cut.out)).toMatchObject({ isWhole: false, isComplete: false, hasEnd: false });
+  const changed = await hearth(["verify", "-"], Buffer.from(chain.replace(/"newest":3/, '"newest":x')));
+  expect(changed.out).toContain("this line is not as the daemon writes it");
+  expect(changed.out).not.toContain("this line is cut off");
+});
+
+test.each([
+  "",
+  "\n",
+  "{}",
+  "nonsense\nand more of it\n",
+  '{"entry":1}',
+  '{"chain":"food","shops":[]}',
+  '{\n  "name": "hearth"\n}\n',
+  "[]",
+  "\0",
+  "\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+])("a file without any receipts is wrong use, told in one line that names it (%j)", async (text) => {
+  const file = await written("other.txt", Buffer.from(text, "latin1"));
+  const expected = "expected what `receipts export` or `runs show --receipt` printed";
+  expect(await hearth(["verify", file])).toEqual({
+    code: 2,
+    out: "",
+    err: `hearth: other.txt holds neither a chain of receipts nor a whole receipt: ${expected}`,
+  });
+  const piped = await hearth(["verify", "-", "--json"], Buffer.from(text, "latin1"));
+  expect([piped.code, piped.err]).toEqual([
+    2,
+    `hearth: standard input holds neither a chain of receipts nor a whole receipt: ${expected}`,
+  ]);
+});
 
 test("a file that is not there is said to be missing", async () => {
   const { code, err } = await hearth(["verify", "nowhere.ndjson"]);

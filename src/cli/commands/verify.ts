@@ -15,7 +15,7 @@ export const verify: Command = {
   name: "verify",
   summary: "check a chain of receipts, or one receipt",
   details:
-    "Without a file the daemon's whole chain is fetched and checked; a file needs no daemon. Exits with 0 if nothing was changed, left out or added, with 1 otherwise, and names the first bad entry. A chain that was made anew as a whole has another key: give the one that you noted down.",
+    "Without a file the daemon's whole chain is fetched and checked; a file needs no daemon. Exits with 0 if nothing was changed, left out or added, with 1 otherwise, and names the first bad entry; a file without any receipts is wrong use (2). A chain that was made anew as a whole has another key: give the one that you noted down.",
   args: [
     {
       name: "[file]",
@@ -48,18 +48,24 @@ export const verify: Command = {
     if (receipt !== undefined) return await checkReceipt(context, receipt, faults, options);
     return faults.length > 0
       ? await refuseReceipt(context, faults)
-      : await checkChain(context, rest, options);
+      : await checkChain(context, rest, options, file);
   },
 };
 
+/** @param file what the lines are read from, unless a daemon tells them. */
 async function checkChain(
   context: Context,
   lines: AsyncIterable<string>,
   options: VerifyOptions,
+  file: string | undefined,
 ): Promise<number> {
   const verifier = new ChainVerifier(options);
   for await (const line of lines) verifier.feed(line);
   const report: ChainReport = verifier.end();
+  if (file !== undefined && !verifier.isOfChain)
+    throw new UsageError(
+      `${file === "-" ? "standard input" : file} holds neither a chain of receipts nor a whole receipt: expected what \`receipts export\` or \`runs show --receipt\` printed`,
+    );
   if (context.isJson) await printJson(context.io, report);
   else await context.io.out(`${reportLines(report, options.publicKey).map(visible).join("\n")}\n`);
   return report.isWhole ? EXIT.done.code : EXIT.no.code;

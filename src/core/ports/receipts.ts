@@ -156,6 +156,8 @@ export interface ChainReport {
   readonly isPinned: boolean;
   /** Whether it has every entry of its time, besides those that the chain itself says were dropped for their age or number. */
   readonly isComplete: boolean;
+  /** Whether the signed end is there; without it nobody knows how far the chain went. */
+  readonly hasEnd: boolean;
   /** Sequence numbers; 0 where there is no entry. */
   readonly first: number;
   readonly last: number;

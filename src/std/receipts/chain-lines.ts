@@ -36,6 +36,17 @@ export type ChainLine =
   | { readonly type: "entry"; readonly text: string; readonly seq: number }
   | { readonly type: "end"; readonly end: ExportEnd; readonly signature: string };
 
+const BEGINNINGS = ['{"chain":', '{"checkpoint":', '{"entry":', '{"end":'];
+
+/** Whether a line is the beginning of one of a chain, and its end is missing. */
+export function isCutLine(line: string): boolean {
+  if (line === "" || !BEGINNINGS.some((begin) => line.startsWith(begin) || begin.startsWith(line)))
+    return false;
+  const bare = line.replace(/"(?:[^"\\]|\\.)*"/g, "");
+  const opened = bare.match(/[{[]/g)?.length ?? 0;
+  return bare.includes('"') || opened > (bare.match(/[}\]]/g)?.length ?? 0);
+}
+
 const HEX = /^[0-9a-f]{64}$/;
 const BLOCK = /^(\{"checkpoint":\{[^{}]*\},"signature":"[^"]*"),"block":/;
 

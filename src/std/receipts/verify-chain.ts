@@ -3,7 +3,7 @@ import type { ChainFault, ChainReport, Checkpoint, ExportEnd, Receipt } from "..
 import { digestOf, GENESIS, linkHash } from "./chain-hash.ts";
 import { chainId, exactly, isEndSigned, isSigned, publicKeyOf } from "./chain-key.ts";
 import type { ChainLine } from "./chain-lines.ts";
-import { parseChainLine } from "./chain-lines.ts";
+import { isCutLine, parseChainLine } from "./chain-lines.ts";
 import { EntryTally } from "./entry-tally.ts";
 import { ExpectedEntries } from "./expected-entries.ts";
 import { KnownBefore } from "./known-before.ts";
@@ -43,26 +43,28 @@ export class ChainVerifier {
   #isUnreadable = false;
   #signed: Checkpoint | undefined;
   #end: ExportEnd | undefined;
+  /** The line that is looked at next: whether it is the last one is known once another follows, or none. */
+  #pending: string | undefined;
+  #isOfChain = false;
 
   constructor(options: VerifyOptions = {}) {
     this.#options = options;
     this.#known = new KnownBefore(options);
   }
 
+  /** Whether any line was one of a chain, be it cut off; otherwise the text is something else, or nothing. Known at the end. */
+  get isOfChain(): boolean {
+    return this.#isOfChain;
+  }
+
   /** @param text one line, without its line end. */
   feed(text: string): void {
-    this.#line += 1;
-    const line = parseChainLine(text);
-    if (line === undefined) this.#fault(this.#nextSeq(), "this line is not as the daemon writes it");
-    else if (this.#end !== undefined) this.#fault(this.#nextSeq(), "this line stands after the end");
-    else if (this.#line === 1) this.#begin(line);
-    else if (line.type === "head") this.#fault(undefined, "a second head: two texts were joined");
-    else if (line.type === "entry") this.#entry(line.text, line.seq);
-    else if (line.type === "block") this.#block(line);
-    else this.#finish(line.end, line.signature);
+    if (this.#pending !== undefined) this.#take(this.#pending);
+    this.#pending = text;
   }
 
   end(): ChainReport {
+    this.#takeLast();
     this.#checkEnd();
     this.#checkBeginning();
     for (const fault of this.#known.missing()) this.#fault(undefined, fault);
@@ -73,6 +75,7 @@ export class ChainVerifier {
       ...this.#head,
       isPinned: this.#head.publicKey !== "" && this.#options.publicKey === this.#head.publicKey,
       isComplete: this.#isComplete(last),
+      hasEnd: this.#end !== undefined,
       first: this.#first,
       last,
       newest: this.#end?.newest ?? last,
@@ -90,6 +93,32 @@ export class ChainVerifier {
   #isComplete(last: number): boolean {
     const { prunedTo } = this.#tally.counts;
     return last === this.#end?.newest && (this.#isFromStart || last === 0 || prunedTo === this.#first - 1);
+  }
+
+  #take(text: string): void {
+    this.#line += 1;
+    const line = parseChainLine(text);
+    this.#isOfChain ||= line !== undefined;
+    if (line === undefined) this.#fault(this.#nextSeq(), "this line is not as the daemon writes it");
+    else if (this.#end !== undefined) this.#fault(this.#nextSeq(), "this line stands after the end");
+    else if (this.#line === 1) this.#begin(line);
+    else if (line.type === "head") this.#fault(undefined, "a second head: two texts were joined");
+    else if (line.type === "entry") this.#entry(line.text, line.seq);
+    else if (line.type === "block") this.#block(line);
+    else this.#finish(line.end, line.signature);
+  }
+
+  /** A line that only its end is missing of was not changed, and its contents are not looked at. */
+  #takeLast(): void {
+    const text = this.#pending;
+    if (text === undefined) return;
+    if (this.#end !== undefined || !isCutLine(text)) {
+      this.#take(text);
+      return;
+    }
+    this.#line += 1;
+    this.#isOfChain = true;
+    this.#fault(this.#nextSeq(), "this line is cut off");
   }
 
   #begin(line: ChainLine): void {
