@@ -86,12 +86,17 @@ export function choice<const C extends readonly [string, ...string[]]>(
 }
 
 /** A text without control characters. `shape` narrows it further and says how in `expects`. */
-export function text(value: string, about: About, shape?: { pattern: RegExp; expects: string }) {
+export function text(
+  value: string,
+  about: About,
+  shape?: { pattern: RegExp; expects: string; isRight?: (value: string) => boolean },
+) {
   const plain = z
     .string()
     .max(4096)
     .regex(/^\P{Cc}*$/u);
-  const schema = shape === undefined ? plain : plain.regex(shape.pattern);
+  const shaped = shape === undefined ? plain : plain.regex(shape.pattern);
+  const schema = shape?.isRight === undefined ? shaped : shaped.refine(shape.isRight);
   return schema
     .default(value)
     .register(leaves, { kind: "text", expects: shape?.expects ?? "a text", ...about });

@@ -187,7 +187,26 @@ describe("precedence", () => {
     ]);
   });
 
-  test("a variable that looks like ours and is none is mentioned", () => {
+  test.each(["ssh://engine", "engine", "tcp://engine:99999", "tcp://:2375", "tcp:///path"])(
+    "an engine's address %j that cannot be one is named by its setting and by where it came from",
+    (host) => {
+      const expected = `expected unix:///path or tcp://host:port, found ${JSON.stringify(host)}`;
+      expect(faults("", { env: { DOCKER_HOST: host } })).toEqual([`DOCKER_HOST: docker.host: ${expected}`]);
+      expect(faults(`docker: {host: ${JSON.stringify(host)}}\n`)).toEqual([
+        `hearth.yaml:1:16: docker.host: ${expected}`,
+      ]);
+    },
+  );
+
+  test.each(["", "unix:///run/docker.sock", "tcp://[::1]:2375", "https://engine"])(
+    "an engine's address %j may be one",
+    (host) => {
+      const expected = host === "" ? "unix:///var/run/docker.sock" : host;
+      expect(load(undefined, { env: { DOCKER_HOST: host } }).config.docker.host).toBe(expected);
+    },
+  );
+
+  test("a variable that looks like ours is mentioned", () => {
     const { warnings } = load(undefined, { env: { HEARTH_HTPP_PORT: "1", HEARTH_NODE: "node", OTHER: "1" } });
     expect(warnings).toEqual(["HEARTH_HTPP_PORT sets nothing; did you mean HEARTH_HTTP_PORT?"]);
   });

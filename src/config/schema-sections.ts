@@ -34,6 +34,12 @@ export const runtimes = records(runtimeEntry, {
     "The engine's runtimes that tasks may run in, and the class that each is for; one for each class. A runtime whose probe shows that limits do not hold is used only with `limits: optional`.",
 });
 
+/** What the engine's library can be given; behind `unix://` stands a path, whatever it is. */
+function isEngineAddress(text: string): boolean {
+  if (text === "" || text.startsWith("unix://")) return true;
+  return URL.canParse(text) && new URL(text).hostname !== "";
+}
+
 const bytes = (value: number, about: string) =>
   whole({ default: value, min: KIBIBYTE, max: KIBIBYTE * MEBIBYTE, unit: "bytes", about });
 
@@ -141,7 +147,11 @@ export const docker = section("The docker driver.", {
       defaultText: "`unix:///var/run/docker.sock`",
       about: "Where the engine listens: `unix://` or `tcp://`.",
     },
-    { pattern: /^((unix|tcp|http|https):\/\/.+)?$/, expects: "unix:///path or tcp://host:port" },
+    {
+      pattern: /^((unix|tcp|http|https):\/\/.+)?$/,
+      expects: "unix:///path or tcp://host:port",
+      isRight: isEngineAddress,
+    },
   ),
   network_range: text(
     "10.213.0.0/16",

@@ -47,8 +47,8 @@ export function parseEngineHost(host: string, isTls: boolean): Connection {
   if (host.startsWith("npipe://")) return atSocket(host.slice("npipe://".length));
   const url = URL.canParse(host) ? new URL(host) : undefined;
   if (url === undefined || !["tcp:", "http:", "https:"].includes(url.protocol) || url.hostname === "") {
-    const reason = "the engine's address must be unix:///path, tcp://host:port, http://… or https://…";
-    throw new ExecutorError("CONFIG_INVALID", { host: JSON.stringify(host), reason });
+    const reason = `the engine's address must be unix:///path, tcp://host:port, http://… or https://…, and is ${JSON.stringify(host)}`;
+    throw new ExecutorError("CONFIG_INVALID", { field: "docker.host", reason });
   }
   const isSecure = isTls || url.protocol === "https:";
   const port = url.port === "" ? (isSecure ? 2376 : 2375) : Number(url.port);

@@ -34,9 +34,17 @@ test.each([
   expect(parseEngineHost(host, false)).toMatchObject(wanted);
 });
 
-test.each(["ssh://engine", "engine", "", "tcp://"])("an engine's address %j is refused", (host) => {
-  expect(() => parseEngineHost(host, false)).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
-});
+test.each(["ssh://engine", "engine", "", "tcp://", "tcp://engine:99999"])(
+  "an engine's address %j is refused, by the name of its setting",
+  (host) => {
+    expect(() => parseEngineHost(host, false)).toThrow(
+      expect.objectContaining({
+        code: "CONFIG_INVALID",
+        message: expect.stringMatching(/, and is ".*" \(field docker\.host\)$/),
+      }),
+    );
+  },
+);
 
 test("C3: after two calls without an answer all fail at once, but for one look each second", async () => {
   let nowMs = 0;
