@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ArtifactStore } from "../../src/core/index.ts";
+import { openArtifactStore } from "../../src/drivers/artifacts/index.ts";
 import { openS3Store } from "../../src/drivers/artifacts/s3/open-s3-store.ts";
 import { AMPLE, forever, longSource, readAll, textSource } from "../conformance/artifact-store/harness.ts";
 import { type FakeKind, type FakeRequest, type FakeS3, type Fault, startFakeS3 } from "../support/fake-s3.ts";
@@ -212,5 +213,38 @@ describe("H7: credentials that run out in the middle of a job", () => {
     await expect(writeLong("gone")).rejects.toMatchObject({ code: "ARTIFACT_STORE_DENIED" });
     expect(fake.openUploads()).toBe(0);
     expect(fake.objects.size).toBe(0);
+  });
+});
+
+describe("a store that is refused for good, at the start", () => {
+  const refusal = async (uri: string): Promise<unknown> => {
+    const s3 = { endpoint: fake.endpoint, firstPauseMs: 1 };
+    await using named = await openArtifactStore(uri, { setting: "stream.artifact_store", s3 });
+    return await named.check(forever).catch((thrown: unknown) => thrown);
+  };
+
+  test("a root without a bucket is named by its setting, with what is missing", async () => {
+    fake.script(() => error(403, "AccessDenied"));
+    expect(await refusal("s3://")).toMatchObject({
+      code: "ARTIFACT_STORE_DENIED",
+      facts: { setting: "stream.artifact_store", store: "s3://" },
+      message: expect.stringContaining("403 AccessDenied; it names no bucket, so that all buckets are asked"),
+    });
+  });
+
+  test("with a bucket only the setting is named", async () => {
+    fake.script(() => error(403, "AccessDenied"));
+    const refused = await refusal("s3://bucket/deep");
+    expect(refused).toMatchObject({
+      facts: { setting: "stream.artifact_store", reason: "403 AccessDenied" },
+    });
+    expect(String(refused)).not.toContain("names no bucket");
+  });
+
+  test("one that may answer later says what it said before", async () => {
+    fake.script(() => error(503, "SlowDown"));
+    const passing = await refusal("s3://");
+    expect(passing).toMatchObject({ code: "ARTIFACT_STORE_UNAVAILABLE" });
+    expect(String(passing)).not.toContain("names no bucket");
   });
 });

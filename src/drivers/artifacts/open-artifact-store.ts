@@ -1,6 +1,8 @@
 import type { ArtifactStore } from "../../core/index.ts";
+import { ExecutorError } from "../../core/index.ts";
 import type { LocalStoreOptions } from "./local/open-local-store.ts";
 import { openLocalStore } from "./local/open-local-store.ts";
+import type { StoreLocation } from "./parse-store-uri.ts";
 import { parseStoreUri } from "./parse-store-uri.ts";
 import type { S3StoreOptions } from "./s3/open-s3-store.ts";
 import { quietLibrary } from "./s3/quiet-library.ts";
@@ -26,11 +28,37 @@ export async function openArtifactStore(uri: string, options: ArtifactStoreOptio
     case "s3": {
       quietLibrary();
       const { openS3Store } = await import("./s3/open-s3-store.ts");
-      return openS3Store(location, options.s3);
+      return namingTheSetting(openS3Store(location, options.s3), location, options.setting);
     }
     case "gcs": {
       const { openGcsStore } = await import("./gcs/open-gcs-store.ts");
-      return openGcsStore(location, options.setting);
+      return namingTheSetting(await openGcsStore(location, options.setting), location, options.setting);
     }
   }
+}
+
+/**
+ * A store knows no settings. Where a cloud refuses for good, its check says by which one it was named, and whether a bucket was: a
+ * root without one is asked for all buckets, which is refused to many who may use one of them.
+ */
+function namingTheSetting(
+  store: ArtifactStore,
+  { bucket }: Extract<StoreLocation, { readonly bucket: unknown }>,
+  setting: string,
+): ArtifactStore {
+  return {
+    ...store,
+    async check(signal) {
+      try {
+        await store.check(signal);
+      } catch (thrown) {
+        if (!(thrown instanceof ExecutorError) || thrown.spec.retry === "later") throw thrown;
+        const { code, facts } = thrown;
+        const { reason } = facts;
+        const advice = `it names no bucket, so that all buckets are asked for; name one: ${store.name}bucket`;
+        const told = bucket === undefined ? `${String(reason)}; ${advice}` : reason;
+        throw new ExecutorError(code, { ...facts, reason: told, setting }, { cause: thrown });
+      }
+    },
+  };
 }

@@ -36,3 +36,6 @@ test.each([
     }),
   ),
 );
+
+test("folders without a bucket are said to lack one", () =>
+  expect(() => parse("s3:///prefix")).toThrow("it names folders, and before them no bucket"));

@@ -46,6 +46,7 @@ function bucketAndPrefix(
     fail("the name of a bucket and its folders stand alone, without user, query or blanks");
   const prefix = folders.filter((folder) => folder !== "").join("/");
   if (bucket === "" && prefix === "") return { bucket: undefined, prefix: "" };
+  if (bucket === "") fail("it names folders, and before them no bucket");
   if (!BUCKET.test(bucket)) fail(`${JSON.stringify(bucket)} cannot be a bucket`);
   return { bucket, prefix };
 }
