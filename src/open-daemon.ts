@@ -2,7 +2,15 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Config, Loaded } from "./config/index.ts";
 import { LiveConfig, toHttpLimits, toSettings } from "./config/index.ts";
-import type { HostMonitor, Observer, ReceiptLog, SandboxDriver, Settings, Tracer } from "./core/index.ts";
+import type {
+  HostMonitor,
+  Log,
+  Observer,
+  ReceiptLog,
+  SandboxDriver,
+  Settings,
+  Tracer,
+} from "./core/index.ts";
 import { asId, imagePolicy, joinObservers } from "./core/index.ts";
 import type { HttpDoorOptions } from "./doors/http/door-options.ts";
 import { EventFeed } from "./doors/http/feed/event-feed.ts";
@@ -26,6 +34,7 @@ import type { Executor } from "./engine/executor.ts";
 import { cardsThrough } from "./engine/gpus/cards-through.ts";
 import { recordJobs } from "./engine/jobs/record-jobs.ts";
 import { startExecutor } from "./engine/start-executor.ts";
+import { tellMissingTaskDirs } from "./missing-task-dirs.ts";
 import { openDisk } from "./open-disk.ts";
 import type { DoorAddresses } from "./open-driver.ts";
 import { openDriver } from "./open-driver.ts";
@@ -96,8 +105,7 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const links = { doors: () => doors, cardNodes: (ids: readonly string[]) => gpus.nodesOf(ids) };
   const driver = scope.use(await openDriver(config, identity, log, scope.signal, links));
   const cards = scope.use(cardsThrough(gpus, driver.cards));
-  // Which of them are usable, their probes tell.
-  log.log("info", "driver.opened", { driver: driver.name, classes: namesOf(driver.classes()) });
+  tellDriver(driver, loaded, log);
   const access = accessOf(loaded, driver);
   monitor.guardWith(new Guard(access));
   const records = scope.use(openRunStore({ file: join(state.path, "runs.db"), log }));
@@ -138,6 +146,12 @@ export async function openDaemon(loaded: Loaded, options: DaemonOptions, scope: 
   const shown = { ...shared, counters, traceExports, door, ownerId: identity.ownerId, ...work };
   showDaemon(monitor, shown, loaded, scope);
   return { executor, door, monitor, live, driverName: driver.name, ...work };
+}
+
+function tellDriver(driver: SandboxDriver, loaded: Loaded, log: Log): void {
+  // Which of the classes are usable, their probes tell.
+  log.log("info", "driver.opened", { driver: driver.name, classes: namesOf(driver.classes()) });
+  if (driver.name === "process") tellMissingTaskDirs(loaded, log);
 }
 
 function namesOf(classes: ReturnType<SandboxDriver["classes"]>): readonly string[] {

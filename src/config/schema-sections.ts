@@ -84,7 +84,8 @@ export const tasks = section("How tasks start, run and stay warm.", {
   dirs: list([], {
     isPath: true,
     defaultText: "`tasks` in the working directory and in `state_dir`, and Hearth's own examples",
-    about: "Folders whose subfolders are task folders, for the process driver.",
+    about:
+      "Folders whose subfolders are task folders, for the process driver; one that is not there is told of in the log, and looked for again.",
   }),
   slots: whole({
     default: 1024,

@@ -124,6 +124,21 @@ describe("without an engine", () => {
     expect(pids.every(isAlive)).toBe(true);
   });
 
+  test("a folder of tasks that is not there yet is told of once in the log, and its tasks are found when it comes", async () => {
+    const later = join(folder, freshName("later"));
+    await using daemon = await start("", { HEARTH_TASKS_DIRS: `${folder},${later}` });
+    expect((await run(daemon, "a", 0.3, 100)).success).toBe(true);
+    const line = `HEARTH_TASKS_DIRS: tasks.dirs: there is no folder ${later}; `;
+    expect(daemon.log().split(line)).toHaveLength(2);
+    await mkdir(join(later, "new"), { recursive: true, mode: 0o755 });
+    await cp(join(folder, "a", "main.mjs"), join(later, "new", "main.mjs"));
+    const task = { id: "new", command: ["node", "main.mjs"] };
+    await writeFile(join(later, "new", "task.json"), JSON.stringify(task));
+    expect(await call(daemon, "new", "x", { resource: { cpu: 0.3, mem: 100 } })).toMatchObject({
+      success: true,
+    });
+  });
+
   const ofKernel = noCgroup === undefined ? "" : ` (${noCgroup})`;
   test.skipIf(noCgroup !== undefined)(
     `M7: the kernel holds a task to what it was given${ofKernel}`,
