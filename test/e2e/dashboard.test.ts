@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Receipt } from "../../src/core/index.ts";
+import { ExecutorError } from "../../src/core/index.ts";
 import { openDashboard } from "../../src/doors/monitor/dashboard.ts";
 import { openMonitorDoor } from "../../src/doors/monitor/open-monitor-door.ts";
 import { verifyReceipt } from "../../src/std/receipts/index.ts";
@@ -344,6 +345,12 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
     await untilSays(page, "Starting");
     const early = await open();
     await untilSays(early, "Starting");
+    // As the daemon's own does while it closes, which is over too soon as well.
+    door.serveApi(() => {
+      throw new ExecutorError("DRAINING");
+    });
+    await untilSays(page, "Stopping");
+    await untilSays(early, "Stopping");
     await door[Symbol.asyncDispose]();
     daemon = await start();
     await untilSays(early, "Running");

@@ -120,6 +120,12 @@ function ofLink(): Told | undefined {
         word: "Starting",
         text: "The daemon is not ready yet; what is shown is as it last was.",
       };
+    case "stopping":
+      return {
+        tone: "warn",
+        word: "Stopping",
+        text: "The daemon takes no calls any more, and ends; what is shown is as it last was.",
+      };
     case "hidden":
       return { tone: "quiet", word: "Resting", text: "while this page is not seen." };
     case "refused":

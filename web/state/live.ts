@@ -19,6 +19,8 @@ export type Link =
   | { readonly type: "refused"; readonly reason: string }
   /** Something answers there, which does not speak for the daemon yet: it starts. */
   | { readonly type: "starting" }
+  /** It still answers, and only that it ends. */
+  | { readonly type: "stopping" }
   | { readonly type: "lost"; readonly sinceMs: number };
 
 export type LastCall = Extract<HostEvent, { type: "calls" }>["samples"][number] & { readonly at: string };
@@ -144,6 +146,8 @@ function lose(thrown: unknown): void {
   const status = thrown instanceof HearthError ? thrown.status : 0;
   if (status === 401 || status === 403) {
     link.value = { type: "refused", reason: access.value?.reason ?? String(thrown) };
+  } else if (thrown instanceof HearthError && thrown.code === "DRAINING") {
+    link.value = { type: "stopping" };
   } else if (status > 0) {
     link.value = { type: "starting" };
   } else if (link.value.type !== "lost") {
