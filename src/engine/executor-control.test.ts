@@ -13,6 +13,11 @@ describe("control", () => {
     const paused = parts.executor.pause();
     const refused = record(parts.executor, task("warm"));
     await settle();
+    // The one that is busy runs its last call, which is not what a hot one does.
+    expect(Object.fromEntries(parts.executor.sandboxes().map((one) => [one.task.image, one.tier]))).toEqual({
+      warm: "stopping",
+      busy: "retiring",
+    });
     expect(refused.error).toMatchObject({ code: "PAUSED" });
     await parts.clock.advance(1_000);
     expect(await paused).toEqual({ running: 1 });

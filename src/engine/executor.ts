@@ -103,7 +103,7 @@ export interface CallOptions {
   readonly session?: SessionWish;
 }
 
-export type SandboxTier = "starting" | "hot" | "freezing" | "frozen" | "thawing" | "stopping";
+export type SandboxTier = "starting" | "hot" | "retiring" | "freezing" | "frozen" | "thawing" | "stopping";
 
 /** The end of what a sandbox printed, and which that is. */
 export interface SandboxLog extends LogTail {

@@ -88,9 +88,8 @@ function viewOfWaiting(context: EngineContext, line: TaskLine): readonly Waiting
   ];
 }
 
-/** A retiring sandbox runs its last calls, so to a reader it is hot until it stops. */
+/** What is gone is shown until it is forgotten, as what it was last. */
 function tierOf(owner: SandboxOwner): SandboxTier {
   const { type } = owner.state;
-  if (type === "retiring") return "hot";
   return type === "gone" ? "stopping" : type;
 }

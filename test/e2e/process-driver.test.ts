@@ -139,6 +139,17 @@ describe("without an engine", () => {
     });
   });
 
+  test("a sandbox that takes no more calls and still runs one is shown as retiring, until that has ended", async () => {
+    await using daemon = await start("");
+    const { answer, release } = await hold(daemon, "a");
+    const paused = ask(daemon, "/pause", "");
+    await poll("it retires", async () => (await tiers(daemon))["a"] === "retiring" || "not yet");
+    await release();
+    expect((await answer).success).toBe(true);
+    await paused;
+    await poll("it is gone", async () => Object.keys(await tiers(daemon)).length === 0 || "not yet");
+  });
+
   const ofKernel = noCgroup === undefined ? "" : ` (${noCgroup})`;
   test.skipIf(noCgroup !== undefined)(
     `M7: the kernel holds a task to what it was given${ofKernel}`,

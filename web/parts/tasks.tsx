@@ -14,6 +14,7 @@ const SHOWN = 200;
 const SIGNS: Readonly<Record<LiveSandbox["tier"], GlyphName>> = {
   starting: "half",
   hot: "dot",
+  retiring: "square",
   freezing: "flake",
   frozen: "flake",
   thawing: "half",

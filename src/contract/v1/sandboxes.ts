@@ -24,7 +24,11 @@ export const sandbox = named(
     isolationWish,
     network: networkWish,
     sgx: z.boolean(),
-    tier: z.enum(["starting", "hot", "freezing", "frozen", "thawing", "stopping"]),
+    tier: z
+      .enum(["starting", "hot", "retiring", "freezing", "frozen", "thawing", "stopping"])
+      .describe(
+        "Where it is in its life; `retiring`: it ends with the calls that run in it, and takes no other.",
+      ),
     resources: taskResources.describe("What it may use."),
     gpuIds: z.array(z.string()).describe("The cards that it holds, by UUID."),
     reserved: resources.describe("What it holds of the host now; a frozen one holds memory only."),

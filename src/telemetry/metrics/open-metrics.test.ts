@@ -203,6 +203,7 @@ test("what the host has and does is told in base units", async () => {
     sandboxes: () => [
       { tier: "hot", isolation: "gvisor" },
       { tier: "hot", isolation: "gvisor" },
+      { tier: "retiring", isolation: "gvisor" },
       { tier: "starting", isolation: undefined },
     ],
     gpus: () => [CARD],
@@ -211,6 +212,7 @@ test("what the host has and does is told in base units", async () => {
   });
   const { value } = await shown();
   expect(value("hearth_sandboxes", { state: "hot", isolation: "gvisor" })).toBe(2);
+  expect(value("hearth_sandboxes", { state: "retiring", isolation: "gvisor" })).toBe(1);
   expect(value("hearth_sandboxes", { state: "starting", isolation: "none" })).toBe(1);
   expect(value("hearth_host_cpu_used_ratio")).toBe(0.25);
   expect(value("hearth_host_cpu_cores")).toBe(8);

@@ -57,7 +57,15 @@ export interface DiskSpace {
   readonly availableBytes: number;
 }
 
-export const SANDBOX_STATES = ["starting", "hot", "freezing", "frozen", "thawing", "stopping"] as const;
+export const SANDBOX_STATES = [
+  "starting",
+  "hot",
+  "retiring",
+  "freezing",
+  "frozen",
+  "thawing",
+  "stopping",
+] as const;
 
 export const QUEUE_STEPS = ["waiting", "staging", "starting", "running", "packing", "publishing"] as const;
 
