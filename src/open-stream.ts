@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Config } from "./config/index.ts";
 import type { ImagesFile, Registration } from "./contract/executer-tracker/index.ts";
-import type { ArtifactStore, HostDisk, Log, SandboxDriver } from "./core/index.ts";
+import type { HostDisk, Log, SandboxDriver } from "./core/index.ts";
 import { DOOR_NAMES, ExecutorError } from "./core/index.ts";
 import type { JobDefaults, QueueLink, SharedDir } from "./doors/stream/door-options.ts";
 import type { StreamDoor } from "./doors/stream/open-stream-door.ts";
@@ -12,11 +12,11 @@ import { cloudMetadata, isTrue } from "./doors/stream/registration/cloud-metadat
 import type { Identity } from "./doors/stream/registration/identity.ts";
 import { keepIdentity, selfRegistration } from "./doors/stream/registration/identity.ts";
 import { register } from "./doors/stream/registration/register.ts";
-import { openArtifactStore } from "./drivers/artifacts/index.ts";
 import type { RedisSettings } from "./drivers/queue/index.ts";
 import { openRedisFleet, openRedisSource, REDIS_TIMES } from "./drivers/queue/index.ts";
 import { openConnection } from "./drivers/queue/redis/connection.ts";
 import type { Executor } from "./engine/executor.ts";
+import { openJobStore } from "./open-job-store.ts";
 import type { OpeningDesk } from "./open-queue-desk.ts";
 import {
   readImagesFile,
@@ -31,7 +31,6 @@ import type { Scope } from "./std/index.ts";
 import { systemClock } from "./std/index.ts";
 
 const DAY_MS = 86_400_000;
-const CHECK_MS = 30_000;
 /** A host is listed for as many beats as this after its last one. */
 const MISSED_BEATS = 4;
 
@@ -78,7 +77,9 @@ export async function openStream(
   const methods = await readMethods(config.stream.methods_file);
   const redis = await readRedisSettings(config.stream);
   const sharedDir = await readSharedDir(config, driver.name);
-  const store = scope.use(await openStore(config, log, scope.signal));
+  const onAway = (name: string, error: unknown): void =>
+    log.log("error", "claim.troubled", { step: "opening", store: name, error });
+  const store = scope.use(await openJobStore(config.stream, scope.signal, onAway));
   await checkImages(types, driver, sharedDir, scope.signal);
   const settings = toStreamSettings(config);
   const metadata = metadataOf(config, settings.hostName);
@@ -109,27 +110,6 @@ export async function openStream(
   );
   queue?.show(door);
   return door;
-}
-
-async function openStore({ stream }: Config, log: Log, signal: AbortSignal): Promise<ArtifactStore> {
-  const setting = "stream.artifact_store";
-  const s3 = {
-    ...(stream.s3_endpoint === "" ? {} : { endpoint: stream.s3_endpoint }),
-    ...(stream.s3_region === "" ? {} : { region: stream.s3_region }),
-  };
-  const store = await openArtifactStore(stream.artifact_store, { setting, s3 });
-  try {
-    await store.check(AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]));
-  } catch (error) {
-    signal.throwIfAborted();
-    const mayPass = error instanceof ExecutorError && error.spec.retry === "later";
-    if (!mayPass) {
-      await store[Symbol.asyncDispose]();
-      throw error;
-    }
-    log.log("error", "claim.troubled", { step: "opening", store: store.name, error });
-  }
-  return store;
 }
 
 /** Every image is here, and what is put into the shared folder is seen by the engine. */

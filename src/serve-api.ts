@@ -6,15 +6,15 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config, Loaded } from "./config/index.ts";
 import { commandKeysOf, DEFAULT_METHOD_TYPES, EVENTS_STREAM } from "./contract/executer-tracker/index.ts";
-import type { ArtifactStore, Log } from "./core/index.ts";
+import type { Log } from "./core/index.ts";
 import { ExecutorError, Secret } from "./core/index.ts";
 import { DEFAULT_JOB_API_LIMITS } from "./doors/job-api/api-options.ts";
 import type { JobApi } from "./doors/job-api/open-job-api.ts";
 import { openJobApi } from "./doors/job-api/open-job-api.ts";
-import { openArtifactStore } from "./drivers/artifacts/index.ts";
 import { openRedisProducer } from "./drivers/queue/redis/producer.ts";
 import { DEFAULT_BOOK_LIMITS, openTaskBook } from "./drivers/records/open-task-book.ts";
 import { openStateDir } from "./drivers/state/open-state-dir.ts";
+import { openJobStore } from "./open-job-store.ts";
 import { readRedisSettings, toStreamSettings } from "./open-stream-inputs.ts";
 import { tellWarnings } from "./runtime-warnings.ts";
 import { tellFailure } from "./serve-failure.ts";
@@ -25,7 +25,6 @@ import { openLog } from "./telemetry/index.ts";
 
 /** For laptops: what the clients of 2023 were shown in their examples. Only where nobody else can reach it. */
 const DEVELOPMENT_KEY = "1234";
-const STORE_CHECK_MS = 30_000;
 
 /** Runs the web API until it is asked to end. @returns the exit code. */
 export async function serveApi(loaded: Loaded): Promise<number> {
@@ -56,7 +55,9 @@ async function openApi(config: Config, log: Log, scope: Scope): Promise<JobApi> 
   const state = scope.use(await openStateDir(join(config.state_dir, "api"), ""));
   await checkAddresses([{ ...api, section: "api" }]);
   const redis = await readRedisSettings(stream);
-  const store = scope.use(await openStore(config, log, scope.signal));
+  const onAway = (name: string, error: unknown): void =>
+    log.log("error", "api.failed", { step: "opening", store: name, error });
+  const store = scope.use(await openJobStore(stream, scope.signal, onAway));
   const limits = { ...DEFAULT_BOOK_LIMITS, tasks: api.tasks };
   const book = scope.use(await openTaskBook({ file: join(state.path, "tasks.db"), limits, log }));
   const producer = scope.use(
@@ -113,21 +114,6 @@ async function readKeyFile(file: string): Promise<string> {
 }
 
 /** A store that does not answer now may answer later; one that never will ends the start. */
-async function openStore({ stream }: Config, log: Log, signal: AbortSignal): Promise<ArtifactStore> {
-  const store = await openArtifactStore(stream.artifact_store, { setting: "stream.artifact_store" });
-  try {
-    await store.check(AbortSignal.any([signal, AbortSignal.timeout(STORE_CHECK_MS)]));
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof ExecutorError) || error.spec.retry !== "later") {
-      await store[Symbol.asyncDispose]();
-      throw error;
-    }
-    log.log("error", "api.failed", { step: "opening", store: store.name, error });
-  }
-  return store;
-}
-
 function methodTypesOf({ methods }: Config["api"]): Readonly<Record<string, string>> {
   const own = methods.map(({ method, executer_type: type }): [string, string] => [method, type]);
   return { ...DEFAULT_METHOD_TYPES, ...Object.fromEntries(own) };
