@@ -10,7 +10,7 @@ import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
 import type { Watchers } from "./sandboxes/watchers.ts";
 import type { Sessions } from "./sessions/sessions.ts";
 
-/** How long the end waits for sandboxes to be gone; what is left then is reaped by the next life. */
+/** How long the end waits for sandboxes to be gone, if they need no longer than that; what is left then is reaped by the next life. */
 const END_DEADLINE_MS = 30_000;
 
 export interface OpeningOptions {
@@ -103,7 +103,8 @@ export class Opening {
     for (const owner of lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
     const isGone = (): boolean => lines.owners().every((owner) => this.#isKept(owner));
     // Once, whoever asks again: what is not gone by then will not be.
-    this.#emptied ??= watchers.until(() => isGone() && jobs().atWork === 0, END_DEADLINE_MS);
+    const patienceMs = Math.max(END_DEADLINE_MS, settings().stopGraceMs + 10_000);
+    this.#emptied ??= watchers.until(() => isGone() && jobs().atWork === 0, patienceMs);
     await this.#emptied;
     return { cut: cut.length + stopped };
   }

@@ -283,7 +283,15 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
   test("C3: a daemon that stops while the engine stands still ends all the same, and its next life clears what it had to leave", async () => {
     const owner = freshName("still");
     await using first = await host.start({ owner });
+    const holds = (count: number): Promise<void> =>
+      poll("nothing is being made", async () => {
+        const all = await host.remainsOf(owner);
+        return all.length === count || all.join();
+      });
+    // One network sandbox of two pieces and four bare networks ahead; then a task in one and its successor.
+    await holds(6);
     expect((await first.caller.call(host.obeys, "body=x")).status).toBe(200);
+    await holds(9);
     host.engine.signal("SIGSTOP");
     let status: number | string;
     try {

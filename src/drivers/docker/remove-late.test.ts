@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ExecutorError } from "../../core/index.ts";
-import { removeLate } from "./remove-late.ts";
+import { NotAsked } from "./engine/engine-error.ts";
+import { removeLate, untilAnswered } from "./remove-late.ts";
 
 const OPEN = new AbortController().signal;
-const AWAY = new ExecutorError("ENGINE_UNAVAILABLE", { reason: "no answer" });
+const AWAY = new NotAsked("list", "the engine has stopped answering");
+const NO_ANSWER = new ExecutorError("ENGINE_UNAVAILABLE", { reason: "no answer within 10000 ms" });
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -52,6 +54,14 @@ test("looks at an engine that does not answer count for nothing, however long th
   await vi.advanceTimersByTimeAsync(40 * 60_000 + 1000);
   await over;
   expect(looks()).toBe(42);
+});
+
+test("an engine that is there and does not answer is asked three times", async () => {
+  const { remove, looks } = looking([AWAY, NO_ANSWER, AWAY, NO_ANSWER, NO_ANSWER, NO_ANSWER]);
+  const over = expect(untilAnswered(remove, OPEN)).rejects.toBe(NO_ANSWER);
+  await vi.advanceTimersByTimeAsync(600_000);
+  await over;
+  expect(looks()).toBe(5);
 });
 
 test("what the engine refuses to remove to the end is told", async () => {

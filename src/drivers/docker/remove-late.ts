@@ -1,5 +1,5 @@
 import { backoffMs, sleep } from "../../std/index.ts";
-import { isAway } from "./engine/engine-error.ts";
+import { isAway, mayStillCome } from "./engine/engine-error.ts";
 
 /** The pauses before each look: how long an engine that answers may still be at a create whose answer got lost. */
 const PAUSES_MS = [0, 1000, 5000, 20_000, 60_000] as const;
@@ -7,6 +7,8 @@ const PAUSES_MS = [0, 1000, 5000, 20_000, 60_000] as const;
 const CLOSING_PAUSES_MS = [0, 500, 1500] as const;
 /** Between two questions to an engine that does not answer. */
 const AWAY = { firstMs: 1000, maxMs: 60_000 } as const;
+/** Questions that an engine leaves unanswered before it counts as one that will. */
+const MOST_MISSES = 3;
 
 /**
  * Removes what an engine may still make although its answer to a create got lost. Resolves when that is gone, or when an engine
@@ -39,13 +41,18 @@ async function hasRemoved(
   return false;
 }
 
-/** Does it again while the engine does not answer, however long that takes, until `closing` aborts. */
+/**
+ * Does it again while there is no engine to be asked, however long that takes, until `closing` aborts. An engine that is there and does
+ * not answer this is asked a few times.
+ */
 export async function untilAnswered<T>(work: () => Promise<T>, closing: AbortSignal): Promise<T> {
+  let misses = 0;
   for (let failures = 1; ; failures += 1) {
     try {
       return await work();
     } catch (thrown) {
-      if (closing.aborted || !isAway(thrown)) throw thrown;
+      if (mayStillCome(thrown)) misses += 1;
+      if (closing.aborted || misses >= MOST_MISSES || !isAway(thrown)) throw thrown;
       await pause(backoffMs(AWAY, failures, Math.random()), closing);
     }
   }

@@ -3,6 +3,7 @@ import type { ProbeFindings, SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError, readFindings } from "../../../core/index.ts";
 import type { ProbeArchitecture } from "../../../std/index.ts";
 import { orAbort, probeArguments, systemClock, withDeadline } from "../../../std/index.ts";
+import { boundedWork } from "../bounded-work.ts";
 import { PIDS_LIMIT } from "../container/container-body.ts";
 import { baseLabels } from "../container/labels.ts";
 import { readLogTail } from "../container/log-tail.ts";
@@ -19,6 +20,8 @@ import { PROBE_PATH, probeImage, SETUID_COPY_PATH } from "./probe-image.ts";
 /** What a test sandbox may take, from its first step to its last line. */
 const PROBE_DEADLINE_MS = 10_000;
 const LOG_BYTES = 16_384;
+/** How long one that failed may take to leave nothing behind before its caller is told all the same. */
+const TIDY_MS = 10_000;
 /** Containers of this kind begin so; nothing else of ours does. */
 export const PROBE_NAME_PREFIX = "hearth_probe_";
 
@@ -34,6 +37,8 @@ export interface ProbeOrder {
   readonly architecture: ProbeArchitecture;
   readonly network: TaskNetwork;
   readonly targets: readonly string[];
+  /** As {@link TestSandbox.onLeft}. */
+  readonly onLeft: (isTidy: Promise<boolean>) => void;
 }
 
 /**
@@ -82,7 +87,13 @@ async function runWithin(
 ): Promise<ProbeFindings> {
   const place = { ...world.maker.place(order.network), isPublished: false };
   const plan = { command: [PROBE_PATH, ...questions], runtime: order.runtime };
-  return readFindings(await runTestSandbox(world, { architecture: order.architecture, place, plan }, signal));
+  return readFindings(
+    await runTestSandbox(
+      world,
+      { architecture: order.architecture, place, plan, onLeft: order.onLeft },
+      signal,
+    ),
+  );
 }
 
 /** One test sandbox. */
@@ -91,6 +102,8 @@ export interface TestSandbox {
   /** `undefined`: it needs no network. */
   readonly place: Parameters<typeof probeBody>[2];
   readonly plan: ProbePlan;
+  /** Told when it has failed: what resolves once nothing of it is in its network any more, to whether that is known. Default: nobody cares. */
+  readonly onLeft?: (isTidy: Promise<boolean>) => void;
 }
 
 /**
@@ -101,7 +114,7 @@ export interface TestSandbox {
  */
 export async function runTestSandbox(
   world: Omit<ProbeWorld, "maker">,
-  { architecture, place, plan }: TestSandbox,
+  { architecture, place, plan, onLeft }: TestSandbox,
   signal: AbortSignal,
 ): Promise<string> {
   const { engine, owner, deaths, seccomp, known, closing } = world;
@@ -125,8 +138,15 @@ export async function runTestSandbox(
       watch.forget();
     }
   } catch (thrown) {
-    // Its network is another's next.
-    await making.remove();
+    const tidied = making.remove();
+    world.inBackground(() => tidied);
+    // Its failure is told by the background; here only its end matters.
+    const isTidy = tidied.then(
+      () => true,
+      () => false,
+    );
+    await boundedWork(isTidy, AbortSignal.abort(), TIDY_MS);
+    onLeft?.(isTidy);
     throw thrown;
   }
 }

@@ -85,23 +85,48 @@ class Test {
     // Making spare networks meanwhile would take the engine's time from what starts wait for.
     const letPoolWork = pool.holdStill();
     let network: TaskNetwork | undefined;
+    const left: Promise<boolean>[] = [];
     try {
       const { architecture } = engine;
       if (!isProbeArchitecture(architecture)) throw noProgram(architecture);
       this.#sortOut(await engine.runtimes(signal));
       if (this.#untold.size === 0) return;
       const open = await orAbort(doors(), signal);
-      network = pool.takeBare(maker.defaultPolicy) ?? (await pool.make(maker.defaultPolicy));
+      network = pool.takeBare(maker.defaultPolicy) ?? (await this.#makeNetwork(signal));
       const targets = probeTargets(open, network.subnet, engine.isLocal);
-      await this.#lookAtAll({ architecture, network, targets }, letPoolWork, signal);
+      await this.#lookAtAll(
+        { architecture, network, targets, onLeft: (isTidy) => left.push(isTidy) },
+        letPoolWork,
+        signal,
+      );
     } catch (thrown) {
       signal.throwIfAborted();
       const error = toExecutorError(thrown);
       for (const one of [...this.#untold]) this.#tell(one, { type: "untold", error });
     } finally {
       letPoolWork();
-      if (network !== undefined) pool.giveBack({ type: "network", network }, "");
+      if (network !== undefined) this.#giveBack(network, left);
     }
+  }
+
+  async #makeNetwork(signal: AbortSignal): Promise<TaskNetwork> {
+    const { pool, maker } = this.#world;
+    return await orAbort(pool.make(maker.defaultPolicy), signal, (network) =>
+      pool.discard({ type: "network", network }),
+    );
+  }
+
+  /** Others get it once nobody is in it any more; where that is not known, nobody does. */
+  #giveBack(network: TaskNetwork, left: readonly Promise<boolean>[]): void {
+    const { pool, inBackground } = this.#world;
+    const taken = { type: "network", network } as const;
+    if (left.length === 0) pool.giveBack(taken, "");
+    else
+      inBackground(async () => {
+        const isTidy = (await Promise.all(left)).every(Boolean);
+        if (isTidy) pool.giveBack(taken, "");
+        else pool.discard(taken);
+      });
   }
 
   /** What the engine does not offer needs no sandbox to be seen. */

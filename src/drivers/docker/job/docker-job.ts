@@ -60,6 +60,8 @@ export class DockerJob implements JobSandbox {
   #hasStopped = false;
   /** Set by the first `end`; the first cause of an end is the one that is told. */
   #isEnding = false;
+  /** A signal of ours has reached it. */
+  #wasAsked = false;
   #isRemoved = false;
   #wasLost = false;
   #killing: Promise<boolean> | undefined;
@@ -136,7 +138,7 @@ export class DockerJob implements JobSandbox {
       await this.#endWithin(graceMs);
     } catch (thrown) {
       // Where nothing of ours has reached it, it ends by itself if it ends now.
-      this.#isEnding = mayStillCome(thrown);
+      this.#isEnding = this.#wasAsked || mayStillCome(thrown);
       throw thrown;
     }
   }
@@ -146,6 +148,7 @@ export class DockerJob implements JobSandbox {
     // The end is near, and with it goes all that could still be counted.
     await this.#parts.samples.take(AbortSignal.timeout(1000)).catch(() => undefined);
     if (graceMs > 0 && (await this.#signal("SIGTERM"))) {
+      this.#wasAsked = true;
       let cancel = (): void => undefined;
       const grace = new Promise<void>((resolve) => {
         cancel = systemClock.after(graceMs, resolve);

@@ -142,17 +142,20 @@ export class NetworkMaker {
     try {
       network = await this.#create(subnet, policy, face);
     } catch (thrown) {
-      const isTaken = isCollision(thrown);
-      if (isTaken) await this.refreshForeign();
-      this.#subnetsOf(policy).release(subnet.range);
-      throw isTaken ? new SubnetTaken(`${subnet.cidr} is in use`, { cause: thrown }) : thrown;
+      if (!isCollision(thrown)) {
+        this.#subnetsOf(policy).release(subnet.range);
+        throw thrown;
+      }
+      // Released after that, so that it is not the next one to be taken.
+      await this.refreshForeign().finally(() => this.#subnetsOf(policy).release(subnet.range));
+      throw new SubnetTaken(`${subnet.cidr} is in use`, { cause: thrown });
     }
     try {
       await this.#furnish(network, face);
       return network;
     } catch (thrown) {
-      if (thrown instanceof SubnetTaken) await this.refreshForeign();
       this.#dropLater(network);
+      if (thrown instanceof SubnetTaken) await this.refreshForeign();
       throw thrown;
     }
   }

@@ -1,7 +1,7 @@
 import type { Log, NetworkPolicy } from "../../../core/index.ts";
 import { backoffMs, Scope, sleep } from "../../../std/index.ts";
 import { boundedWork } from "../bounded-work.ts";
-import { untilAnswered } from "../remove-late.ts";
+import { isAway, mayStillCome } from "../engine/engine-error.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
 import { RangeUsedUp } from "./subnets.ts";
@@ -14,6 +14,8 @@ const QUIET_MS = 250;
 const SURPLUS_LIMIT = 32;
 /** An engine that does not answer must not keep the daemon: what is left then is swept by the next life. */
 const CLOSE_MS = 8000;
+/** The same for the step that is under way. */
+const LAST_STEP_MS = 5000;
 const RETRY = { firstMs: 1000, maxMs: 60_000 } as const;
 
 export interface PoolOptions {
@@ -181,16 +183,13 @@ export class NetworkPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await boundedWork(this.#close(), AbortSignal.abort(), CLOSE_MS);
-  }
-
-  async #close(): Promise<void> {
-    await this.#scope[Symbol.asyncDispose]();
+    await boundedWork(this.#scope[Symbol.asyncDispose](), AbortSignal.abort(), LAST_STEP_MS);
     this.dropAll();
     for (const network of this.#bare.splice(0)) this.discard({ type: "network", network });
     this.#isClosed = true;
     // Four at a time: the engine takes its network lock one by one anyhow.
-    await Promise.all([1, 2, 3, 4].map(() => this.#removeSurplus()));
+    const work = Promise.all([1, 2, 3, 4].map(() => this.#removeSurplus()));
+    await boundedWork(work, AbortSignal.abort(), CLOSE_MS);
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
@@ -219,20 +218,35 @@ export class NetworkPool implements AsyncDisposable {
   /** Takes the next piece of work; the caller does it. Tidying first: it gives addresses back. */
   #nextStep(): (() => Promise<void>) | undefined {
     const removal = this.#surplus.shift();
-    // While there is no engine there is nothing else to be done.
-    if (removal !== undefined) return () => untilAnswered(removal, this.#scope.signal);
+    if (removal !== undefined) return () => this.#removeOrKeep(removal);
     if (this.ready < this.#options.ahead) return () => this.#refill();
     const { defaultPolicy } = this.#maker;
     if (this.#countBare(defaultPolicy) < BARE_NETWORKS_AHEAD) {
-      return async () => {
-        this.#bare.push(await this.#maker.makeNetwork(defaultPolicy));
-      };
+      return () => this.#addBare();
     }
     return undefined;
   }
 
+  async #removeOrKeep(removal: () => Promise<void>): Promise<void> {
+    try {
+      await removal();
+    } catch (thrown) {
+      // There is no engine to be asked: nothing else can be done either until there is.
+      if (isAway(thrown) && !mayStillCome(thrown)) this.#surplus.unshift(removal);
+      throw thrown;
+    }
+  }
+
   async #refill(): Promise<void> {
-    this.#fresh.push(await this.#maker.makeSandbox());
+    const sandbox = await this.#maker.makeSandbox();
+    if (this.#isClosed) this.discard({ type: "sandbox", sandbox });
+    else this.#fresh.push(sandbox);
+  }
+
+  async #addBare(): Promise<void> {
+    const network = await this.#maker.makeNetwork(this.#maker.defaultPolicy);
+    if (this.#isClosed) this.discard({ type: "network", network });
+    else this.#bare.push(network);
   }
 
   async #attempt(step: () => Promise<void>): Promise<boolean> {
