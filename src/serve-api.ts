@@ -113,7 +113,6 @@ async function readKeyFile(file: string): Promise<string> {
   throw new ExecutorError("CONFIG_INVALID", { field: "api.key_file", reason: `${file} is empty` });
 }
 
-/** A store that does not answer now may answer later; one that never will ends the start. */
 function methodTypesOf({ methods }: Config["api"]): Readonly<Record<string, string>> {
   const own = methods.map(({ method, executer_type: type }): [string, string] => [method, type]);
   return { ...DEFAULT_METHOD_TYPES, ...Object.fromEntries(own) };

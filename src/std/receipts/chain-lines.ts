@@ -42,9 +42,21 @@ const BEGINNINGS = ['{"chain":', '{"checkpoint":', '{"entry":', '{"end":'];
 export function isCutLine(line: string): boolean {
   if (line === "" || !BEGINNINGS.some((begin) => line.startsWith(begin) || begin.startsWith(line)))
     return false;
-  const bare = line.replace(/"(?:[^"\\]|\\.)*"/g, "");
-  const opened = bare.match(/[{[]/g)?.length ?? 0;
-  return bare.includes('"') || opened > (bare.match(/[}\]]/g)?.length ?? 0);
+  return isLeftOpen(line);
+}
+
+/** Whether a string, an object or a list of it is not closed. One pass, whatever it is: the line may be anybody's. */
+function isLeftOpen(line: string): boolean {
+  let depth = 0;
+  let isInString = false;
+  for (let at = 0; at < line.length; at += 1) {
+    const character = line[at];
+    if (isInString && character === "\\") at += 1;
+    else if (character === '"') isInString = !isInString;
+    else if (!isInString && (character === "{" || character === "[")) depth += 1;
+    else if (!isInString && (character === "}" || character === "]")) depth -= 1;
+  }
+  return isInString || depth > 0;
 }
 
 const HEX = /^[0-9a-f]{64}$/;

@@ -60,7 +60,7 @@ export class DockerJob implements JobSandbox {
   #hasStopped = false;
   /** Set by the first `end`; the first cause of an end is the one that is told. */
   #isEnding = false;
-  /** A signal of ours has reached it. */
+  /** A signal of ours has reached it, or may have. */
   #wasAsked = false;
   #isRemoved = false;
   #wasLost = false;
@@ -138,7 +138,8 @@ export class DockerJob implements JobSandbox {
       await this.#endWithin(graceMs);
     } catch (thrown) {
       // Where nothing of ours has reached it, it ends by itself if it ends now.
-      this.#isEnding = this.#wasAsked || mayStillCome(thrown);
+      this.#wasAsked ||= mayStillCome(thrown);
+      this.#isEnding = this.#wasAsked;
       throw thrown;
     }
   }

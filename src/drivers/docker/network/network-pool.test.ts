@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { poll } from "../../../../test/support/poll.ts";
 import type { NetworkPolicy } from "../../../core/index.ts";
+import { NotAsked } from "../engine/engine-error.ts";
 import type { NetworkMaker } from "./make-network.ts";
 import { NetworkPool } from "./network-pool.ts";
 import type { NetworkSandbox, TaskNetwork } from "./network-sandbox.ts";
-import { Subnets } from "./subnets.ts";
+import { RangeUsedUp, Subnets } from "./subnets.ts";
 
 /** Makes networks out of nothing and remembers what there is. */
 class FakeMaker
@@ -13,10 +14,15 @@ class FakeMaker
 {
   readonly defaultPolicy = "internal";
   readonly there = new Set<string>();
+  /** No engine answers. */
+  isAway = false;
+  /** The range has no room. */
+  isFull = false;
   readonly #subnets = new Subnets({ base: 0x0a000000, bits: 16 }, 0);
   #count = 0;
 
   makeNetwork(policy: NetworkPolicy): Promise<TaskNetwork> {
+    if (this.isFull) return Promise.reject(new RangeUsedUp({ base: 0x0a000000, bits: 16 }));
     const id = `n${(this.#count += 1)}`;
     this.there.add(id);
     return Promise.resolve({ id, name: id, subnet: this.#subnets.take(), policy });
@@ -29,6 +35,7 @@ class FakeMaker
   }
 
   removeNetwork({ id }: TaskNetwork): Promise<void> {
+    if (this.isAway) return Promise.reject(new NotAsked("network remove", "no engine"));
     this.there.delete(id);
     return Promise.resolve();
   }
@@ -107,6 +114,22 @@ test("what comes back after the pool has closed is removed all the same", async 
   expect(maker.there.size).toBe(1);
   pool.discard(taken);
   await poll("it is gone", () => maker.there.size === 0 || String(maker.there.size));
+});
+
+test("removals that meet no engine are made when it is back, also those that were to give way", async () => {
+  const { maker, pool } = open(0);
+  await poll("bare networks are there", () => maker.there.size === 4 || String(maker.there.size));
+  const still = pool.holdStill();
+  const taken = await Promise.all([maker.makeSandbox(), maker.makeSandbox(), maker.makeSandbox()]);
+  for (const sandbox of taken) pool.discard({ type: "sandbox", sandbox });
+  maker.isAway = true;
+  maker.isFull = true;
+  await expect(pool.make("egress")).rejects.toThrow("in use");
+  expect(maker.there.size).toBe(7);
+  maker.isAway = false;
+  still();
+  await poll("what was in the way is gone", () => maker.there.size === 4 || String(maker.there.size));
+  await pool[Symbol.asyncDispose]();
 });
 
 test("a network of another policy is no use to a task, and a few of each are kept", async () => {

@@ -126,7 +126,10 @@ export class NetworkPool implements AsyncDisposable {
 
   async #removeSurplus(): Promise<void> {
     for (let removal = this.#surplus.shift(); removal !== undefined; removal = this.#surplus.shift()) {
-      await this.#attempt(removal);
+      const step = removal;
+      await this.#attempt(() => this.#removeOrKeep(step));
+      // Kept: there is no engine to be asked for the others either.
+      if (this.#surplus.includes(step)) return;
     }
   }
 
