@@ -22,6 +22,11 @@ fi
 # The stamp is the one that ./hearth keeps: the lock file's checksum at the last complete install.
 lock=$(cksum < package-lock.json)
 if [ "$(cat node_modules/.stamp 2> /dev/null)" != "$lock" ]; then
+  if [ -L node_modules ]; then
+    # npm would empty the folder that it leads to, which is somebody else's.
+    echo "node_modules is a link to packages that package-lock.json does not name; remove it, and they are installed here" >&2
+    exit 1
+  fi
   echo "installing npm packages" >&2
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   printf %s "$lock" > node_modules/.stamp

@@ -155,6 +155,13 @@ describe.skipIf(reason !== undefined)(reason ?? "images of the docker driver", (
     }
   });
 
+  test("a name that the engine does not take is not told as the engine's failure", async () => {
+    const error = await fails("UPPER/x:1");
+    // Newer engines take such a word before a slash for the name of a registry.
+    expect(["IMAGE_NAME_INVALID", "IMAGE_PULL_FAILED"]).toContain(error.code);
+    expect(error.message).toContain("UPPER/x");
+  });
+
   test("an id that no image has is unknown, and nothing is pulled", async () => {
     const before = pulls();
     expect((await fails(`sha256:${"0".repeat(64)}`)).code).toBe("IMAGE_NOT_FOUND");

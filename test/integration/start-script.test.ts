@@ -109,6 +109,15 @@ test("a changed source is built, a changed lock file installed", async () => {
   expect((await start([])).err).toBe("");
 });
 
+test("packages behind a link are somebody else's: npm, which would empty their folder, is not run", async () => {
+  const theirs = join(folder, "theirs");
+  mkdirSync(theirs);
+  symlinkSync(theirs, join(project, "node_modules"));
+  const { code, err } = await start(["a"]);
+  expect([code, err]).toEqual([1, expect.stringContaining("node_modules is a link")]);
+  expect(existsSync(join(project, "npm-calls"))).toBe(false);
+});
+
 test("without a Node that is new enough it says what is needed, and ends with 127", async () => {
   rmSync(join(bin, "node"));
   expect(await start([])).toMatchObject({

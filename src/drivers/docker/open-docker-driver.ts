@@ -286,7 +286,8 @@ async function health(engine: Engine, signal: AbortSignal): Promise<DriverHealth
     return { isHealthy: true, detail: `Docker Engine ${engine.versions.engine}, API ${engine.api}` };
   } catch (thrown) {
     signal.throwIfAborted();
-    return { isHealthy: false, reason: toExecutorError(thrown).message };
+    const { facts, message } = toExecutorError(thrown);
+    return { isHealthy: false, reason: String(facts["reason"] ?? message) };
   }
 }
 

@@ -56,6 +56,8 @@ export class FakeDriver implements SandboxDriver {
   leftoverJobs: JobLeftover[] = [];
   readonly startedWorkers: WorkerSpec[] = [];
   workersNeedImage = true;
+  /** Set to be unhealthy. */
+  ailment: string | undefined;
   /** Set to refuse every shared folder. */
   sharedDirFault: ExecutorError | undefined;
   readonly #options: FakeDriverOptions;
@@ -163,6 +165,7 @@ export class FakeDriver implements SandboxDriver {
   }
 
   async health(_signal: AbortSignal): Promise<DriverHealth> {
+    if (this.ailment !== undefined) return { isHealthy: false, reason: this.ailment };
     return { isHealthy: true, detail: "fake" };
   }
 

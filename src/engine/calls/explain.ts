@@ -32,6 +32,22 @@ export interface ExplainHost {
 interface Asked extends ExplainHost {
   /** Why any start of this task would fail at its first step. */
   readonly imageRefusal: ExecutorError | undefined;
+  /** Why nothing can be started or woken at all. */
+  readonly engineRefusal: ExecutorError | undefined;
+}
+
+/** Why what runs sandboxes does not, as it says itself. */
+async function refusalOfEngine(
+  driver: SandboxDriver,
+  signal: AbortSignal,
+): Promise<ExecutorError | undefined> {
+  try {
+    const health = await driver.health(signal);
+    return health.isHealthy ? undefined : new ExecutorError("ENGINE_UNAVAILABLE", { reason: health.reason });
+  } catch (error) {
+    signal.throwIfAborted();
+    return ExecutorError.from(error);
+  }
 }
 
 /** Why there is no such image, as far as that can be told without fetching it. */
@@ -60,10 +76,14 @@ export async function explain(
   signal: AbortSignal,
 ): Promise<Verdict> {
   // Asked before everything else is looked at, so that all of that is told of one moment.
-  const imageRefusal = await refusalOfImage(host.context.driver, task.image, signal);
+  const { driver } = host.context;
+  const [imageRefusal, engineRefusal] = await Promise.all([
+    refusalOfImage(driver, task.image, signal),
+    refusalOfEngine(driver, signal),
+  ]);
   const key = taskKey(task);
   const line = host.lines.get(key) ?? new TaskLine(host.context, key, task, door);
-  return verdictOn({ ...host, imageRefusal }, line);
+  return verdictOn({ ...host, imageRefusal, engineRefusal }, line);
 }
 
 /** @param line the task's own line, or a fresh one that nobody else knows. */
@@ -90,9 +110,10 @@ function verdictOn(host: Asked, line: TaskLine): Verdict {
 }
 
 function starting(host: Asked, line: TaskLine): Verdict {
-  const { context, imageRefusal } = host;
+  const { context } = host;
   // A start looks its image up before it asks for room.
-  if (imageRefusal !== undefined) return { type: "refused", error: imageRefusal };
+  const refusal = host.imageRefusal ?? host.engineRefusal;
+  if (refusal !== undefined) return { type: "refused", error: refusal };
   const id = asId<"demand">("explained");
   const need = line.task.resources;
   const demand = { id, door: line.door, need, keep: undefined, enqueuedAtMs: context.clock.nowMs() };
@@ -101,8 +122,9 @@ function starting(host: Asked, line: TaskLine): Verdict {
   return { type: "room", start: "cold", sandboxId: undefined, ...foresight.room };
 }
 
-function waking(host: ExplainHost, line: TaskLine, owner: SandboxOwner): Verdict {
-  const { context } = host;
+function waking(host: Asked, line: TaskLine, owner: SandboxOwner): Verdict {
+  const { context, engineRefusal } = host;
+  if (engineRefusal !== undefined) return { type: "refused", error: engineRefusal };
   const need = { ...line.task.resources, memoryBytes: 0, gpuCount: 0, gpuMemoryBytes: 0 };
   const enqueuedAtMs = context.clock.nowMs();
   const demand = { id: asId<"demand">(owner.id), door: owner.door, need, keep: owner.id, enqueuedAtMs };

@@ -8,7 +8,7 @@ import type {
 import { ExecutorError, formatImageReference, parseImageReference } from "../../../core/index.ts";
 import { orAbort } from "../../../std/index.ts";
 import type { Engine } from "../engine/engine.ts";
-import { isMissing, toExecutorError } from "../engine/engine-error.ts";
+import { EngineError, isMissing, toExecutorError } from "../engine/engine-error.ts";
 import type { ImageFacts } from "../engine/images.ts";
 import { readLogin } from "./credentials.ts";
 import type { PullOptions } from "./pull-image.ts";
@@ -85,6 +85,10 @@ export class ImageResolver {
     try {
       return await this.#engine.images.inspect(formatImageReference(reference), { signal });
     } catch (thrown) {
+      const image = formatImageReference(reference);
+      // What engines say of names differs with their age; theirs is the last word.
+      if (thrown instanceof EngineError && /invalid reference format/.test(thrown.reason))
+        throw new ExecutorError("IMAGE_NAME_INVALID", { image, reason: thrown.reason }, { cause: thrown });
       if (isMissing(thrown)) return undefined;
       signal.throwIfAborted();
       throw toExecutorError(thrown);
