@@ -112,6 +112,15 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
     240_000,
   );
 
+  test("C4: the answer to the signal that ends it is lost: it has been ended by us", async () => {
+    const { job } = await start("sleep 1000");
+    proxy.decide = ({ path }) => (path.includes("/kill?") ? { type: "loseReply" } : PASS);
+    await expect(job.end(0)).rejects.toMatchObject({ code: "ENGINE_UNAVAILABLE" });
+    expect(await job.ended).toEqual({ type: "stopped" });
+    await job.remove();
+    await untilNoJob();
+  });
+
   test.each([
     ["kills itself", `${WAITS}; kill -9 $$`, { type: "signalled", signal: "SIGKILL" }],
     [

@@ -60,8 +60,10 @@ export class DockerJob implements JobSandbox {
   #hasStopped = false;
   /** Set by the first `end`; the first cause of an end is the one that is told. */
   #isEnding = false;
-  /** A signal of ours has reached it, or may have. */
+  /** A signal of ours has reached it. */
   #wasAsked = false;
+  /** An answer to a signal of ours got lost: the way it ends shows whether it arrived. */
+  #mayHaveBeenAsked = false;
   #isRemoved = false;
   #wasLost = false;
   #killing: Promise<boolean> | undefined;
@@ -125,7 +127,8 @@ export class DockerJob implements JobSandbox {
     this.#wasLost = end.type === "lost" && !this.#isEnding;
     this.#parts.samples.stop();
     this.#tellStopped();
-    const told: SandboxEnd = this.#isEnding ? { type: "stopped" } : end;
+    const isOurs = this.#isEnding || (this.#mayHaveBeenAsked && end.type === "signalled");
+    const told: SandboxEnd = isOurs ? { type: "stopped" } : end;
     this.#parts.takeFiles().then(
       () => this.#tellEnd(told),
       () => this.#tellEnd(told), // never: it does not reject
@@ -138,8 +141,8 @@ export class DockerJob implements JobSandbox {
       await this.#endWithin(graceMs);
     } catch (thrown) {
       // Where nothing of ours has reached it, it ends by itself if it ends now.
-      this.#wasAsked ||= mayStillCome(thrown);
       this.#isEnding = this.#wasAsked;
+      this.#mayHaveBeenAsked ||= mayStillCome(thrown);
       throw thrown;
     }
   }
