@@ -18,7 +18,7 @@ import type {
   JobStop,
   RunningJob,
 } from "../../src/engine/jobs/jobs.ts";
-import { systemClock } from "../../src/std/index.ts";
+import { orAbort, systemClock } from "../../src/std/index.ts";
 import { FakeExecutor } from "./fake-executor.ts";
 import { poll } from "./poll.ts";
 
@@ -310,12 +310,7 @@ export function held(): { readonly step: Steps["start"]; readonly reached: Promi
   });
   const step = async (signal: AbortSignal): Promise<void> => {
     reach();
-    await Promise.race([
-      gate,
-      new Promise((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      }),
-    ]);
+    await orAbort(gate, signal);
   };
   return { step, reached, goOn: () => goOn() };
 }

@@ -12,6 +12,7 @@ import {
 import type { AllocationState, AllocationUpdateSchema } from "../../../gen/function_executor_pb.js";
 import { AllocationStateSchema } from "../../../gen/function_executor_pb.js";
 import { RPC_CODES, RpcError } from "../../../std/grpc/rpc-error.ts";
+import { orAbort } from "../../../std/index.ts";
 import { silentLog } from "../../../telemetry/silent-log.ts";
 import type { AllocationOrder } from "../commands/orders.ts";
 import type { WorkerClient } from "../worker/worker-client.ts";
@@ -60,10 +61,10 @@ async function openRun(
     async *watch(_, signal) {
       for (;;) {
         for (let state = said.shift(); state !== undefined; state = said.shift()) yield state;
-        await new Promise<void>((resolve, reject) => {
+        const woken = new Promise<void>((resolve) => {
           wake = resolve;
-          signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
         });
+        await orAbort(woken, signal);
       }
     },
     update: ({ update }) => {
