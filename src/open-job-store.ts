@@ -2,6 +2,7 @@ import type { Config } from "./config/index.ts";
 import type { ArtifactStore } from "./core/index.ts";
 import { ExecutorError } from "./core/index.ts";
 import { openArtifactStore } from "./drivers/artifacts/index.ts";
+import { orAbort, withDeadline } from "./std/index.ts";
 
 const CHECK_MS = 30_000;
 
@@ -22,7 +23,8 @@ export async function openJobStore(
   };
   const store = await openArtifactStore(stream.artifact_store, { setting: "stream.artifact_store", s3 });
   try {
-    await store.check(AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]));
+    const limit = { ms: CHECK_MS, code: "ARTIFACT_STORE_UNAVAILABLE", parent: signal } as const;
+    await withDeadline(limit, (bounded) => orAbort(store.check(bounded), bounded));
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ExecutorError) || error.spec.retry !== "later") {

@@ -18,6 +18,11 @@ export const BANNED_EVERYWHERE = [
     selector: "TSEnumDeclaration, TSModuleDeclaration[kind='namespace']",
     message: "Use a union of literals, or a module.",
   },
+  {
+    selector: "MemberExpression[object.name='AbortSignal'][property.name='any']",
+    message:
+      "On Node 20 a timeout that only it holds is collected and never fires: use withDeadline or eitherSignal.",
+  },
   { selector: "ExportDefaultDeclaration", message: "Named exports only." },
   { selector: "ExportAllDeclaration", message: "An index lists its names." },
 ];

@@ -16,7 +16,7 @@ export interface Deadline {
 
 /**
  * Runs `work` under a signal that aborts at the deadline or with its parent, and unlinks itself from the parent when `work`
- * settles. (On Node 20 `AbortSignal.any` keeps each derived signal alive as long as the parent lives.)
+ * settles.
  *
  * Settles as `work` does: it is `work` that must obey the signal. For what cannot, see `orAbort`.
  */

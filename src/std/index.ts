@@ -4,6 +4,8 @@ export type { ListenAddress } from "./check-address.ts";
 export { checkAddresses, notListening, urlHost } from "./check-address.ts";
 export type { Deadline } from "./deadline.ts";
 export { orAbort, withDeadline } from "./deadline.ts";
+export type { EitherSignal } from "./either-signal.ts";
+export { eitherSignal } from "./either-signal.ts";
 export { findOnPath } from "./find-on-path.ts";
 export type { Firewall, FirewallOptions, OpenedFirewall, RulesetPlan } from "./firewall/index.ts";
 export {

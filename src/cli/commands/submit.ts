@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { JobTask } from "../../client/index.ts";
 import { JobApiClient } from "../../client/index.ts";
+import { eitherSignal } from "../../std/either-signal.ts";
 import type { Command, Context, Invocation } from "../command.ts";
 import { listOption, textArg, textOption } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
@@ -91,7 +92,8 @@ async function waitFor(
   const files = listOption(invocation, "file");
   const method = textArg(invocation.args[0]) ?? "";
   const wanted = { id, method, pool: textOption(invocation, "pool") };
-  const onStatus = tellLongWait(context, wanted, AbortSignal.any([signal, over.signal]));
+  using either = eitherSignal(signal, over.signal);
+  const onStatus = tellLongWait(context, wanted, either.signal);
   const live = { hasPrinted: false };
   const logs =
     context.isJson || context.isQuiet

@@ -1,6 +1,7 @@
 import type { HearthClient } from "../../client/index.ts";
 import { HearthError } from "../../client/index.ts";
-import { sleep } from "../../std/index.ts";
+import type { EitherSignal } from "../../std/index.ts";
+import { eitherSignal, sleep } from "../../std/index.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { printJson, visible } from "../print.ts";
@@ -81,7 +82,7 @@ class Watching implements Disposable {
   readonly #terminal: Terminal;
   readonly #screen: Screen;
   readonly #left = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #over: EitherSignal;
   readonly #stop: readonly (() => void)[];
   #state: TopState | undefined;
   #view: View = FIRST_VIEW;
@@ -90,7 +91,7 @@ class Watching implements Disposable {
     this.#context = context;
     this.#client = context.connect();
     this.#terminal = terminal;
-    this.#signal = AbortSignal.any([context.signal, this.#left.signal]);
+    this.#over = eitherSignal(context.signal, this.#left.signal);
     this.#screen = new Screen(terminal);
     this.#stop = [
       terminal.onInput((chunk) => this.#typed(chunk)),
@@ -103,9 +104,9 @@ class Watching implements Disposable {
   }
 
   async run(): Promise<number> {
-    while (!this.#signal.aborted) {
+    while (!this.#over.signal.aborted) {
       await this.#follow();
-      await sleep(RETRY_MS, this.#signal).catch(() => undefined);
+      await sleep(RETRY_MS, this.#over.signal).catch(() => undefined);
     }
     // A signal from outside ends every command in the same way.
     if (!this.#left.signal.aborted) throw this.#context.signal.reason;
@@ -114,19 +115,20 @@ class Watching implements Disposable {
 
   [Symbol.dispose](): void {
     for (const stop of this.#stop) stop();
+    this.#over[Symbol.dispose]();
     this.#screen[Symbol.dispose]();
   }
 
   /** Until the daemon goes away; what will be refused another time as well, as a wrong token, is no reason to go on trying. */
   async #follow(): Promise<void> {
     try {
-      for await (const message of this.#client.live({ signal: this.#signal })) {
+      for await (const message of this.#client.live({ signal: this.#over.signal })) {
         this.#state = afterMessage(this.#state, message);
         this.#view = { ...this.#view, trouble: undefined };
         this.#draw();
       }
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.#over.signal.aborted) return;
       if (error instanceof HearthError && error.retry === "never") throw error;
     }
     const trouble = "the daemon does not answer; what is shown is what it said last";
@@ -148,7 +150,7 @@ class Watching implements Disposable {
   }
 
   async #perform(action: Action): Promise<void> {
-    const options = { signal: this.#signal };
+    const options = { signal: this.#over.signal };
     if (action.type === "evict") await this.#client.evict(action.sandboxId, options);
     else if (action.type === "unpause") await this.#client.unpause(options);
     else if (action.type === "pause") {
@@ -167,7 +169,8 @@ class Watching implements Disposable {
   }
 
   #say(error: unknown): void {
-    if (!this.#signal.aborted) this.#tell(error instanceof Error ? visible(error.message) : String(error));
+    if (!this.#over.signal.aborted)
+      this.#tell(error instanceof Error ? visible(error.message) : String(error));
   }
 
   #tell(message: string): void {

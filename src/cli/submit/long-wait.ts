@@ -1,5 +1,7 @@
 import type { FleetHost, JobTaskStatus } from "../../client/index.ts";
 import { DEFAULT_METHOD_TYPES, executerTypeOf } from "../../contract/executer-tracker/method-types.ts";
+import { withDeadline } from "../../std/deadline.ts";
+import { eitherSignal } from "../../std/either-signal.ts";
 import { sleep } from "../../std/sleep.ts";
 import type { Context } from "../command.ts";
 import { visible } from "../print.ts";
@@ -29,13 +31,15 @@ export function tellLongWait(
   signal: AbortSignal,
 ): (status: JobTaskStatus) => void {
   const begun = new AbortController();
-  const over = AbortSignal.any([signal, begun.signal]);
   let isWatched = isQuiet;
   const watch = async (): Promise<void> => {
-    await sleep(LONG_MS, over);
-    const asked = AbortSignal.any([over, AbortSignal.timeout(ASK_MS)]);
-    const [isHeld, hosts] = await Promise.all([holds(connect, task.id, asked), fleetOf(connect, asked)]);
-    if (!isHeld && !over.aborted) io.err(`hearth: ${longWaitLine(task, hosts)}`);
+    using over = eitherSignal(signal, begun.signal);
+    await sleep(LONG_MS, over.signal);
+    const limit = { ms: ASK_MS, code: "REQUEST_TIMEOUT", parent: over.signal } as const;
+    const [isHeld, hosts] = await withDeadline(limit, (asked) =>
+      Promise.all([holds(connect, task.id, asked), fleetOf(connect, asked)]),
+    );
+    if (!isHeld && !over.signal.aborted) io.err(`hearth: ${longWaitLine(task, hosts)}`);
   };
   return (status) => {
     if (status === "pending-input") return;

@@ -1,5 +1,5 @@
 import type { Clock, FleetBoard, FleetHost } from "../../core/index.ts";
-import { pause } from "../../std/index.ts";
+import { eitherSignal, pause } from "../../std/index.ts";
 import type { StreamDoorOptions } from "./door-options.ts";
 
 /** How soon the others hear that this host takes no more work, or takes it again. */
@@ -82,12 +82,12 @@ async function isReadyWithin(
   signal: AbortSignal,
 ): Promise<boolean> {
   const over = new AbortController();
-  const bounded = AbortSignal.any([signal, over.signal]);
-  const ready = board.ready(bounded).then(
+  using bounded = eitherSignal(signal, over.signal);
+  const ready = board.ready(bounded.signal).then(
     () => true,
     () => false, // the time is over
   );
-  const isReady = await Promise.race([ready, pause(clock, ms, bounded).then(() => false)]);
+  const isReady = await Promise.race([ready, pause(clock, ms, bounded.signal).then(() => false)]);
   over.abort();
   return isReady;
 }

@@ -1,6 +1,6 @@
 import { OUTPUT_FILE } from "../../contract/executer-tracker/index.ts";
 import type { WrittenArtifact } from "../../core/index.ts";
-import { orAbort } from "../../std/index.ts";
+import { orAbort, withDeadline } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
@@ -24,8 +24,8 @@ export async function publishNothing(
   const { taskDir, claim } = job;
   if (taskDir === undefined || job.running !== undefined || job.isLost) return undefined;
   const { archiver, store, settings } = desk.options;
-  const signal = AbortSignal.any([job.holdSignal, AbortSignal.timeout(PATIENCE_MS)]);
-  const publish = async (): Promise<WrittenArtifact | undefined> => {
+  const limit = { ms: PATIENCE_MS, code: "ARTIFACT_STORE_UNAVAILABLE", parent: job.holdSignal } as const;
+  const publish = async (signal: AbortSignal): Promise<WrittenArtifact | undefined> => {
     const { scratch } = await scratchFor(desk, claim.jobId);
     return await publishOutput({
       store,
@@ -41,7 +41,7 @@ export async function publishNothing(
   };
   try {
     job.advance("publishing");
-    const written = await orAbort(publish(), signal);
+    const written = await withDeadline(limit, (signal) => orAbort(publish(signal), signal));
     if (written === undefined) job.lose();
     return written && { ...written, uri: store.uriOf(`${taskDir}/${OUTPUT_FILE}`) };
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { Clock, Log } from "../../../core/index.ts";
-import { orAbort, Scope, sleep } from "../../../std/index.ts";
+import { eitherSignal, orAbort, Scope, sleep } from "../../../std/index.ts";
 import { BrokenLists } from "./broken-lists.ts";
 import type { Connection } from "./connection.ts";
 import { failureOf } from "./failure.ts";
@@ -149,7 +149,8 @@ export class Commands implements AsyncDisposable {
     const popping = this.#popping;
     if (popping === undefined || !keys.some((key) => popping.keys.includes(key))) return;
     this.#tellChange();
-    await orAbort(popping.ended, AbortSignal.any([signal, this.#scope.signal])).catch(() => undefined); // over
+    using over = eitherSignal(signal, this.#scope.signal);
+    await orAbort(popping.ended, over.signal).catch(() => undefined); // over
   }
 
   async #look(keys: readonly string[], signal: AbortSignal): Promise<void> {
@@ -162,11 +163,11 @@ export class Commands implements AsyncDisposable {
         // Who may not ask hears nothing, however often; whoever waits at these lists says so.
         if (type !== "retry" && type !== "reconnect") return;
       }
-      const over = AbortSignal.any([signal, this.#scope.signal]);
-      await sleep(RETRY_MS, over)
-        .then(async () => await this.#options.connection.untilUp(over))
+      using over = eitherSignal(signal, this.#scope.signal);
+      await sleep(RETRY_MS, over.signal)
+        .then(async () => await this.#options.connection.untilUp(over.signal))
         .catch(() => undefined); // over, as is seen next
-      if (over.aborted) return;
+      if (over.signal.aborted) return;
     }
   }
 
