@@ -98,7 +98,7 @@ async function endInOrder(
   const drained = executor.drain({ deadlineMs, keepWarm });
   const first = await Promise.race([drained, forced]);
   const isForced = !("cut" in first);
-  const { cut } = isForced ? await executor.drain({ deadlineMs: 0, keepWarm: false }) : first;
+  const { cut } = isForced ? await executor.drain({ deadlineMs: 0, keepWarm: false, isForced: true }) : first;
   await settleJobs(
     Promise.all([jobsOver, workersOver]),
     forced,

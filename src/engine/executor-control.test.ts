@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { watch } from "../../test/support/running-jobs.ts";
 import type { TestExecutor } from "../../test/support/test-executor.ts";
 import { fill, record, task, testExecutor } from "../../test/support/test-executor.ts";
 import { settle } from "../../test/support/virtual-clock.ts";
@@ -288,9 +289,42 @@ describe("an earlier life", () => {
     expect(executor.view().reserved).toEqual(NO_RESOURCES);
   });
 
-  test("C3: a driver that never removes a sandbox holds up the end once, whoever asks for it again", async () => {
+  test("a second end by force takes the grace that the first one gave", async () => {
+    const parts = await testExecutor({ stopGraceMs: 600_000 });
+    parts.driver.usesGrace = true;
+    await fill(parts, task("stubborn"));
+    const evicted = watch(
+      parts.executor.evict(parts.executor.sandboxes()[0]!.sandboxId, { isForced: false }),
+    );
+    const first = watch(parts.executor.drain({ deadlineMs: 30_000, keepWarm: false }));
+    await parts.clock.advance(60_000);
+    expect(parts.driver.live.size).toBe(1);
+    const forced = watch(parts.executor.drain({ deadlineMs: 0, keepWarm: false, isForced: true }));
+    await parts.clock.advance(1_000);
+    expect([first.value, forced.value]).toEqual([{ cut: 0 }, { cut: 0 }]);
+    expect(evicted.error).toBeUndefined();
+    expect(parts.driver.live.size).toBe(0);
+  });
+
+  test("C3: an end by force waits for a driver that never removes a sandbox no longer than any end, whatever grace was given", async () => {
+    const parts = await testExecutor({ stopGraceMs: 600_000 }, { stopMs: 3_600_000 });
+    await fill(parts, task("stuck"));
+    watch(parts.executor.evict(parts.executor.sandboxes()[0]!.sandboxId, { isForced: false }));
+    const first = watch(parts.executor.drain({ deadlineMs: 30_000, keepWarm: false }));
+    await parts.clock.advance(35_000);
+    const forced = watch(parts.executor.drain({ deadlineMs: 0, keepWarm: false, isForced: true }));
+    await parts.clock.advance(29_000);
+    expect([first.value, forced.value]).toEqual([undefined, undefined]);
+    await parts.clock.advance(1_000);
+    expect([first.value, forced.value]).toEqual([{ cut: 0 }, { cut: 0 }]);
+    const disposed = watch(Promise.resolve(parts.executor[Symbol.asyncDispose]()).then(() => true));
+    await parts.clock.advance(5_000);
+    expect(disposed.value).toBe(true);
+  });
+
+  test("C3: a driver that never removes a sandbox holds up the end once, whoever asks for it again and whatever grace nobody needs", async () => {
     const { executor, clock } = await (async () => {
-      const parts = await testExecutor({}, { stopMs: 3_600_000 });
+      const parts = await testExecutor({ stopGraceMs: 600_000 }, { stopMs: 3_600_000 });
       await fill(parts, task("stuck"));
       return parts;
     })();

@@ -238,6 +238,8 @@ export interface DrainOptions {
   readonly deadlineMs: number;
   /** Leaves warm sandboxes to the next life, if the driver can adopt. */
   readonly keepWarm: boolean;
+  /** Nothing gets any grace, and what an earlier drain gave is over. */
+  readonly isForced?: boolean;
 }
 
 /** The daemon's heart as its doors see it. Every method may be called at any time. */

@@ -32,6 +32,8 @@ export class Opening {
   #state: ExecutorState = "running";
   #keepsWarm = false;
   #emptied: Promise<unknown> | undefined;
+  /** Whoever ended it by force has waited long enough for what is left. */
+  #isGivenUp = false;
   /** Ends the wait of a pause for what still runs. */
   #stopPausing = (): void => undefined;
 
@@ -99,14 +101,44 @@ export class Opening {
     const cut = [...running];
     for (const attempt of cut)
       attempt.expire(new ExecutorError("DRAINING", { reason: "its time to finish is over" }));
-    const stopped = jobs().stopAll("drain", settings().stopGraceMs);
-    for (const owner of lines.owners()) if (!this.#isKept(owner)) owner.stop("drained", "ask");
-    const isGone = (): boolean => lines.owners().every((owner) => this.#isKept(owner));
-    // Once, whoever asks again: what is not gone by then will not be.
-    const patienceMs = Math.max(END_DEADLINE_MS, settings().stopGraceMs + 10_000);
-    this.#emptied ??= watchers.until(() => isGone() && jobs().atWork === 0, patienceMs);
+    const { isForced = false } = options;
+    const stopped = this.#stopAll(isForced);
+    const hasGrace = !isForced && (jobs().atWork > 0 || lines.owners().some((owner) => owner.hasGrace));
+    this.#emptied ??= this.#untilEmpty(
+      hasGrace ? Math.max(END_DEADLINE_MS, settings().stopGraceMs + 10_000) : END_DEADLINE_MS,
+    );
+    if (isForced) await this.#giveUpLate();
     await this.#emptied;
     return { cut: cut.length + stopped };
+  }
+
+  /** @returns how many jobs it stopped. */
+  #stopAll(isForced: boolean): number {
+    const { jobs, lines, settings } = this.#options;
+    for (const owner of lines.owners()) {
+      if (this.#isKept(owner)) continue;
+      owner.stop("drained", "ask");
+      if (isForced) owner.hasten();
+    }
+    return jobs().stopAll("drain", isForced ? 0 : settings().stopGraceMs);
+  }
+
+  /** Waited for once, whoever asks again: what is not gone by then will not be. */
+  async #untilEmpty(patienceMs: number): Promise<void> {
+    await this.#options.watchers.until(() => this.#isGivenUp || this.#isEmpty(), patienceMs);
+  }
+
+  /** By force it takes no longer than an end without any grace. */
+  async #giveUpLate(): Promise<void> {
+    const { watchers } = this.#options;
+    await watchers.until(() => this.#isEmpty(), END_DEADLINE_MS);
+    this.#isGivenUp = true;
+    watchers.notify();
+  }
+
+  #isEmpty(): boolean {
+    const { jobs, lines } = this.#options;
+    return jobs().atWork === 0 && lines.owners().every((owner) => this.#isKept(owner));
   }
 
   /** Calls, jobs, and workers that have something to do. */

@@ -209,6 +209,29 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
     }
   }, 240_000);
 
+  test("A7: a second SIGTERM takes the grace from a task that is being ended already", async () => {
+    await using hosted = await host.start({ config: "tasks: {stop_grace_s: 600, refresh_images: false}" });
+    const { caller, daemon, owner } = hosted;
+    expect((await caller.call(stubborn, "body=warm", { cpu: 0.5 })).status).toBe(200);
+    const list = async (): Promise<SandboxList["sandboxes"]> =>
+      (await caller.get<SandboxList>("/v1/sandboxes")).sandboxes;
+    const evicted = caller.send("DELETE", `/v1/sandboxes/${(await list())[0]?.id}`);
+    await poll("it is asked to end", async () => {
+      const [sandbox] = await list();
+      return sandbox?.tier === "stopping" || JSON.stringify(sandbox);
+    });
+    const ended = daemon.end("SIGTERM");
+    await poll("it drains", async () => {
+      const health = await caller.send("GET", "/health");
+      return health.code === "DRAINING" || String(health.status);
+    });
+    daemon.child.kill("SIGTERM");
+    expect(await ended).toBe(3);
+    expect([0, 200, 204]).toContain((await evicted).status);
+    expect(await host.remainsOf(owner)).toEqual([]);
+    judgeLog(daemon);
+  }, 240_000);
+
   test("A11: with 128 files to open and 500 idle connections the engine is still reached and cold calls work", async () => {
     await using limited = await host.start({ under: ["prlimit", "--nofile=128:128"] });
     const port = Number(new URL(limited.daemon.baseUrl).port);

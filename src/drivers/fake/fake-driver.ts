@@ -42,6 +42,8 @@ export interface FakeDriverOptions {
 export class FakeDriver implements SandboxDriver {
   readonly name = "fake";
   readonly capabilities: DriverCapabilities;
+  /** Whether its sandboxes take the whole grace that they are given to end, and no more. */
+  usesGrace = false;
   /** Every sandbox that is not gone, frozen ones included. */
   readonly live = new Set<FakeSandbox>();
   readonly started: SandboxSpec[] = [];

@@ -59,8 +59,10 @@ export class FakeSandbox implements Sandbox {
     this.isFrozen = false;
   }
 
-  async stop(_graceMs: number): Promise<void> {
-    await this.#driver.perform("stop", this.#driver.stopMs);
+  async stop(graceMs: number): Promise<void> {
+    const isOver = this.#driver.perform("stop", this.#driver.usesGrace ? graceMs : this.#driver.stopMs);
+    // A later call with a shorter grace ends it for all.
+    await (this.#driver.usesGrace ? Promise.race([isOver, this.ended]) : isOver);
     this.#driver.live.delete(this);
     this.#end({ type: "stopped" });
   }
