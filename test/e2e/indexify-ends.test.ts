@@ -12,6 +12,7 @@ import { reasonOf, valueOf } from "../support/indexify/request-end.ts";
 import { tensorlakeOrThrow } from "../support/indexify/tensorlake.ts";
 import { poll } from "../support/poll.ts";
 import { chainOf } from "../support/receipts.ts";
+import { standStill } from "../support/stand-still.ts";
 
 const SLOW_MS = 480_000;
 const MEBIBYTE = 1024 * 1024;
@@ -112,7 +113,7 @@ describe.skipIf(!existsSync("/usr/bin/python3"))("X10: the ends of workers, with
       expect(await valueOf(await world.call("doubles_of", []))).toEqual([]);
       const id = scheduler.running.find((name) => name.includes("doubles_of"));
       const pid = await pidOf(id);
-      process.kill(pid, "SIGSTOP");
+      await standStill(pid);
       expect(await endOf("doubles_of")).toBe("UNHEALTHY");
       expect(existsSync(`/proc/${pid}`)).toBe(false);
       expect(await valueOf(await world.call("doubles_of", []))).toEqual([]);

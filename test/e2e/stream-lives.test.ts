@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { poll } from "../support/poll.ts";
 import { rowWithin } from "../support/slack.ts";
+import { standStill } from "../support/stand-still.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
 
@@ -230,7 +231,7 @@ describe("kill -9 of the daemon", () => {
     const id = await world.submit("test.talk");
     const begun = (host: Daemon): boolean => existsSync(join(host.stateDir, "jobs", id, "begun"));
     await poll("it runs", () => begun(first) || first.log().slice(-800));
-    first.child.kill("SIGSTOP");
+    await standStill(first.child.pid!);
     // Its job is over while it cannot look.
     await goOn(first, id);
     const second = await world.startHost("second");

@@ -8,6 +8,7 @@ import { craftZip } from "../support/craft-zip.ts";
 import { poll } from "../support/poll.ts";
 import { processesLike } from "../support/processes-like.ts";
 import { SLACK } from "../support/slack.ts";
+import { standStill } from "../support/stand-still.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { BULK_BYTES, StreamWorld } from "../support/stream-world.ts";
 
@@ -313,7 +314,7 @@ describe("a host on the queue", () => {
     const ids = Array.from({ length: 8 }, (_, index) => `many${index}`);
     for (const id of ids) await world.writeInput(id);
     // It finds them all at once: otherwise it might have run those that came first before the others were there.
-    host.child.kill("SIGSTOP");
+    await standStill(host.child.pid!);
     for (const [index, id] of ids.entries()) {
       const entry = { id, task_dir: `t/${id}`, method: "test.count" };
       await world.add(index < 6 ? "shell" : "other", entry);

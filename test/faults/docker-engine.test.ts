@@ -88,7 +88,7 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
     }, 240_000);
 
     test("C3: calls to an engine that hangs fail at once after two deadlines, and work again when it goes on", async () => {
-      engine.signal("SIGSTOP");
+      await engine.standStill();
       try {
         for (const _ of [1, 2]) expect(await driver.health(never())).toMatchObject({ isHealthy: false });
         const error = await driver
@@ -97,7 +97,7 @@ describe.skipIf(reason !== undefined)(reason ?? "faults between the docker drive
         expect(error).toMatchObject({ code: "ENGINE_UNAVAILABLE" });
         expect((error as ExecutorError).message).toContain("stopped answering");
       } finally {
-        engine.signal("SIGCONT");
+        engine.goOn();
       }
       await poll("the driver works again", async () =>
         driver.resolve(image, { refresh: "missing" }, never()).then(

@@ -241,7 +241,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
 
   test("C3: while the engine stands still warm calls go on, others fail in time and do not pile up, health is red; then all resumes alone", async () => {
     const warm = await call("warm");
-    host.engine.signal("SIGSTOP");
+    await host.engine.standStill();
     let cold: Promise<Answer[]> = Promise.resolve([]);
     try {
       cold = Promise.all(
@@ -264,7 +264,7 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
       expect(quick.ms).toBeLessThan(2000 + 1000 * SLACK);
       expect((await call("met")).sandboxId).toBe(warm.sandboxId);
     } finally {
-      host.engine.signal("SIGCONT");
+      host.engine.goOn();
       await cold;
     }
     const healedAtMs = performance.now();
@@ -292,14 +292,14 @@ describe.skipIf(reason !== undefined)(reason ?? "an engine behind a faulty wire"
     await holds(6);
     expect((await first.caller.call(host.obeys, "body=x")).status).toBe(200);
     await holds(9);
-    host.engine.signal("SIGSTOP");
+    await host.engine.standStill();
     let status: number | string;
     try {
       const hung = setTimeout(() => first.daemon.child.kill("SIGKILL"), 90_000);
       status = await first.daemon.end("SIGTERM");
       clearTimeout(hung);
     } finally {
-      host.engine.signal("SIGCONT");
+      host.engine.goOn();
     }
     expect(status).not.toBe("SIGKILL");
     await using second = await host.start({ owner });

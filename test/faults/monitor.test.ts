@@ -50,7 +50,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the monitor door while the engi
     );
 
   test("X2: the start is told as 503 while it goes on, and as 200 once calls are taken", async () => {
-    engine.signal("SIGSTOP");
+    await engine.standStill();
     await using daemon = await start(false);
     try {
       await until(daemon, "/monitoring/startup", 503);
@@ -63,7 +63,7 @@ describe.skipIf(reason !== undefined)(reason ?? "the monitor door while the engi
       expect((await ask(daemon, "/metrics")).status).toBe(503);
       expect((await ask(daemon, "/state/reported")).text).toBe("No state reported so far");
     } finally {
-      engine.signal("SIGCONT");
+      engine.goOn();
     }
     await until(daemon, "/monitoring/startup", 200);
     await until(daemon, "/monitoring/health", 200);

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { claimOne, completed, STREAM_A } from "../conformance/job-source/world.ts";
 import { openPrivateRedis } from "../support/private-redis.ts";
 import { eventsIn, pendingIn, redisHost } from "../support/redis-world.ts";
+import { standStill } from "../support/stand-still.ts";
 
 const PROGRAM = fileURLToPath(new URL("../support/queue-host.ts", import.meta.url));
 
@@ -19,7 +20,7 @@ test("F: a host that is stopped, and wakes after its lease, completes nothing", 
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     expect((await lines.next()).value).toBe("claimed j 1");
-    child.kill("SIGSTOP");
+    await standStill(child.pid!);
     await using other = redisHost("other", { settings: redis.settings });
     const claim = await claimOne(other);
     expect(claim).toMatchObject({ jobId: "j", attempt: 2, deaths: 1 });

@@ -31,7 +31,7 @@ test("F1: while Redis stands still jobs go on, and what was said meanwhile is he
   const host = kept(redisHost("h1", { settings: redis.settings }));
   for (let at = 0; at < 5; at += 1) await redis.ask("XADD", STREAM_A, "*", "id", `j${at}`);
   const claims = await untilClaimed(host, 5);
-  redis.pause();
+  await redis.standStill();
   const said = claims.map(async (claim) => {
     const isHeard = await host.publish([{ type: "TaskStarted", json: { id: claim.jobId } }], claim);
     return [isHeard, await host.commit(claim, completed(claim.jobId))];
@@ -60,7 +60,7 @@ test("a host that stood still itself does not take that for the silence of Redis
   const redis = kept(await openPrivateRedis());
   const host = kept(redisHost("h1", { settings: redis.settings }));
   await host.untilUp(signal());
-  redis.pause();
+  await redis.standStill();
   const said = host.publish([{ type: "E", json: {} }]);
   // It is on its way, and its answer is not overdue yet.
   await sleep(QUICK.commandMs / 10);
@@ -83,7 +83,7 @@ test("F1: of two hosts neither takes the other's entries because Redis stood sti
     while (!stop.signal.aborted) others.push(...(await two!.claim(1, 200, signal())));
   })();
   for (let round = 0; round < 2; round += 1) {
-    redis.pause();
+    await redis.standStill();
     await sleep(LONG_LEASE_MS * 1.5);
     redis.goOn();
     await sleep(LONG_LEASE_MS * 1.5);

@@ -105,7 +105,7 @@ describe("the wait for commands", () => {
     const host = redisHost("h1", { settings: redis.settings });
     await host.watchCommands("j1", () => undefined, signal());
     await waitForPops(redis, 1);
-    redis.pause();
+    await redis.standStill();
     await host[Symbol.asyncDispose]();
     redis.goOn();
     await waitForPops(redis, 0);

@@ -8,6 +8,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { poll } from "./poll.ts";
+import { standStill } from "./stand-still.ts";
 
 export interface PrivateEngineOptions {
   /** A bridge that exists already, for containers that name no network. Default: one of its own. */
@@ -53,7 +54,9 @@ export interface PrivateEngine extends AsyncDisposable {
   reload(): Promise<void>;
   /** SIGKILL, and waits for its end. */
   kill(): Promise<void>;
-  signal(name: NodeJS.Signals): void;
+  /** Until {@link goOn} it answers nothing. */
+  standStill(): Promise<void>;
+  goOn(): void;
 }
 
 /** Why no private engine can run here; `undefined` if one can. With `REQUIRE_DOCKER=1` a reason is a failure. */
@@ -142,7 +145,7 @@ class Dockerd implements PrivateEngine {
   async reload(): Promise<void> {
     await this.#writeConfig();
     const before = await this.#reloads();
-    this.signal("SIGHUP");
+    process.kill(this.pid, "SIGHUP");
     await poll("the private engine has read its file anew", async () => {
       const reloads = await this.#reloads();
       return reloads > before || `${reloads} times so far`;
@@ -162,8 +165,12 @@ class Dockerd implements PrivateEngine {
     await this.#end("SIGKILL");
   }
 
-  signal(name: NodeJS.Signals): void {
-    process.kill(this.pid, name);
+  async standStill(): Promise<void> {
+    await standStill(this.pid);
+  }
+
+  goOn(): void {
+    process.kill(this.pid, "SIGCONT");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createClient } from "@redis/client";
 import { freePort } from "./free-port.ts";
 import { poll } from "./poll.ts";
+import { standStill } from "./stand-still.ts";
 
 export { freePort } from "./free-port.ts";
 
@@ -33,8 +34,8 @@ export interface PrivateRedis extends AsyncDisposable {
   ask(...args: readonly string[]): Promise<unknown>;
   start(): Promise<void>;
   stop(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
-  /** Stops its clockwork, and lets it go on. */
-  pause(): void;
+  /** Until `goOn` it answers nothing. */
+  standStill(): Promise<void>;
   goOn(): void;
 }
 
@@ -115,7 +116,9 @@ export async function openPrivateRedis(options: PrivateRedisOptions = {}): Promi
     ask,
     start,
     stop,
-    pause: () => void child?.kill("SIGSTOP"),
+    standStill: async () => {
+      if (child?.pid !== undefined) await standStill(child.pid);
+    },
     goOn: () => void child?.kill("SIGCONT"),
     async [Symbol.asyncDispose]() {
       await stop("SIGKILL");
