@@ -1,4 +1,5 @@
 import type { Clock } from "../core/index.ts";
+import { settledWithin } from "../std/settled-within.ts";
 
 /** How long the end waits for work that is under way. */
 const PATIENCE_MS = 5000;
@@ -19,11 +20,6 @@ export class TrackedWork {
 
   /** Resolves once everything added so far is over; what takes too long is left to itself, for it may never end. */
   async settledSoon(clock: Clock): Promise<void> {
-    let cancel = (): void => undefined;
-    const late = new Promise<void>((resolve) => {
-      cancel = clock.after(PATIENCE_MS, resolve);
-    });
-    await Promise.race([Promise.all(this.#running), late]);
-    cancel();
+    await settledWithin(Promise.all(this.#running), PATIENCE_MS, clock);
   }
 }

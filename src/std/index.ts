@@ -31,6 +31,7 @@ export {
 } from "./probe-program/probe-program.ts";
 export type { Child } from "./scope.ts";
 export { Scope } from "./scope.ts";
+export { settledWithin } from "./settled-within.ts";
 export { sleep } from "./sleep.ts";
 export { systemClock } from "./system-clock.ts";
 export { type Turns, takeTurns } from "./take-turns.ts";

@@ -8,7 +8,7 @@ import type {
 } from "fastify";
 import fastify from "fastify";
 import { formatTimestamp } from "../../contract/executer-tracker/index.ts";
-import { notListening, Scope, sleep, urlHost } from "../../std/index.ts";
+import { notListening, Scope, settledWithin, urlHost } from "../../std/index.ts";
 import { sendJson } from "./answer.ts";
 import type { ApiParts, JobApiOptions } from "./api-options.ts";
 import { ApiRefusal, invalid } from "./api-refusal.ts";
@@ -165,7 +165,7 @@ async function listen(app: FastifyInstance, { host, port }: JobApiOptions): Prom
 
 async function close(app: FastifyInstance, scope: Scope, { limits, log }: JobApiOptions): Promise<void> {
   const closed = app.close();
-  await Promise.race([closed, sleep(limits.closeGraceMs)]);
+  await settledWithin(closed, limits.closeGraceMs);
   app.server.closeAllConnections();
   await scope[Symbol.asyncDispose]();
   await closed;

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ExecutorError } from "../../core/index.ts";
-import { notListening, sleep, urlHost } from "../../std/index.ts";
+import { notListening, settledWithin, urlHost } from "../../std/index.ts";
 import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
 import type { Api, MonitorDoorOptions, MonitorGuard, MonitorParts } from "./door-options.ts";
@@ -161,7 +161,7 @@ async function close(server: Server, { log }: MonitorDoorOptions): Promise<void>
     server.close(() => resolve());
   });
   server.closeIdleConnections();
-  await Promise.race([closed, sleep(LIMITS.closeGraceMs)]);
+  await settledWithin(closed, LIMITS.closeGraceMs);
   server.closeAllConnections();
   await closed;
   log.log("info", "door.closed", { door: "monitor" });
