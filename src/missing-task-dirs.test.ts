@@ -12,8 +12,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function told(env: LoadOptions["env"]): unknown[] {
-  const { loaded } = loadConfig({ env: { HOME: folder, ...env }, cwd: folder, isRoot: false });
+function told(env: LoadOptions["env"], options: Partial<LoadOptions> = {}): unknown[] {
+  const { loaded } = loadConfig({ env: { HOME: folder, ...env }, cwd: folder, isRoot: false, ...options });
   if (loaded === undefined) throw new Error("it has faults");
   const lines: unknown[] = [];
   tellMissingTaskDirs(loaded, { log: (...line) => lines.push(line) });
@@ -36,4 +36,9 @@ test("a folder of tasks that is not there is told of, with the setting and where
 
 test("folders that nobody named need not be there, and nothing is said of them", () => {
   expect(told({})).toEqual([]);
+});
+
+test("a list of none, as the sample file has it, names no folder either", () => {
+  writeFileSync(join(folder, "h.yaml"), "tasks: {dirs: []}\n");
+  expect(told({}, { configFile: "h.yaml" })).toEqual([]);
 });

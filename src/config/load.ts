@@ -61,13 +61,15 @@ function refuse(faults: readonly Fault[]): LoadResult {
   return { loaded: undefined, faults: [...once.values()].sort((a, b) => line(a) - line(b)) };
 }
 
-/** Fills in the defaults that no schema can know. An empty text counts as not given. */
+/** Fills in the defaults that no schema can know. An empty text counts as not given, and so does an empty list of task folders. */
 function withHostDefaults(config: Config, origins: Map<string, Origin>, options: LoadOptions): Config {
   const typeOrigin = origins.get("type");
   const isByType = !origins.has("driver") && typeOrigin !== undefined;
   if (isByType) origins.set("driver", typeOrigin);
   const stateDir = config.state_dir === "" ? defaultStateDir(options.env, options.isRoot) : config.state_dir;
   const dirs = config.tasks.dirs;
+  // Nobody has named those that stand in for it.
+  if (dirs.length === 0) origins.delete("tasks.dirs");
   const ownDirs = [join(options.cwd, "tasks"), join(stateDir, "tasks"), ...(options.exampleDirs ?? [])];
   return {
     ...withAddresses(config, options.controlAddress ?? "127.0.0.1"),
