@@ -19,12 +19,25 @@ if [ -z "$NODE" ]; then
   exit 127
 fi
 
-# The stamp is the one that ./hearth keeps: the lock file's checksum at the last complete install.
+# True where what is installed is what the lock file names: by us (the stamp that ./hearth keeps too), or by an npm of somebody's that
+# ran after us, and after the lock file beside the packages was written. Behind a link that file is another's, and says something
+# only if it is the same as ours. ./hearth judges alike.
+hearth_packages_fit() {
+  [ -d node_modules ] || return 1
+  [ "$(cat node_modules/.stamp 2> /dev/null)" != "$1" ] || return 0
+  beside=node_modules/../package-lock.json
+  [ -f "$beside" ] || beside=package-lock.json
+  ours=node_modules/.stamp
+  [ -f "$ours" ] || ours=$beside
+  [ "$(cksum < "$beside")" = "$1" ] &&
+    [ -n "$(find node_modules/.package-lock.json -newer "$beside" -newer "$ours" 2> /dev/null)" ]
+}
+
 lock=$(cksum < package-lock.json)
-if [ "$(cat node_modules/.stamp 2> /dev/null)" != "$lock" ]; then
+if ! hearth_packages_fit "$lock"; then
   if [ -L node_modules ]; then
     # npm would empty the folder that it leads to, which is somebody else's.
-    echo "node_modules is a link to packages that package-lock.json does not name; remove it, and they are installed here" >&2
+    echo "node_modules is a link to packages that are not known to be those of package-lock.json; remove it, and they are installed here" >&2
     exit 1
   fi
   echo "installing npm packages" >&2

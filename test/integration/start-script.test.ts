@@ -17,6 +17,8 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const SCRIPT = fileURLToPath(new URL("../../hearth", import.meta.url));
+/** What `npm test` and `npm run demo` begin with. */
+const PACKAGES = fileURLToPath(new URL("../../scripts/node-and-packages.sh", import.meta.url));
 /** What the script needs besides Node and npm. */
 const TOOLS = ["sh", "cat", "cksum", "find", "head", "mkdir", "readlink", "uname"];
 
@@ -116,6 +118,68 @@ test("packages behind a link are somebody else's: npm, which would empty their f
   const { code, err } = await start(["a"]);
   expect([code, err]).toEqual([1, expect.stringContaining("node_modules is a link")]);
   expect(existsSync(join(project, "npm-calls"))).toBe(false);
+});
+
+/** Whether each of both scripts takes what is installed for what the lock file names; no npm changes it. */
+async function judged(): Promise<{ start: boolean; test: boolean }> {
+  writeFileSync(join(bin, "npm"), '#!/bin/sh\necho "$@" >>npm-calls\nexit 1\n');
+  const started = await start([]);
+  const words = ["-c", 'cd "$1" && set -eu && . "$2"', "-", project, PACKAGES];
+  const tested = await start(words, { script: join(bin, "sh") });
+  return { start: started.code === 7, test: tested.code === 0 };
+}
+
+/** As npm leaves it: after the lock file by which it installed. */
+function installedAt(root: string, seconds: number): void {
+  mkdirSync(join(root, "node_modules"), { recursive: true });
+  const hidden = join(root, "node_modules/.package-lock.json");
+  writeFileSync(hidden, "{}");
+  utimesSync(hidden, seconds, seconds);
+}
+
+test("packages that somebody installed by hand are taken, until the lock file is newer", async () => {
+  installedAt(project, 5);
+  expect(await judged()).toEqual({ start: true, test: true });
+  expect(npmCalls()).toEqual([]);
+  utimesSync(join(project, "package-lock.json"), 9, 9);
+  expect(await judged()).toEqual({ start: false, test: false });
+  expect(npmCalls()).toHaveLength(2);
+});
+
+test("packages that we installed by another lock file are not taken, however old this one says it is", async () => {
+  installedAt(project, 5);
+  const stamp = join(project, "node_modules/.stamp");
+  writeFileSync(stamp, "1 1");
+  utimesSync(stamp, 6, 6);
+  expect(await judged()).toEqual({ start: false, test: false });
+  // An npm has run since.
+  installedAt(project, 7);
+  expect(await judged()).toEqual({ start: true, test: true });
+});
+
+test("packages behind a link are taken where the lock file beside them is this one, and was installed by", async () => {
+  const theirs = join(folder, "their checkout");
+  installedAt(theirs, 5);
+  symlinkSync(join(theirs, "node_modules"), join(project, "node_modules"));
+  // A fresh working tree: newer than what it links to.
+  utimesSync(join(project, "package-lock.json"), 9, 9);
+  const lock = join(theirs, "package-lock.json");
+  const beside = (text: string, seconds: number): void => {
+    writeFileSync(lock, text);
+    utimesSync(lock, seconds, seconds);
+  };
+  beside("{}", 4);
+  expect(await judged()).toEqual({ start: true, test: true });
+  beside('{"other": 1}', 4);
+  expect(await judged()).toEqual({ start: false, test: false });
+  beside("{}", 6);
+  expect(await judged()).toEqual({ start: false, test: false });
+  // Nothing beside them: only the time tells.
+  rmSync(lock);
+  expect(await judged()).toEqual({ start: false, test: false });
+  utimesSync(join(project, "package-lock.json"), 1, 1);
+  expect(await judged()).toEqual({ start: true, test: true });
+  expect(npmCalls()).toEqual([]);
 });
 
 test("without a Node that is new enough it says what is needed, and ends with 127", async () => {
