@@ -241,6 +241,25 @@ describe("a store that is refused for good, at the start", () => {
     expect(String(refused)).not.toContain("names no bucket");
   });
 
+  test("a root without a bucket is no matter where nobody was asked, or nobody known", async () => {
+    fake.script(() => error(401, "Unauthorized"));
+    expect(await refusal("s3://")).toMatchObject({
+      facts: { setting: "stream.artifact_store", reason: "401 Unauthorized" },
+    });
+    for (const name of Object.keys(KEYS)) vi.stubEnv(name, undefined);
+    // So that neither a profile of this machine nor an instance role is found.
+    vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
+    vi.stubEnv("AWS_CONFIG_FILE", "/nowhere");
+    vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere");
+    const refused = await refusal("s3://");
+    expect(refused).toMatchObject({
+      code: "ARTIFACT_STORE_DENIED",
+      facts: { setting: "stream.artifact_store", store: "s3://" },
+      message: expect.stringContaining("no AWS credentials"),
+    });
+    expect(String(refused)).not.toContain("names no bucket");
+  });
+
   test("one that may answer later says what it said before", async () => {
     fake.script(() => error(503, "SlowDown"));
     const passing = await refusal("s3://");

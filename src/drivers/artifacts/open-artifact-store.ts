@@ -37,9 +37,12 @@ export async function openArtifactStore(uri: string, options: ArtifactStoreOptio
   }
 }
 
+/** How the reason begins where a cloud knows who asks, and refuses. */
+const REFUSED = /^403\b/;
+
 /**
- * A store knows no settings. Where a cloud refuses for good, its check says by which one it was named, and whether a bucket was: a
- * root without one is asked for all buckets, which is refused to many who may use one of them.
+ * A store knows no settings. Where a cloud refuses for good, its check says by which one it was named; and where the cloud knows who
+ * asks, whether a bucket was: a root without one is asked for all buckets, which is refused to many who may use one of them.
  */
 function namingTheSetting(
   store: ArtifactStore,
@@ -56,7 +59,8 @@ function namingTheSetting(
         const { code, facts } = thrown;
         const { reason } = facts;
         const advice = `it names no bucket, so that all buckets are asked for; name one: ${store.name}bucket`;
-        const told = bucket === undefined ? `${String(reason)}; ${advice}` : reason;
+        const isRefused = REFUSED.test(String(reason));
+        const told = bucket === undefined && isRefused ? `${String(reason)}; ${advice}` : reason;
         throw new ExecutorError(code, { ...facts, reason: told, setting }, { cause: thrown });
       }
     },
