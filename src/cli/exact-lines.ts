@@ -1,7 +1,7 @@
 const NEWLINE = 0x0a;
 /** Longer than any line of a chain: a block of attempts that have nothing in common is the longest. */
 const MOST_BYTES = 64 * 1024 * 1024;
-/** Stands for a line that is no text: nothing that is checked looks like it. */
+/** Stands for a line that is no text, or for the end of one that is cut within a character: nothing that is checked looks like it. */
 const NO_TEXT = "\uFFFD";
 
 /**
@@ -23,13 +23,27 @@ export async function* exactLines(chunks: AsyncIterable<unknown>): AsyncGenerato
       return;
     }
   }
-  if (rest.length > 0) yield decoded(rest);
+  if (rest.length > 0) yield decodedLast(rest);
 }
+
+const decoder = () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function decoded(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decoder().decode(bytes);
   } catch {
     return NO_TEXT;
+  }
+}
+
+/** What is before a cut within a character is told, as it may show that the line is cut off; and never as if nothing came after it. */
+function decodedLast(bytes: Uint8Array): string {
+  const whole = decoder();
+  let text = "";
+  try {
+    text = whole.decode(bytes, { stream: true });
+    return text + whole.decode();
+  } catch {
+    return text + NO_TEXT;
   }
 }

@@ -308,6 +308,32 @@ test("W: an export that was cut within a line is said to be cut off in that line
   expect(changed.out).not.toContain("this line is cut off");
 });
 
+test("W: an export that was cut within a character is said to be cut off; a byte changed into no text, or added, is no cut", async () => {
+  receipts.add("a", { image: "b\u00fccher/\u{1F600}:1" });
+  const chain = Buffer.from(await exported());
+  const letter = chain.lastIndexOf(0xc3);
+  const smile = chain.lastIndexOf(0xf0);
+  for (const at of [letter, smile, smile + 1, smile + 2]) {
+    const { code, out } = await hearth(["verify", "-"], chain.subarray(0, at + 1));
+    expect(code).toBe(1);
+    expect(out).toMatch(/^broken at line 3, entry 2: this line is cut off$/m);
+    expect(out).toContain("the signed end is missing");
+  }
+  const spoilt = Buffer.from(chain.subarray(0, smile));
+  spoilt[letter + 1] = 0xff;
+  const whole = chain.subarray(0, chain.lastIndexOf(0x0a));
+  for (const text of [
+    spoilt,
+    Buffer.concat([whole, Buffer.of(0xc3)]),
+    Buffer.concat([chain, Buffer.of(0xc3)]),
+  ]) {
+    const { code, out } = await hearth(["verify", "-"], text);
+    expect(code).toBe(1);
+    expect(out).toMatch(/: this line (is not as the daemon writes it|stands after the end)$/m);
+    expect(out).not.toContain("this line is cut off");
+  }
+});
+
 test.each([
   "",
   "\n",
