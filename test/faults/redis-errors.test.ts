@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import type { Log } from "../../src/core/index.ts";
 import { Secret } from "../../src/core/index.ts";
 import { openRedisFleet } from "../../src/drivers/queue/index.ts";
 import {
@@ -160,4 +161,36 @@ test("a user with the documented rights can do everything, and one without a str
   expect(await half.claim(1, 700, signal())).toEqual([]);
   expect(half.state).toMatchObject({ type: "broken", stream: STREAM_A });
   expect(await pendingIn(redis.ask, STREAM_B)).toBe(1);
+});
+
+test("D7: a list for kills that a user may read and not write is told of once, spoils no other, and is heard once it may", async () => {
+  const redis = kept(await openPrivateRedis());
+  const rights = documentedRights().map((word) => (word === "~task:*" ? "~task:good:*" : word));
+  expect(rights).not.toEqual(documentedRights());
+  await redis.ask("ACL", "SETUSER", "reader", "on", ">secret", ...rights, "%R~task:bad:*");
+  const access = { username: "reader", password: new Secret("secret") };
+  const said: string[] = [];
+  const log: Log = {
+    log: (_level, event, facts) => {
+      if (/broken|repaired/.test(event)) said.push(`${event} ${String(facts?.["stream"])}`);
+    },
+  };
+  const host = kept(redisHost("h1", { settings: { ...redis.settings, ...access }, log }));
+  await host.untilUp(signal());
+  const heard: string[] = [];
+  for (const job of ["bad", "good"])
+    await host.watchCommands(job, (message) => heard.push(`${job} ${message}`), signal());
+  await redis.ask("LPUSH", "task:bad:commands", "kill");
+  const lists = (event: string): readonly string[] =>
+    ["commands", "events"].map((name) => `${event} task:bad:${name}`);
+  await poll("both are told", () => said.length === 2 || said.join());
+  expect(said.toSorted()).toEqual(lists("queue.broken"));
+  await redis.ask("LPUSH", "task:good:commands", "kill");
+  await poll("the good one hears", () => heard.length > 0 || "nothing");
+  expect(heard).toEqual(["good kill"]);
+  await redis.ask("ACL", "SETUSER", "reader", "~task:bad:*");
+  await poll("the other one hears", () => heard.length > 1 || said.join());
+  expect(heard).toEqual(["good kill", "bad kill"]);
+  await poll("both are told again", () => said.length === 4 || said.join());
+  expect(said.slice(2).toSorted()).toEqual(lists("queue.repaired"));
 });

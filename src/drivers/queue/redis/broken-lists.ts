@@ -13,7 +13,7 @@ export interface BrokenListsOptions {
   readonly isWatched: (key: string) => boolean;
 }
 
-/** Watched keys that are no lists, or that we may not read, until somebody repairs them: they would spoil the pop for everybody else. */
+/** Watched keys that are no lists, or that we may not pop from, until somebody repairs them: they would spoil the pop for everybody else. */
 export class BrokenLists {
   readonly #options: BrokenListsOptions;
   readonly #broken = new Set<string>();
@@ -66,8 +66,11 @@ export class BrokenLists {
   }
 
   async #look(key: string): Promise<Look> {
+    const { connection } = this.#options;
     try {
-      await this.#options.connection.send(["LLEN", key], { key });
+      await connection.send(["LLEN", key], { key });
+      // Takes nothing, and asks for the rights of a pop: a user may read what it may not write. Redis 6.2 did not always look at the type.
+      await connection.send(["RPOP", key, "0"], { key });
       return { type: "well" };
     } catch (error) {
       return failureOf(error) === "stream"
