@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Ran, Route } from "../../../test/support/cli-world.ts";
 import { CliWorld, json, problem } from "../../../test/support/cli-world.ts";
+import { replayRequest } from "../../contract/v1/queue.ts";
 
 let world: CliWorld;
 beforeEach(() => {
@@ -62,6 +63,26 @@ test("a queue that goes away in between: what is back by then is told, then why 
   const ran = await replay(["1-0", "2-0"], "1-0", "away", "2-0");
   expect(ran).toMatchObject({ code: 1, back: ["1-0"] });
   expect(ran.err).toMatch(/^hearth: 1 job is back on their streams\nhearth: .*it is away/);
+});
+
+test("an id that the API would refuse is wrong use, told before any goes back", async () => {
+  const dead = ["1-0", "2-0", "x".repeat(128)];
+  const empty = await replay(dead, "1-0", "", "2-0");
+  expect(empty).toMatchObject({ code: 2, out: "", back: [] });
+  expect(empty.err).toContain('hearth: no job is called "": an id has 1 to 128 characters');
+  await world.stopDaemon();
+  const long = await replay(dead, "1-0", "x".repeat(129));
+  expect(long).toMatchObject({ code: 2, out: "", back: [] });
+  expect(long.err).toContain(`no job is called "${"x".repeat(128)}…"`);
+  await world.stopDaemon();
+  expect((await replay(dead, "x".repeat(128))).code).toBe(0);
+  for (const [id, isTaken] of [
+    ["", false],
+    ["x", true],
+    ["x".repeat(128), true],
+    ["x".repeat(129), false],
+  ] as const)
+    expect(replayRequest.safeParse({ ids: [id] }).success).toBe(isTaken);
 });
 
 test("--all with nothing there is no fault", async () => {

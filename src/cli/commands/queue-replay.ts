@@ -17,6 +17,7 @@ export const queueReplay: Command = {
     const ids = textArgs(args[0]);
     const isAll = options["all"] === true;
     if (isAll === ids.length > 0) throw new UsageError("name the jobs, or say --all");
+    checkLengths(ids);
     const { replayed, missing } = isAll
       ? { ...(await connect().replayDeadJobs({ all: true }, { signal })), missing: [] }
       : await replayEach(context, [...new Set(ids)]);
@@ -28,6 +29,18 @@ export const queueReplay: Command = {
     return missing.length === 0 ? EXIT.done.code : EXIT.no.code;
   },
 };
+
+/** The API's own limit (`replayRequest`). */
+const MOST_CHARS = 128;
+
+/** Before the first is asked for: one that the API refuses would end the rest in the middle. */
+function checkLengths(ids: readonly string[]): void {
+  for (const id of ids) {
+    if (id !== "" && id.length <= MOST_CHARS) continue;
+    const shown = id.length <= MOST_CHARS ? id : `${id.slice(0, MOST_CHARS)}…`;
+    throw new UsageError(`no job is called "${shown}": an id has 1 to ${MOST_CHARS} characters`);
+  }
+}
 
 interface Replayed {
   readonly replayed: number;
