@@ -43,6 +43,14 @@ describe.skipIf(!hasSystemd)(`the systemd unit${hasSystemd ? "" : " (needs syste
       expect(unit.split("\n")).toContain(line);
     }
   });
+
+  test("it waits as long as an end may take with the usual settings", () => {
+    const unit = readFileSync(join(root, "deploy/systemd/hearth.service"), "utf8");
+    const sample = readFileSync(join(root, "hearth.example.yaml"), "utf8");
+    const drain = Number(/^drain_timeout_s: (\d+)$/m.exec(sample)?.[1]);
+    // Twice for what runs, once for sandboxes, and the rest.
+    expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(2 * drain + 30 + 20);
+  });
 });
 
 interface Compose {
