@@ -217,6 +217,24 @@ describe.skipIf(reason !== undefined)(reason ?? "the networks of the docker driv
       expect(await networksOfHome()).toEqual(["mecanywhere"]);
     }, 240_000);
 
+    test("removes what an earlier life left, also when its container is in none of those networks", async () => {
+      const { child } = await live(optionsOf("internal"), image, enter(), 1);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      const filters = { label: [`hearth.owner=${world.ownerId}`] };
+      for (const { Id } of await own.listContainers({ all: true, filters }))
+        await own.getContainer(Id).remove({ force: true });
+      const left = await own.listNetworks({ filters: JSON.stringify(filters) });
+      expect(left.length).toBeGreaterThan(0);
+      // As a container that was made anew: the one that joined them is gone.
+      const joined = await networksOfHome();
+      for (const { Id, Name } of left)
+        if (joined.includes(Name)) await own.getNetwork(Id).disconnect({ Container: home.id });
+      await live({ ...optionsOf("internal"), instanceId: "next" }, image, enter());
+      const names = (await own.listNetworks()).map(({ Name }) => Name);
+      expect(left.filter(({ Name }) => names.includes(Name))).toEqual([]);
+    }, 240_000);
+
     test("keeps its own way out when its tasks have one too", async () => {
       const before = await defaultRoute();
       const { child, output } = await live(optionsOf("egress"), image, enter(), 1);

@@ -15,6 +15,8 @@ interface Life {
 
 const life = JSON.parse(process.argv[2] ?? "") as Life;
 const driver = await openDockerDriver(life.driver, never());
+// As a daemon begins: what an earlier life left and nobody can take over is swept.
+await driver.leftovers(never());
 const sandboxes = [];
 for (let index = 0; index < life.tasks; index += 1) sandboxes.push(await startTask(driver, life.image));
 const answers = await Promise.all(sandboxes.map((sandbox) => postOverHttp(sandbox, "hello")));

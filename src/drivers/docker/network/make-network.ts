@@ -97,9 +97,6 @@ export class NetworkMaker {
   }
 
   async removeNetwork(network: TaskNetwork): Promise<void> {
-    const { reach, subnets } = this.#options;
-    if (reach.type === "member")
-      await ignoreMissing(this.#engine.networks.disconnect(network.id, reach.containerId));
     // The last container's end is told before its place in the network is given up.
     await retry(
       {
@@ -109,9 +106,23 @@ export class NetworkMaker {
         signal: new AbortController().signal,
         isWorthRetrying: isStillUsed,
       },
-      () => ignoreMissing(this.#engine.networks.remove(network.id)),
+      async () => {
+        await this.#leave(network);
+        await ignoreMissing(this.#engine.networks.remove(network.id));
+      },
     );
-    subnets.get(network.policy)?.release(network.subnet.range);
+    this.#options.subnets.get(network.policy)?.release(network.subnet.range);
+  }
+
+  /** Engines have many words for "not a member": one that still is keeps the network from being removed. */
+  async #leave({ id }: TaskNetwork): Promise<void> {
+    const { reach } = this.#options;
+    if (reach.type !== "member") return;
+    try {
+      await this.#engine.networks.disconnect(id, reach.containerId);
+    } catch (thrown) {
+      if (!(thrown instanceof EngineError)) throw thrown;
+    }
   }
 
   /** Looks at what others use of the host's addresses. */
