@@ -120,7 +120,7 @@ export type SandboxEnd =
   | { readonly type: "exited"; readonly exitCode: number }
   | { readonly type: "signalled"; readonly signal: string }
   | { readonly type: "memory"; readonly limitBytes: number }
-  /** We ended it. */
+  /** We ended it: what we asked of it came before its end, whatever it made of that. */
   | { readonly type: "stopped" }
   /** Somebody else removed it, or its engine lost it. */
   | { readonly type: "lost" };

@@ -58,12 +58,14 @@ export class DockerJob implements JobSandbox {
   #tellStopped: () => void = () => undefined;
   #tellEnd: (end: SandboxEnd) => void = () => undefined;
   #hasStopped = false;
-  /** Set by the first `end`; the first cause of an end is the one that is told. */
-  #isEnding = false;
-  /** A signal of ours has reached it. */
+  /** A signal of ours has reached it: however it ends after that, it was ended by us. */
   #wasAsked = false;
   /** An answer to a signal of ours got lost: the way it ends shows whether it arrived. */
   #mayHaveBeenAsked = false;
+  /** Settles once each signal so far has its answer; never rejects. */
+  #answered: Promise<unknown> = Promise.resolve();
+  /** Its removal began while it ran. */
+  #isCut = false;
   #isRemoved = false;
   #wasLost = false;
   #killing: Promise<boolean> | undefined;
@@ -93,7 +95,7 @@ export class DockerJob implements JobSandbox {
   }
 
   async end(graceMs: number): Promise<void> {
-    if (!this.#hasStopped) await this.#endNow(graceMs);
+    if (!this.#hasStopped) await this.#endWithin(graceMs);
     await this.ended;
   }
 
@@ -124,35 +126,25 @@ export class DockerJob implements JobSandbox {
   #settle(end: SandboxEnd): void {
     if (this.#hasStopped) return;
     this.#hasStopped = true;
-    this.#wasLost = end.type === "lost" && !this.#isEnding;
     this.#parts.samples.stop();
     this.#tellStopped();
-    const isOurs = this.#isEnding || (this.#mayHaveBeenAsked && end.type === "signalled");
-    const told: SandboxEnd = isOurs ? { type: "stopped" } : end;
-    this.#parts.takeFiles().then(
-      () => this.#tellEnd(told),
-      () => this.#tellEnd(told), // never: it does not reject
-    );
+    const tell = (): void => this.#tell(end);
+    // Whether a signal that is still under way came in time only its answer tells.
+    Promise.all([this.#parts.takeFiles(), this.#answered]).then(tell, tell); // never: neither rejects
   }
 
-  async #endNow(graceMs: number): Promise<void> {
-    this.#isEnding = true;
-    try {
-      await this.#endWithin(graceMs);
-    } catch (thrown) {
-      // Where nothing of ours has reached it, it ends by itself if it ends now.
-      this.#isEnding = this.#wasAsked;
-      this.#mayHaveBeenAsked ||= mayStillCome(thrown);
-      throw thrown;
-    }
+  #tell(end: SandboxEnd): void {
+    const looksAsked = end.type === "signalled" || end.type === "memory";
+    const isOurs = this.#isCut || this.#wasAsked || (this.#mayHaveBeenAsked && looksAsked);
+    this.#wasLost = end.type === "lost" && !isOurs;
+    this.#tellEnd(isOurs ? { type: "stopped" } : end);
   }
 
   /** Asks, waits, kills. A later call with a shorter grace shortens it. */
   async #endWithin(graceMs: number): Promise<void> {
     // The end is near, and with it goes all that could still be counted.
     await this.#parts.samples.take(AbortSignal.timeout(1000)).catch(() => undefined);
-    if (graceMs > 0 && (await this.#signal("SIGTERM"))) {
-      this.#wasAsked = true;
+    if (graceMs > 0 && !this.#hasStopped && (await this.#signal("SIGTERM"))) {
       let cancel = (): void => undefined;
       const grace = new Promise<void>((resolve) => {
         cancel = systemClock.after(graceMs, resolve);
@@ -167,11 +159,19 @@ export class DockerJob implements JobSandbox {
   }
 
   /** @returns whether it ran. One that has ended needs no signal, and its end is told by the events. */
-  async #signal(name: "SIGTERM" | "SIGKILL"): Promise<boolean> {
+  #signal(name: "SIGTERM" | "SIGKILL"): Promise<boolean> {
+    const answer = this.#send(name);
+    this.#answered = Promise.allSettled([this.#answered, answer]);
+    return answer;
+  }
+
+  async #send(name: "SIGTERM" | "SIGKILL"): Promise<boolean> {
     try {
       await this.#engine.containers.kill(this.#parts.containerId, name);
+      this.#wasAsked = true;
       return true;
     } catch (thrown) {
+      this.#mayHaveBeenAsked ||= mayStillCome(thrown);
       if (isMissing(thrown)) {
         this.#settle({ type: "lost" });
         return false;
@@ -182,7 +182,7 @@ export class DockerJob implements JobSandbox {
   }
 
   async #remove(): Promise<void> {
-    if (!this.#hasStopped) this.#isEnding = true;
+    if (!this.#hasStopped) this.#isCut = true;
     try {
       await removeContainer(this.#engine, this.#parts.containerId);
     } catch (thrown) {
