@@ -32,7 +32,11 @@ export class FakeJob implements JobSandbox {
   #driver: FakeDriver;
   readonly #said: LogChunk[] = [];
   #end: (end: SandboxEnd) => void = () => undefined;
+  /** How its command ended, told or not yet. */
+  #death: SandboxEnd | undefined;
   #hasEnded = false;
+  /** How many are at ending it. */
+  #enders = 0;
   /** Wakes whoever follows the log. */
   #wake: () => void = () => undefined;
   #news = this.#nextNews();
@@ -56,11 +60,19 @@ export class FakeJob implements JobSandbox {
     return this.#hasEnded;
   }
 
-  /** What its command (or a stranger) does to it; the first end counts. */
+  /** What its command (or a stranger) does to it; the first end counts, and after a request of ours it is ours. */
   die(end: SandboxEnd): void {
-    this.#hasEnded = true;
-    this.#end(end);
-    this.#tell();
+    this.dieUntold(end)();
+  }
+
+  /** The same, but nobody hears of it until the returned function is called, as while its files are taken back. */
+  dieUntold(end: SandboxEnd): () => void {
+    const death = (this.#death ??= this.#enders > 0 ? { type: "stopped" } : end);
+    return () => {
+      this.#hasEnded = true;
+      this.#end(death);
+      this.#tell();
+    };
   }
 
   /** From now on the operations of this driver's next life are done to it. */
@@ -75,16 +87,24 @@ export class FakeJob implements JobSandbox {
   }
 
   async end(_graceMs: number): Promise<void> {
-    if (this.#hasEnded) return;
-    await this.#driver.perform("end", this.#driver.stopMs);
-    this.die({ type: "stopped" });
+    if (this.#death === undefined) await this.#cut("end");
+    await this.ended;
   }
 
   async remove(): Promise<void> {
     if (!this.#driver.liveJobs.has(this)) return;
-    await this.#driver.perform("removeJob", this.#driver.stopMs);
+    await this.#cut("removeJob");
     this.#driver.liveJobs.delete(this);
-    this.die({ type: "stopped" });
+  }
+
+  async #cut(how: "end" | "removeJob"): Promise<void> {
+    this.#enders += 1;
+    try {
+      await this.#driver.perform(how, this.#driver.stopMs);
+      this.die({ type: "stopped" });
+    } finally {
+      this.#enders -= 1;
+    }
   }
 
   async usage(signal: AbortSignal): Promise<SandboxUsage> {

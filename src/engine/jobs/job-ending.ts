@@ -6,7 +6,7 @@ import type { JobEnding, JobStop } from "./jobs.ts";
 /** What was seen of a job's end. */
 export interface SeenEnd {
   readonly end: SandboxEnd;
-  /** Who ended it, if we did. */
+  /** Who first asked that it be ended, if anybody did. */
   readonly stop: JobStop | undefined;
   readonly usage: SandboxUsage | undefined;
   readonly ranMs: number;
@@ -15,12 +15,15 @@ export interface SeenEnd {
 
 /**
  * How a job's command ended. Whoever was asked to end and did so on its own terms (an exit code after a signal that it handles) was
- * ended by us all the same: the first cause counts.
+ * ended by us all the same: its driver says so. A stop that came when it had ended already changes nothing about why. Of one that is
+ * lost nobody knows more than that it was to be stopped.
  */
 export function jobEnding({ end, stop, usage, ranMs, deadlineMs }: SeenEnd): JobEnding {
   const figures = { usage, ranMs };
-  if (stop === "time") return { ...figures, cause: "time", limitMs: deadlineMs ?? ranMs };
-  if (stop !== undefined) return { ...figures, cause: "stopped", by: stop };
+  if (stop !== undefined && (end.type === "stopped" || end.type === "lost")) {
+    if (stop === "time") return { ...figures, cause: "time", limitMs: deadlineMs ?? ranMs };
+    return { ...figures, cause: "stopped", by: stop };
+  }
   switch (end.type) {
     case "exited":
       return { ...figures, cause: "exit", exitCode: end.exitCode };

@@ -82,6 +82,44 @@ test("the first cause counts, a later stop only hastens, and after the end neith
   expect(parts.executor.jobs.list()).toMatchObject([{ state: "settling" }]);
 });
 
+test.each<[SandboxEnd, object]>([
+  [
+    { type: "exited", exitCode: 0 },
+    { cause: "exit", exitCode: 0 },
+  ],
+  [
+    { type: "signalled", signal: "SIGSEGV" },
+    { cause: "signal", signal: "SIGSEGV" },
+  ],
+  [
+    { type: "memory", limitBytes: 5 },
+    { cause: "memory", limitBytes: 5 },
+  ],
+  // Nobody knows how it ended, only that it was to be stopped.
+  [{ type: "lost" }, { cause: "stopped", by: "drain" }],
+])("an end of %o that a stop comes too late for is told as %o", async (end, told) => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const job = await run(parts, "a", 1, 5_000);
+  const seen = watch(job.ending);
+  const tell = live(parts, "a").dieUntold(end);
+  job.stop("drain", 10_000);
+  await parts.clock.advance(10_000);
+  expect(seen.value).toBeUndefined();
+  tell();
+  await settle();
+  expect(seen.value).toMatchObject(told);
+});
+
+test("a job that none of our requests has reached ended by itself", async () => {
+  const parts = await testExecutor();
+  const job = await run(parts, "a");
+  parts.driver.script("end", "reject");
+  job.stop("drain", 0);
+  await parts.clock.advance(1);
+  live(parts, "a").die({ type: "exited", exitCode: 0 });
+  expect(await job.ending).toMatchObject({ cause: "exit", exitCode: 0 });
+});
+
 test("a job whose engine will not end it is asked until it does", async () => {
   const parts = await testExecutor();
   const job = await run(parts, "a");
