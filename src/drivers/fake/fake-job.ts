@@ -29,6 +29,8 @@ export class FakeJob implements JobSandbox {
   readonly isTakenOver: boolean = true;
   /** What `usage` tells; a test may change it at any time. */
   figures: SandboxUsage = { cpuMs: 0, memoryBytes: 0, memoryPeakBytes: undefined };
+  /** How long each request to end left it. */
+  readonly graces: number[] = [];
   #driver: FakeDriver;
   readonly #said: LogChunk[] = [];
   #end: (end: SandboxEnd) => void = () => undefined;
@@ -86,7 +88,8 @@ export class FakeJob implements JobSandbox {
     this.#tell();
   }
 
-  async end(_graceMs: number): Promise<void> {
+  async end(graceMs: number): Promise<void> {
+    this.graces.push(graceMs);
     if (this.#death === undefined) await this.#cut("end");
     await this.ended;
   }

@@ -132,6 +132,34 @@ test("a job whose engine will not end it is asked until it does", async () => {
   expect(seen.value).toMatchObject({ cause: "stopped", by: "killed" });
 });
 
+test("a request to end that fails costs a job nothing of its grace, unless a later one is in a hurry", async () => {
+  const parts = await testExecutor();
+  const job = await run(parts, "a");
+  const { graces } = live(parts, "a");
+  parts.driver.script("end", "reject", "reject", "reject");
+  const askedAtMs = parts.clock.nowMs();
+  job.stop("killed", 10_000);
+  await parts.clock.advance(1);
+  expect(graces).toEqual([10_000]);
+  while (graces.length === 1) await parts.clock.advance(1);
+  expect(graces[1]).toBe(10_000 - (parts.clock.nowMs() - askedAtMs));
+  job.stop("lease", 0);
+  expect(graces.slice(2)).toEqual([0]);
+  await parts.clock.advance(10_000);
+  expect(await job.ending).toMatchObject({ cause: "stopped", by: "killed" });
+});
+
+test("a request to end that fails until the grace is over kills", async () => {
+  const parts = await testExecutor();
+  const job = await run(parts, "a");
+  const { graces } = live(parts, "a");
+  parts.driver.script("end", "reject");
+  job.stop("killed", 10);
+  await parts.clock.advance(10_000);
+  expect(await job.ending).toMatchObject({ cause: "stopped" });
+  expect(graces).toEqual([10, 0]);
+});
+
 test("a removal that fails keeps nobody, and the room comes back only when it has worked", async () => {
   const parts = await testExecutor({}, { stopMs: 10 });
   const job = await run(parts, "a");

@@ -147,10 +147,12 @@ export class StartedJob implements RunningJob {
     );
   }
 
-  /** An engine that will not end it is asked until it does. */
+  /** An engine that will not end it is asked until it does; what is left of its grace stays the job's own. */
   async #end(graceMs: number): Promise<void> {
-    await untilRemoved(this.#host.engine, this.#facts(), async (tryNumber) => {
-      if (!this.#hasEnded) await this.#sandbox.end(tryNumber === 1 ? graceMs : 0);
+    const { clock } = this.#host.engine;
+    const overAtMs = clock.nowMs() + graceMs;
+    await untilRemoved(this.#host.engine, this.#facts(), async () => {
+      if (!this.#hasEnded) await this.#sandbox.end(Math.max(0, overAtMs - clock.nowMs()));
     });
   }
 
