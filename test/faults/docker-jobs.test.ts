@@ -248,6 +248,33 @@ describe.skipIf(reason !== undefined)(reason ?? "jobs and faults of their engine
     },
   );
 
+  test("C4: a short job that has ended when the answer to its start gets lost runs once", async () => {
+    let id: string | undefined;
+    const isIts = ({ path }: ProxiedCall): boolean => path.startsWith(`/containers/${id}/start`);
+    proxy.decide = async ({ path }) => {
+      const started = /^\/containers\/([^/]+)\/start/.exec(path)?.[1];
+      if (started === undefined || id !== undefined) return PASS;
+      const { Name } = await world.docker.getContainer(started).inspect();
+      if (!Name.startsWith("/hearth_job_")) return PASS;
+      id = started;
+      return { type: "loseReply" };
+    };
+    const starting = start("echo ran >> runs; exit 4");
+    starting.catch(() => undefined); // told below
+    await poll("it has ended", async () => {
+      if (id === undefined) return "it was not started";
+      const { Status } = (await world.docker.getContainer(id).inspect()).State;
+      return Status === "exited" || Status;
+    });
+    proxy.cut(isIts);
+    const { job, folder } = await starting;
+    expect(await job.ended).toEqual({ type: "exited", exitCode: 4 });
+    expect(proxy.calls.filter(isIts)).toHaveLength(1);
+    expect(await readFile(join(folder, "runs"), "utf8")).toBe("ran\n");
+    await job.remove();
+    await untilNoJob();
+  });
+
   test("C13: a removal that fails three times is tried again until the container is gone", async () => {
     const { job } = await start("sleep 1000");
     let failures = 0;

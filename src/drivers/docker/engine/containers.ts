@@ -93,12 +93,24 @@ export class ContainerClient {
     }
   }
 
+  /** Starts one that was just created; it is started once, whatever becomes of the engine's answer. */
   async start(id: string, options: CallOptions = {}): Promise<void> {
     try {
       await this.#start(id, options);
     } catch (thrown) {
       if (!isLostReply(thrown)) throw thrown;
-      await this.#start(id, options);
+      // Engines start once more what has ended: a short command would run twice.
+      if (!(await this.#hasStarted(id, thrown))) await this.#start(id, options);
+    }
+  }
+
+  /** Whether a start whose answer got lost has worked, also if what it started has ended by now. */
+  async #hasStarted(id: string, lost: unknown): Promise<boolean> {
+    try {
+      return (await this.inspect(id)).status !== "created";
+    } catch (thrown) {
+      if (isMissing(thrown)) return false;
+      throw lost;
     }
   }
 
