@@ -1,4 +1,4 @@
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -141,6 +141,34 @@ describe.skipIf(reason !== undefined)(
       });
       expect((await world.eventsOf(id)).filter(({ type }) => type === "TaskCompleted")).toHaveLength(1);
       expect(second.child.exitCode).toBeNull();
+    }, 240_000);
+
+    test("I12: a job that was ended by a daemon which did not live to see that is begun anew, not failed", async () => {
+      const owner = freshName("jobs");
+      const first = await start("gone", owner, { HEARTH_DRAIN_TIMEOUT_S: "0" });
+      const id = await world.submit("test.late", { files: { seconds: "8" } });
+      await poll(
+        "it runs",
+        async () =>
+          (await jobContainers()).some(({ state }) => state === "running") || first.log().slice(-800),
+      );
+      const [container] = await jobContainers();
+      first.child.kill("SIGTERM");
+      await poll("it is being ended", async () => {
+        const own = await readdir(join(world.folder, "shared", ".hearth"), { recursive: true });
+        return own.some((name) => name.endsWith(`${id}@stopped-by-drain`)) || own.join();
+      });
+      await first.end("SIGKILL");
+      // What it was asked for comes about while nobody looks.
+      await docker.getContainer(container!.id).kill();
+      await using second = await start("gone", owner);
+      expect(await world.ending(id, 120_000)).toMatchObject({ json: { exit_code: 7, attempt: 2 } });
+      expect((await world.eventsOf(id)).map(({ type }) => type)).toEqual([
+        "TaskStarted",
+        "TaskStarted",
+        "TaskCompleted",
+      ]);
+      expect(second.log()).toContain("its host stops");
     }, 240_000);
 
     test("I3: an image that is not here stops the start, with its type's name", async () => {

@@ -210,6 +210,28 @@ describe("kill -9 of the daemon", () => {
     });
   }, 180_000);
 
+  test("D7: a kill that was heard is not forgotten with the daemon that heard it", async () => {
+    const stateDir = join(world.folder, "host");
+    const first = await world.startHost("host", "", { stateDir, env: { HEARTH_STREAM_KILL_GRACE_S: "60" } });
+    const id = await world.submit("test.stubborn", { files: { seconds: "600" } });
+    await poll("it runs", () => existsSync(join(stateDir, "jobs", id, "begun")) || first.log().slice(-800));
+    await world.kill(id);
+    await poll("it is being ended", async () => {
+      const own = await readdir(join(stateDir, "jobs", ".hearth"), { recursive: true });
+      return own.some((name) => name.endsWith(`${id}@stopped-by-killed`)) || own.join();
+    });
+    await first.end("SIGKILL");
+    const next = await world.startHost("host", "", { stateDir });
+    expect(await world.ending(id)).toMatchObject({ type: "TaskKilled", json: { status: "killed" } });
+    expect((await world.eventsOf(id)).map(({ type }) => type)).toEqual(["TaskStarted", "TaskKilled"]);
+    expect(await world.pending()).toBe(0);
+    await poll("no folder is left", async () => {
+      const names = await readdir(join(stateDir, "jobs"));
+      return names.length === 1 || names.join();
+    });
+    expect(await next.end("SIGTERM")).toBe(0);
+  }, 180_000);
+
   test("D25: one that never comes back loses its job to another host after its lease", async () => {
     const first = await world.startHost("first");
     const id = await world.submit("test.talk");

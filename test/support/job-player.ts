@@ -113,7 +113,7 @@ export class JobPlayer {
     const leftover = all[which % Math.max(1, all.length)];
     if (leftover === undefined) return;
     const { signal } = this.#controller();
-    this.#track(leftover.adopt("stream", deadlineMs, signal).then((job) => this.#follow(job)));
+    this.#track(leftover.adopt("stream", { deadlineMs }, signal).then((job) => this.#follow(job)));
   }
 
   reap(which: number): void {

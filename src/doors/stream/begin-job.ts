@@ -5,6 +5,7 @@ import { backoffMs, pause } from "../../std/index.ts";
 import type { JobDesk } from "./desk.ts";
 import { logClaim, speakerOf } from "./desk.ts";
 import type { HeldJob } from "./held-job.ts";
+import { noteStops } from "./note-stop.ts";
 import type { JobPlan } from "./plan-job.ts";
 import { stageInput } from "./stage-input.ts";
 import { startedEvent } from "./verdict.ts";
@@ -54,6 +55,7 @@ export async function beginJob(
       announce(desk, job);
       job.advance("starting");
       const running = await room.start(orderOf(plan, staged), signal);
+      noteStops(desk, job, running);
       job.runs(running);
       watchDisk(job, running, staged);
       return { running, folders: staged };

@@ -48,7 +48,9 @@ async function isGivenBack(desk: JobDesk, job: HeldJob, ending: JobEnding): Prom
   if (isLost(desk, job)) return true;
   const { settings } = desk.options;
   if (job.isKilled) return false;
-  if (ending.cause === "stopped" && ending.by === "drain" && settings.onStop === "hand_back") {
+  // A life that has ended can be told as the end of this executer no more.
+  const isForOthers = settings.onStop === "hand_back" || job.stoppedBy === "drain";
+  if (ending.cause === "stopped" && ending.by === "drain" && isForOthers) {
     await giveBack(desk, job, "its host stops");
     return true;
   }

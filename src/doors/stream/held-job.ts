@@ -1,7 +1,7 @@
 import type { RequestEntry } from "../../contract/executer-tracker/index.ts";
 import type { JobStep } from "../../contract/v1/queue.ts";
 import type { Claim } from "../../core/index.ts";
-import type { JobEnding, RunningJob } from "../../engine/jobs/jobs.ts";
+import type { JobEnding, JobStop, RunningJob } from "../../engine/jobs/jobs.ts";
 import { orAbort } from "../../std/index.ts";
 import type { DiskShare } from "./disk/job-disk.ts";
 
@@ -42,6 +42,10 @@ export class HeldJob {
   ending: JobEnding | undefined;
   /** Whether the queue is about to count its attempt anew: its claim may be an old one already. */
   isResuming = false;
+  /** Why an earlier life of this daemon had asked it to end, if that life did not see its end. */
+  stoppedBy: JobStop | undefined;
+  /** Resolves when all that is to be written down about its end is written. */
+  noted: Promise<void> = Promise.resolve();
   /** What it may fill of the disk, once that is known. */
   disk: DiskShare | undefined;
   /** Called when it wants room no longer. */

@@ -10,6 +10,7 @@ import { completeJob, finishJob, giveBack, isLost, mayBeTriedAgain } from "./fin
 import type { HeldJob } from "./held-job.ts";
 import { JobHalt } from "./held-job.ts";
 import { isUnfit, leaveToOthers, listenForKill } from "./leave-to-others.ts";
+import { noteStop, noteStops } from "./note-stop.ts";
 import type { JobPlan } from "./plan-job.ts";
 import { planJob } from "./plan-job.ts";
 import { publishNothing } from "./publish-nothing.ts";
@@ -118,19 +119,32 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
   const { claim } = job;
   const leftover = desk.leftovers.get(claim.jobId);
   desk.leftovers.delete(claim.jobId);
+  if (claim.isOwn) recallStop(desk, job);
   const running =
     leftover !== undefined && claim.isOwn && leftover.mark.attempt === claim.attempt
-      ? await takeOver(leftover, plan.deadlineMs, job.holdSignal)
+      ? await takeOver(leftover, { deadlineMs: plan.deadlineMs, stoppedBy: job.stoppedBy }, job.holdSignal)
       : undefined;
   if (running === undefined && leftover !== undefined) await leftover.reap();
   if (claim.isOwn)
     await orSettled(running, async () => await resume(desk, job, running === undefined ? "anew" : "goes-on"));
   if (running === undefined) return undefined;
-  job.runs(running);
+  goOn(desk, job, running);
   // Its start was told before it started, unless the queue was away then and the daemon ended before it came back. The queue knows.
   await job.hasListened(job.beginSignal).catch(() => undefined); // its ending says why
   if (!job.isKilled && !job.isLost) announce(desk, job);
   return running;
+}
+
+/** What an earlier life was about to end is ended. Of a kill nobody else knows: its message is gone from the queue. */
+function recallStop({ folders }: JobDesk, job: HeldJob): void {
+  job.stoppedBy = folders.stopOf(job.claim.jobId);
+  if (job.stoppedBy === "killed") job.kill();
+}
+
+function goOn(desk: JobDesk, job: HeldJob, running: RunningJob): void {
+  noteStops(desk, job, running);
+  job.runs(running);
+  if (job.stoppedBy !== undefined) running.stop(job.stoppedBy, desk.options.settings.killGraceMs);
 }
 
 async function resume(desk: JobDesk, job: HeldJob, how: "goes-on" | "anew"): Promise<void> {
@@ -147,7 +161,7 @@ async function resume(desk: JobDesk, job: HeldJob, how: "goes-on" | "anew"): Pro
 /** An engine that is away comes back, and its containers with it; only what is gone for good is done anew. */
 async function takeOver(
   leftover: LeftoverJob,
-  deadlineMs: number,
+  how: Parameters<LeftoverJob["adopt"]>[1],
   signal: AbortSignal,
 ): Promise<RunningJob | undefined> {
   try {
@@ -159,7 +173,7 @@ async function takeOver(
         signal,
         isWorthRetrying: isEngineAway,
       },
-      async () => await leftover.adopt("stream", deadlineMs, signal),
+      async () => await leftover.adopt("stream", how, signal),
     );
   } catch {
     return undefined;
@@ -177,8 +191,9 @@ async function reapLeftover(desk: JobDesk, { claim }: HeldJob): Promise<void> {
 }
 
 function hear(desk: JobDesk, job: HeldJob, message: string): void {
-  if (message === KILL) job.kill();
-  else logClaim(desk, job, "warn", "claim.ignored", { message: message.slice(0, 100) });
+  if (message === KILL) {
+    if (job.kill()) noteStop(desk, job, "killed").catch(() => undefined); // never: it does not reject
+  } else logClaim(desk, job, "warn", "claim.ignored", { message: message.slice(0, 100) });
 }
 
 /** Nobody can run it: it waits for a person, and whoever waits for it is told. */
@@ -231,6 +246,7 @@ function isHandBack(job: HeldJob, error: unknown): boolean {
 }
 
 async function tidy(desk: JobDesk, job: HeldJob): Promise<void> {
+  await job.noted;
   // One that nobody could name, or that says of no folder where its result belongs, was given none here either.
   if (job.taskDir === undefined) return;
   await desk.folders.remove(job.claim.jobId).catch((error: unknown) => {

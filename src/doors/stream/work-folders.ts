@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { WorkDir } from "../../core/index.ts";
 import { ExecutorError, isSafeSegment } from "../../core/index.ts";
+import type { JobStop } from "../../engine/jobs/jobs.ts";
 import type { Looks } from "../../std/files/index.ts";
 import { looksBelow } from "../../std/files/index.ts";
 import type { SharedDir } from "./door-options.ts";
@@ -89,6 +90,16 @@ export class WorkFolders {
     const folders = this.of(jobId);
     await asDiskErrors(async () => await this.#marks.putScratch(jobId));
     return folders;
+  }
+
+  /** Writes down that a job of ours is asked to end, and why. */
+  async noteStop(jobId: string, by: JobStop): Promise<void> {
+    await this.#marks.putStop(jobId, by);
+  }
+
+  /** What an earlier life has written down so; known once {@link sweep} has been called. */
+  stopOf(jobId: string): JobStop | undefined {
+    return this.#marks.stopOf(jobId);
   }
 
   /** The mark goes last: a cut removal is taken up again by the next sweep. What has no mark is not ours. */

@@ -8,6 +8,8 @@ export interface SeenEnd {
   readonly end: SandboxEnd;
   /** Who first asked that it be ended, if anybody did. */
   readonly stop: JobStop | undefined;
+  /** Whether that was an earlier life: the driver of this one has sent nothing that may have ended it. */
+  readonly wasStopped: boolean;
   readonly usage: SandboxUsage | undefined;
   readonly ranMs: number;
   readonly deadlineMs: number | undefined;
@@ -18,9 +20,10 @@ export interface SeenEnd {
  * ended by us all the same: its driver says so. A stop that came when it had ended already changes nothing about why. Of one that is
  * lost nobody knows more than that it was to be stopped.
  */
-export function jobEnding({ end, stop, usage, ranMs, deadlineMs }: SeenEnd): JobEnding {
+export function jobEnding({ end, stop, wasStopped, usage, ranMs, deadlineMs }: SeenEnd): JobEnding {
   const figures = { usage, ranMs };
-  if (stop !== undefined && (end.type === "stopped" || end.type === "lost")) {
+  const isOurs = end.type === "stopped" || end.type === "lost" || (wasStopped && end.type !== "memory");
+  if (stop !== undefined && isOurs) {
     if (stop === "time") return { ...figures, cause: "time", limitMs: deadlineMs ?? ranMs };
     return { ...figures, cause: "stopped", by: stop };
   }

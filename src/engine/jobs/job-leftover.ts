@@ -4,7 +4,7 @@ import { withDeadline } from "../../std/index.ts";
 import { untilRemoved } from "../sandboxes/until-removed.ts";
 import type { HeldJob } from "./held-job.ts";
 import type { JobHost } from "./job-host.ts";
-import type { LeftoverJob, RunningJob } from "./jobs.ts";
+import type { Adopting, LeftoverJob, RunningJob } from "./jobs.ts";
 import { StartedJob } from "./started-job.ts";
 
 const ADOPT_DEADLINE_MS = 10_000;
@@ -23,13 +23,9 @@ export function leftoverOf(host: JobHost, job: HeldJob, leftover: JobLeftover): 
     mark: job.mark,
     sandboxId: job.sandboxId,
     reap,
-    adopt: async (
-      _door: DoorName,
-      deadlineMs: number | undefined,
-      signal: AbortSignal,
-    ): Promise<RunningJob> => {
+    adopt: async (_door: DoorName, how: Adopting, signal: AbortSignal): Promise<RunningJob> => {
       if (job.state !== "leftover") throw taken(job);
-      return await adopt({ host, job, leftover, reap }, deadlineMs, signal);
+      return await adopt({ host, job, leftover, reap }, how, signal);
     },
   };
 }
@@ -43,7 +39,7 @@ interface Adoption {
 
 async function adopt(
   { host, job, leftover, reap }: Adoption,
-  deadlineMs: number | undefined,
+  how: Adopting,
   signal: AbortSignal,
 ): Promise<RunningJob> {
   const { clock, log, track } = host.engine;
@@ -54,7 +50,7 @@ async function adopt(
       (bounded) => leftover.adopt(bounded),
     );
     log.log("info", "job.adopted", { jobId: mark.jobId, attempt: mark.attempt, sandboxId });
-    return new StartedJob(host, job, sandbox, deadlineMs);
+    return new StartedJob(host, job, sandbox, how);
   } catch (thrown) {
     const error = ExecutorError.from(thrown);
     // What is not there any more will not come back; an engine that is away may.

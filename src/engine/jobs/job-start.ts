@@ -86,7 +86,7 @@ async function begin<S extends JobSandbox>(
       label: sandbox.label,
       isolation: sandbox.isolation,
     });
-    return { running: new StartedJob(host, job, sandbox, start.deadlineMs), sandbox };
+    return { running: new StartedJob(host, job, sandbox, start), sandbox };
   } catch (error) {
     // One that nobody wants any more has not failed.
     const level = cancelled.signal.aborted ? "info" : "warn";

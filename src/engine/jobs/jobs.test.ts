@@ -247,7 +247,7 @@ test("what an earlier life left is booked before anything else runs, and is take
   expect(executor.jobs.hasRoomFor(task("job", 2), "stream")).toBe(false);
   expect(executor.jobs.leftovers().map(({ mark }) => mark.jobId)).toEqual(["a", "b"]);
   const [a, b] = executor.jobs.leftovers();
-  const adopting = a?.adopt("stream", 5_000, NEVER);
+  const adopting = a?.adopt("stream", { deadlineMs: 5_000 }, NEVER);
   await settle();
   await clock.advance(1);
   const job = await adopting;
@@ -255,9 +255,59 @@ test("what an earlier life left is booked before anything else runs, and is take
   await clock.advance(6_000);
   expect(await job?.ending).toMatchObject({ cause: "time" });
   await passing(second, Promise.all([job?.settle(0), b?.reap()]));
-  await expect(b?.adopt("stream", undefined, NEVER)).rejects.toMatchObject({ code: "SANDBOX_LOST" });
+  await expect(b?.adopt("stream", { deadlineMs: undefined }, NEVER)).rejects.toMatchObject({
+    code: "SANDBOX_LOST",
+  });
   expect(driver.liveJobs.size).toBe(0);
   expect(executor.view().reserved).toEqual(NO_RESOURCES);
+});
+
+test.each([
+  ["drain", { type: "exited", exitCode: 143 }, { cause: "stopped", by: "drain" }],
+  ["killed", { type: "signalled", signal: "SIGKILL" }, { cause: "stopped", by: "killed" }],
+  ["time", { type: "signalled", signal: "SIGTERM" }, { cause: "time", limitMs: 5_000 }],
+  ["drain", { type: "memory", limitBytes: 7 }, { cause: "memory", limitBytes: 7 }],
+  [undefined, { type: "signalled", signal: "SIGTERM" }, { cause: "signal", signal: "SIGTERM" }],
+] as const)(
+  "I12: what an earlier life had asked to end (%s) ended for that reason, however it is seen to have ended: %j",
+  async (stoppedBy, end, ending) => {
+    const first = await testExecutor();
+    await run(first, "a");
+    live(first, "a").die(end);
+    const second = await testExecutor({}, {}, (driver) => first.driver.leaveJobsTo(driver));
+    const [leftover] = second.executor.jobs.leftovers();
+    const job = await passing(second, leftover!.adopt("stream", { deadlineMs: 5_000, stoppedBy }, NEVER));
+    expect(await job.ending).toMatchObject(ending);
+  },
+);
+
+test("why a job is ended is told before it is, and waited for a moment only", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const [quick, slow] = [await run(parts, "quick"), await run(parts, "slow")];
+  const told: string[] = [];
+  let noted: () => void = () => undefined;
+  quick.onStop = (by) => {
+    told.push(`quick ${by}`);
+    return new Promise((resolve) => {
+      noted = resolve;
+    });
+  };
+  slow.onStop = (by) => {
+    told.push(`slow ${by}`);
+    return new Promise(() => undefined);
+  };
+  quick.stop("killed", 0);
+  quick.stop("drain", 0);
+  slow.stop("drain", 0);
+  await parts.clock.advance(500);
+  expect([live(parts, "quick").graces, live(parts, "slow").graces]).toEqual([[], []]);
+  noted();
+  await parts.clock.advance(100);
+  expect(await quick.ending).toMatchObject({ cause: "stopped", by: "killed" });
+  expect(live(parts, "slow").graces).toEqual([]);
+  await parts.clock.advance(500);
+  expect(await slow.ending).toMatchObject({ cause: "stopped", by: "drain" });
+  expect(told).toEqual(["quick killed", "slow drain"]);
 });
 
 test("a leftover whose engine will not give it over stays for a further try", async () => {
@@ -268,7 +318,7 @@ test("a leftover whose engine will not give it over stays for a further try", as
   driver.script("startJob", "reject");
   const [leftover] = executor.jobs.leftovers();
   const adopt = async (): Promise<RunningJob | undefined> =>
-    await leftover?.adopt("stream", undefined, NEVER);
+    await leftover?.adopt("stream", { deadlineMs: undefined }, NEVER);
   const failed = watch(adopt());
   await clock.advance(1);
   expect(failed.error).toBeDefined();

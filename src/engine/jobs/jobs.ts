@@ -63,6 +63,8 @@ export interface RunningJob {
   readonly startedAtMs: number;
   /** Resolves once; never rejects. Its deadline is kept here, also for one that was taken over. */
   readonly ending: Promise<JobEnding>;
+  /** Called before it is asked to end, with the first cause: what it brings about is waited for, for a moment. */
+  onStop?: (by: JobStop) => Promise<void>;
   /** Ends it: asked, then killed after `graceMs`. The first cause counts; on one that has ended it changes nothing. */
   stop(by: JobStop, graceMs: number): void;
   usage(signal: AbortSignal): Promise<SandboxUsage>;
@@ -93,17 +95,24 @@ export interface JobRoom {
   release(): void;
 }
 
+export interface Adopting {
+  /** From its own start on; `undefined` is without end. */
+  readonly deadlineMs: number | undefined;
+  /** Why the earlier life had asked it to end, if it had: then that is why it ended, or ends. */
+  readonly stoppedBy?: JobStop | undefined;
+}
+
 /** A job that an earlier life of this daemon started, booked here and not yet claimed by its door. */
 export interface LeftoverJob {
   readonly mark: JobMark;
   readonly sandboxId: SandboxId;
   /**
-   * Takes it over; `deadlineMs` counts from its own start.
+   * Takes it over.
    *
    * @throws {@link ExecutorError} SANDBOX_LOST: it is gone, or somebody has it already, and what is left of it is cleared away.
    * After any other error it is still on the list, to be tried again or reaped: an engine that was away may be back.
    */
-  adopt(door: DoorName, deadlineMs: number | undefined, signal: AbortSignal): Promise<RunningJob>;
+  adopt(door: DoorName, how: Adopting, signal: AbortSignal): Promise<RunningJob>;
   /**
    * Ends and removes it, and gives its reservation back; an engine that will not is asked until it does.
    *

@@ -9,37 +9,45 @@ import type {
   SandboxUsage,
   TaskSpec,
 } from "../../core/index.ts";
-import { orAbort, withDeadline } from "../../std/index.ts";
+import { orAbort, settledWithin, withDeadline } from "../../std/index.ts";
 import { endUnless } from "../sandboxes/end-unless.ts";
 import { untilRemoved } from "../sandboxes/until-removed.ts";
 import type { HeldJob } from "./held-job.ts";
 import { jobEnding, jobOver } from "./job-ending.ts";
 import type { JobHost } from "./job-host.ts";
-import type { JobEnding, JobStop, RunningJob } from "./jobs.ts";
+import type { Adopting, JobEnding, JobStop, RunningJob } from "./jobs.ts";
 
 /** A job that has ended must not wait longer for its figures. */
 const USAGE_DEADLINE_MS = 2_000;
+/** Nor may what is written down of its end hold that up. */
+const NOTE_DEADLINE_MS = 1_000;
 
 /** The one owner of a job whose command has started: it alone ends and removes its sandbox. */
 export class StartedJob implements RunningJob {
   readonly ending: Promise<JobEnding>;
+  onStop?: (by: JobStop) => Promise<void>;
   readonly #host: JobHost;
   readonly #job: HeldJob;
   readonly #sandbox: JobSandbox;
   readonly #deadlineMs: number | undefined;
   #cancelDeadline = (): void => undefined;
   #stop: JobStop | undefined;
+  /** An earlier life had asked it to end. */
+  readonly #wasStopped: boolean;
+  #noted: Promise<void> | undefined;
   #hasEnded = false;
   #lastUsage: SandboxUsage | undefined;
   #settled: Promise<void> | undefined;
 
-  /** @param deadlineMs from the job's own start; `undefined` is without end. */
-  constructor(host: JobHost, job: HeldJob, sandbox: JobSandbox, deadlineMs: number | undefined) {
+  constructor(host: JobHost, job: HeldJob, sandbox: JobSandbox, { deadlineMs, stoppedBy }: Adopting) {
     this.#host = host;
     this.#job = job;
     this.#sandbox = sandbox;
     this.#deadlineMs = deadlineMs;
+    this.#wasStopped = stoppedBy !== undefined;
+    this.#stop = stoppedBy;
     job.started(sandbox);
+    if (this.#wasStopped) job.advance("stopping");
     job.giveUp = () => undefined;
     job.stop = (by, graceMs) => this.stop(by, graceMs);
     this.ending = new Promise((resolve) => host.engine.track(this.#watch(resolve)));
@@ -83,6 +91,7 @@ export class StartedJob implements RunningJob {
     if (this.#stop === undefined) {
       this.#stop = by;
       this.#job.advance("stopping");
+      this.#noted = this.#note(by);
     }
     // A later one may only hasten what the first has begun.
     this.#host.engine.track(this.#end(graceMs));
@@ -117,7 +126,8 @@ export class StartedJob implements RunningJob {
     const ranMs = Math.max(0, clock.wallMs() - this.#sandbox.startedAtMs);
     this.#job.advance("settling");
     const usage = await this.#figures(end);
-    const how = jobEnding({ end, stop: this.#stop, usage, ranMs, deadlineMs: this.#deadlineMs });
+    const asked = { stop: this.#stop, wasStopped: this.#wasStopped };
+    const how = jobEnding({ end, ...asked, usage, ranMs, deadlineMs: this.#deadlineMs });
     const { jobId, attempt } = this.mark;
     log.log("info", "job.ended", { jobId, attempt, sandboxId: this.sandboxId, ...how });
     this.#job.usage = usage;
@@ -151,9 +161,15 @@ export class StartedJob implements RunningJob {
   async #end(graceMs: number): Promise<void> {
     const { clock } = this.#host.engine;
     const overAtMs = clock.nowMs() + graceMs;
+    if (this.#noted !== undefined) await this.#noted;
     await untilRemoved(this.#host.engine, this.#facts(), async () => {
       if (!this.#hasEnded) await this.#sandbox.end(Math.max(0, overAtMs - clock.nowMs()));
     });
+  }
+
+  #note(by: JobStop): Promise<void> | undefined {
+    const noted = this.onStop?.(by);
+    return noted && settledWithin(noted, NOTE_DEADLINE_MS, this.#host.engine.clock);
   }
 
   async #settle(outputBytes: number): Promise<void> {
