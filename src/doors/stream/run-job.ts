@@ -127,7 +127,11 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
   if (running === undefined && leftover !== undefined) await leftover.reap();
   if (claim.isOwn)
     await orSettled(running, async () => await resume(desk, job, running === undefined ? "anew" : "goes-on"));
-  if (running === undefined) return undefined;
+  if (running === undefined) {
+    // It begins anew, and what comes then is this life's doing.
+    job.stoppedBy = undefined;
+    return undefined;
+  }
   goOn(desk, job, running);
   // Its start was told before it started, unless the queue was away then and the daemon ended before it came back. The queue knows.
   await job.hasListened(job.beginSignal).catch(() => undefined); // its ending says why
@@ -137,7 +141,7 @@ async function adopt(desk: JobDesk, job: HeldJob, plan: JobPlan): Promise<Runnin
 
 /** What an earlier life was about to end is ended. Of a kill nobody else knows: its message is gone from the queue. */
 function recallStop({ folders }: JobDesk, job: HeldJob): void {
-  job.stoppedBy = folders.stopOf(job.claim.jobId);
+  job.stoppedBy = folders.takeStop(job.claim.jobId);
   if (job.stoppedBy === "killed") job.kill();
 }
 

@@ -92,3 +92,28 @@ test("a scratch folder is ours alone, is there again when it is asked for again,
   await folders.remove("job1");
   expect(await readdir(own)).toEqual([]);
 });
+
+test("why a job is being ended is known to the next life, told once, and gone with the job", async () => {
+  const folders = life();
+  for (const jobId of ["runs", "waits", "goes"]) await folders.make(jobId);
+  await folders.noteStop("runs", "drain");
+  await folders.noteStop("runs", "killed");
+  await folders.noteStop("runs", "killed");
+  await folders.noteStop("goes", "time");
+  await folders.remove("goes");
+  // One that has not begun has nothing but this.
+  await folders.noteStop("unbegun", "killed");
+  await folders.noteStop("../outside", "killed");
+  const next = life();
+  await next.sweep(new Set(["runs"]));
+  expect(["runs", "waits", "goes", "unbegun"].map((jobId) => next.takeStop(jobId))).toEqual([
+    "killed",
+    undefined,
+    undefined,
+    "killed",
+  ]);
+  expect(next.takeStop("runs")).toBeUndefined();
+  await next.remove("runs");
+  expect(await readdir(own)).toEqual([]);
+  expect(await readdir(join(shared, ".hearth"))).toEqual(["me"]);
+});

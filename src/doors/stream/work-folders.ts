@@ -94,12 +94,12 @@ export class WorkFolders {
 
   /** Writes down that a job of ours is asked to end, and why. */
   async noteStop(jobId: string, by: JobStop): Promise<void> {
-    await this.#marks.putStop(jobId, by);
+    if (isSafeSegment(jobId)) await this.#marks.putStop(jobId, by);
   }
 
-  /** What an earlier life has written down so; known once {@link sweep} has been called. */
-  stopOf(jobId: string): JobStop | undefined {
-    return this.#marks.stopOf(jobId);
+  /** What an earlier life has written down so; known once {@link sweep} has been called, and told once. */
+  takeStop(jobId: string): JobStop | undefined {
+    return this.#marks.takeStop(jobId);
   }
 
   /** The mark goes last: a cut removal is taken up again by the next sweep. What has no mark is not ours. */

@@ -51,9 +51,11 @@ export class WorkMarks {
     }
   }
 
-  /** Why an earlier life asked a job to end; of several reasons a kill. Known once {@link read} has been called. */
-  stopOf(jobId: string): JobStop | undefined {
-    return this.#stops.get(jobId);
+  /** Why an earlier life asked a job to end; of several reasons a kill. Known once {@link read} has been called, and told once. */
+  takeStop(jobId: string): JobStop | undefined {
+    const by = this.#stops.get(jobId);
+    this.#stops.delete(jobId);
+    return by;
   }
 
   /** Makes the folder for a job's files on their way, ours alone; one that is there is good. It is a mark by itself. */
