@@ -42,9 +42,12 @@ test("X13: what is missing is named with what it takes away, and with what to do
   expect(plain).toMatchObject([
     { state: "missing", text: expect.stringContaining("ECONNREFUSED") },
     { state: "missing", advice: expect.stringContaining("pip install tensorlake==0.4.0") },
+    { area: "isolate", state: "limited", text: expect.stringContaining("without walls") },
     { state: "limited", text: expect.stringContaining("s3:// blobs fail") },
   ]);
-  const [, image] = await indexifyFindings(settings, { hasContainers: true, env: { HOME: folder } });
+  const contained = await indexifyFindings(settings, { hasContainers: true, env: { HOME: folder } });
+  expect(contained.filter(({ area }) => area === "isolate")).toEqual([]);
+  const [, image] = contained;
   expect(image).toMatchObject({ state: "missing", advice: expect.stringContaining("indexify.image") });
   elsewhere.close();
 });
@@ -61,7 +64,7 @@ test("what is there is told as it is found", async () => {
       hasContainers: false,
       env: { HOME: folder, PATH: folder, AWS_ACCESS_KEY_ID: "id" },
     });
-    expect(found.map(({ state }) => state)).toEqual(["ok", "ok", "ok"]);
+    expect(found.map(({ state }) => state)).toEqual(["ok", "ok", "limited", "ok"]);
     expect(found[1]?.text).toContain(program);
   } finally {
     server.close();

@@ -10,6 +10,16 @@ import { readServerChannel } from "./open-indexify-inputs.ts";
 
 const SERVER_MS = 3_000;
 
+/** True of every worker of the process driver, whatever walls this host has for tasks. */
+const WALLS_FINDING: Finding = {
+  area: "isolate",
+  state: "limited",
+  text:
+    "Indexify functions run as the daemon's own user, without walls: they reach its files, the key of its receipts, " +
+    "its environment and its API",
+  advice: "Take the docker driver for functions of strangers.",
+};
+
 export interface IndexifyScene {
   /** Whether workers would be containers. */
   readonly hasContainers: boolean;
@@ -24,7 +34,7 @@ export async function indexifyFindings(
   if (indexify.server_addr === "") return [];
   return [
     await serverFinding(indexify),
-    hasContainers ? imageFinding(indexify) : await programFinding(indexify, env),
+    ...(hasContainers ? [imageFinding(indexify)] : [await programFinding(indexify, env), WALLS_FINDING]),
     cloudFinding(env),
   ];
 }

@@ -73,7 +73,7 @@ export async function openIndexify(
   const executorId = await executorIdOf(indexify, join(folder, "executor-id"), log);
   const server = await readServerChannel(indexify);
   const launch = launchOptions(config, executor, executorId);
-  if (!driver.workersNeedImage) await warnOfMissingProgram(launch, log);
+  if (!driver.workersNeedImage) await warnOfPlainWorkers(launch, log);
   const counters = new IndexifyCounters();
   const stores = scope.use(openBlobStore({ files: { roots: indexify.blob_dirs } }));
   const blobs = observeBlobs(stores, { observer: counters, clock: systemClock });
@@ -188,8 +188,12 @@ function launchOptions(
   };
 }
 
-/** Functions fail until it is installed; the daemon and its other doors run. */
-async function warnOfMissingProgram(launch: LaunchOptions, log: Log): Promise<void> {
+/** What functions can reach where they are programs of this host; they fail until theirs is installed, and all else runs. */
+async function warnOfPlainWorkers(launch: LaunchOptions, log: Log): Promise<void> {
+  log.log("warn", "indexify.workers-unconfined", {
+    reach: "this daemon's files, its environment and its API",
+    advice: "take the docker driver for functions of strangers",
+  });
   try {
     await findWorkerProgram(launch);
   } catch (error) {

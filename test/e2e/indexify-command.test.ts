@@ -102,6 +102,7 @@ test.skipIf(!existsSync(program))(
       expect(log()).toContain("driver is no setting of the reference's");
       expect(log()).toContain("state_file is no setting of the reference's");
       expect(log()).toContain("indexify.resources-capped");
+      expect(log().match(/indexify\.workers-unconfined/g)).toHaveLength(1);
     }
     // Of the proxy of the second alone.
     expect(one.log()).not.toContain("door.exposed");

@@ -70,6 +70,7 @@ export const LOG_EVENTS = {
   "worker.limits-kept": "the engine may not raise limits, so workers have its own",
   "network.failed": "a task network could not be made or removed",
   "indexify.program-missing": "the program of the Indexify door's workers is not on this host",
+  "indexify.workers-unconfined": "workers of the Indexify door run as this daemon's own user, without walls",
   "indexify.ready": "the Indexify server knows this executor",
   "indexify.unhealthy": "the Indexify server does not answer",
   "indexify.farewell": "the Indexify server could not be told that this executor ends",
