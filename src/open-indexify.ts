@@ -184,7 +184,6 @@ function launchOptions(
     isolation: indexify.isolation,
     secretNames: indexify.secrets,
     environment: process.env,
-    clock: systemClock,
   };
 }
 

@@ -220,7 +220,7 @@ export interface JobCounts {
   readonly byState: Readonly<Partial<Record<JobState, number>>>;
   /** Those whose command runs, or whose files are collected. */
   readonly running: number;
-  /** Those that wait for room. */
+  /** Those that wait for room, or for the end of a pause. */
   readonly waiting: number;
 }
 

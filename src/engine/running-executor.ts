@@ -208,7 +208,7 @@ export class RunningExecutor implements Executor, AttemptHost {
   }
 
   waiting(): readonly WaitingView[] {
-    return viewsOfWaiting(this.#context, this.#lines, this.jobs.waiting);
+    return viewsOfWaiting(this.#context, this.#lines, this.jobs.withoutRoom);
   }
 
   usage(sandboxId: SandboxId, signal: AbortSignal): Promise<SandboxUsage> {

@@ -5,7 +5,7 @@ import type { EngineContext } from "./context.ts";
 import type { ExecutorView, SandboxTier, SandboxView, WaitingView } from "./executor.ts";
 import type { GpuCards } from "./gpus/gpu-cards.ts";
 import { viewOfWaitingJobs } from "./jobs/job-views.ts";
-import type { WaitingJob } from "./jobs/waiting-job.ts";
+import type { HeldBack, WaitingJob } from "./jobs/waiting-job.ts";
 import type { SandboxOwner } from "./sandboxes/sandbox-owner.ts";
 
 export function viewOfExecutor(
@@ -67,7 +67,7 @@ export function viewOfSandbox(context: EngineContext, owner: SandboxOwner): Sand
 export function viewsOfWaiting(
   context: EngineContext,
   lines: TaskLines,
-  jobs: Iterable<WaitingJob>,
+  jobs: Iterable<WaitingJob | HeldBack>,
 ): readonly WaitingView[] {
   const calls = lines.all().flatMap((line) => viewOfWaiting(context, line));
   return [...calls, ...viewOfWaitingJobs(context, jobs)];

@@ -122,7 +122,7 @@ export const host = named(
       .describe("Whether it takes jobs from a queue: then `/v1/queue` and `/v1/fleet` know of it."),
     jobs: z.object({
       running: count.describe("Jobs whose command runs, or whose files are collected."),
-      waiting: count.describe("Jobs that wait for room."),
+      waiting: count.describe("Jobs that wait for room, or for the end of a pause."),
     }),
   }),
 );

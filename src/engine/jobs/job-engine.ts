@@ -12,6 +12,7 @@ import type { BookedRoom } from "./job-start.ts";
 import { giveBack, jobRoom, roomFor } from "./job-start.ts";
 import { viewOfJob } from "./job-views.ts";
 import type { JobRequest, JobRoom, JobStop, Jobs, JobView, LeftoverJob } from "./jobs.ts";
+import type { HeldBack } from "./waiting-job.ts";
 import { WaitingJob } from "./waiting-job.ts";
 
 const LIST_DEADLINE_MS = 10_000;
@@ -25,6 +26,7 @@ export class JobEngine implements Jobs {
   readonly host: JobHost;
   readonly workers: Workers = workersOf(this);
   readonly #waiting = new Set<WaitingJob>();
+  readonly #heldBack = new Set<HeldBack>();
   readonly #held = new Map<SandboxId, HeldJob>();
   readonly #leftovers = new Map<SandboxId, LeftoverJob>();
 
@@ -45,6 +47,20 @@ export class JobEngine implements Jobs {
   /** Those that wait for room. */
   get waiting(): ReadonlySet<WaitingJob> {
     return this.#waiting;
+  }
+
+  /** Those that wait for room, and those that a pause keeps from asking for it. */
+  get withoutRoom(): readonly (WaitingJob | HeldBack)[] {
+    return [...this.#waiting, ...this.#heldBack];
+  }
+
+  async heldBack(job: HeldBack, work: Promise<void>): Promise<void> {
+    this.#heldBack.add(job);
+    try {
+      await work;
+    } finally {
+      this.#heldBack.delete(job);
+    }
   }
 
   /** By its sandbox's id, or by its own: then the newest attempt. */
@@ -172,6 +188,6 @@ export class JobEngine implements Jobs {
   counts(): JobCounts {
     const byState: Partial<Record<JobState, number>> = {};
     for (const { state } of this.#held.values()) byState[state] = (byState[state] ?? 0) + 1;
-    return { byState, running: this.running, waiting: this.#waiting.size };
+    return { byState, running: this.running, waiting: this.withoutRoom.length };
   }
 }

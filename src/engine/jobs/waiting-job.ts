@@ -4,6 +4,12 @@ import { hostHasMemory } from "../sandboxes/start-sandbox.ts";
 import type { JobHost } from "./job-host.ts";
 import type { JobRequest } from "./jobs.ts";
 
+/** A worker that the executor's pause keeps from asking for room; it has no sandbox yet. */
+export interface HeldBack {
+  readonly request: JobRequest;
+  readonly sinceMs: number;
+}
+
 /** A job that waits for its room in the queue of all doors. */
 export class WaitingJob {
   readonly request: JobRequest;

@@ -6,12 +6,16 @@ import type { BookedRoom } from "../jobs/job-start.ts";
 import { resolveImage, withinStartTime } from "../jobs/job-start.ts";
 import type { JobRequest } from "../jobs/jobs.ts";
 import type { StartedJob } from "../jobs/started-job.ts";
+import type { HeldBack } from "../jobs/waiting-job.ts";
+import { whenNotPaused } from "./when-not-paused.ts";
 import type { RunningWorker, WorkerRequest, Workers } from "./workers.ts";
 
 /** Where workers get their room. */
 export interface WorkerRooms {
   readonly host: JobHost;
   book<T>(request: JobRequest, signal: AbortSignal, use: (room: BookedRoom) => T): Promise<T>;
+  /** Shows it among those that wait until the work is done. */
+  heldBack(job: HeldBack, work: Promise<void>): Promise<void>;
 }
 
 /** Workers among the jobs of an executor: each holds room as a job does, and is settled by itself once it has ended. */
@@ -27,8 +31,10 @@ export function workersOf(jobs: WorkerRooms): Workers {
     async start(request, signal) {
       const { workerId: jobId, door, task } = request;
       const booking = { mark: { jobId, attempt: 1 }, door, task };
-      const room = await jobs.book(booking, signal, (booked) => booked);
-      return await startIn(jobs.host, room, request, signal);
+      return await whenNotPaused(jobs, booking, signal, async () => {
+        const room = await jobs.book(booking, signal, (booked) => booked);
+        return await startIn(jobs.host, room, request, signal);
+      });
     },
   };
 }

@@ -202,6 +202,61 @@ test("a pause lets a worker be that has nothing to do, and waits for one that ha
   await passing(parts, Promise.all([idle.kill(), busy.kill()]));
 });
 
+test("a worker that is asked for in a pause waits for its end, on the list of what waits and with the reason", async () => {
+  const parts = await testExecutor();
+  const { executor, clock } = parts;
+  await executor.pause();
+  const starting = executor.jobs.workers.start(request("c1"), NEVER);
+  const stop = new AbortController();
+  const unwanted = executor.jobs.workers.start(request("c2"), stop.signal);
+  const givenUp = expect(unwanted).rejects.toThrow("removed");
+  await clock.advance(60_000);
+  expect(executor.waiting()).toMatchObject([
+    { callers: 2, waitedMs: 60_000, reason: "the executor is paused", jobIds: ["c1", "c2"] },
+  ]);
+  expect([executor.view().jobs.waiting, executor.view().state]).toEqual([2, "paused"]);
+  stop.abort(new Error("removed"));
+  await givenUp;
+  expect(executor.waiting()).toMatchObject([{ callers: 1, jobIds: ["c1"] }]);
+  executor.unpause();
+  await clock.advance(2_000);
+  await starting;
+  expect(executor.waiting()).toEqual([]);
+  expect(executor.jobs.list()).toMatchObject([{ state: "running", mark: { jobId: "c1" } }]);
+  expect(parts.driver.startedWorkers).toHaveLength(1);
+});
+
+test("a pause that comes while a worker waits for room keeps it on the list", async () => {
+  const parts = await testExecutor();
+  const { executor, clock } = parts;
+  const workers = await Promise.all([run(parts, "c1"), run(parts, "c2"), run(parts, "c3"), run(parts, "c4")]);
+  for (const worker of workers) worker.rest(true);
+  const next = executor.jobs.workers.start(request("c5"), NEVER);
+  await settle();
+  await executor.pause();
+  await settle();
+  expect(executor.waiting()).toMatchObject([{ reason: "the executor is paused", jobIds: ["c5"] }]);
+  executor.unpause();
+  await clock.advance(1_000);
+  expect(executor.waiting()).toMatchObject([
+    { reason: "other tasks hold the CPU or memory that it needs", jobIds: ["c5"] },
+  ]);
+  await passing(parts, workers[0].kill());
+  await passing(parts, next);
+});
+
+test("a worker that waits for the end of a pause is refused when the executor ends", async () => {
+  const { executor, clock } = await testExecutor();
+  await executor.pause();
+  const refused = expect(executor.jobs.workers.start(request("c1"), NEVER)).rejects.toMatchObject({
+    code: "DRAINING",
+  });
+  await executor.drain({ deadlineMs: 0, keepWarm: false });
+  await clock.advance(1_000);
+  await refused;
+  expect(executor.waiting()).toEqual([]);
+});
+
 test("a drain ends a worker that has nothing to do at once, one that has when it is done, and the rest at its deadline", async () => {
   const parts = await testExecutor({}, { stopMs: 20 });
   const { executor, clock } = parts;

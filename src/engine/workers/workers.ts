@@ -70,11 +70,11 @@ export interface Workers {
   /** @throws {@link ExecutorError} why a worker like this can never run here. */
   check(task: TaskSpec, door: DoorName): void;
   /**
-   * Waits for room in the one queue of all doors, without a deadline of its own, and starts it. After a rejection nothing is
-   * left, and no room is held.
+   * Waits for the end of a pause and for room in the one queue of all doors, without a deadline of its own, and starts it. After a
+   * rejection nothing is left, and no room is held.
    *
    * @throws {@link ExecutorError} as `check`; as `SandboxDriver.resolve` (of images) and `WorkerDriver.startWorker` do;
-   * PAUSED, DRAINING; the signal's reason.
+   * DRAINING; the signal's reason.
    */
   start(request: WorkerRequest, signal: AbortSignal): Promise<RunningWorker>;
 }

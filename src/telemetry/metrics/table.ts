@@ -75,7 +75,7 @@ export const METRICS = {
     ["phase"],
   ),
   hearth_jobs: gauge("Jobs that hold room now, by what they are at.", ["state"]),
-  hearth_jobs_waiting: gauge("Jobs that wait for room now.", []),
+  hearth_jobs_waiting: gauge("Jobs that wait for room now, or for the end of a pause.", []),
 
   hearth_receipts_written_total: counter("Attempts that are in the chain of receipts.", []),
   hearth_receipts_lost_total: counter(

@@ -4,7 +4,6 @@ import type { WorkerRequest } from "../../../engine/workers/workers.ts";
 import type { NetworkPolicy } from "../../../gen/executor_api_pb.js";
 import type { SandboxOrder } from "../commands/orders.ts";
 import type { LaunchOptions } from "../worker/launch-worker.ts";
-import { whenNotPaused } from "../worker/when-not-paused.ts";
 import type { SandboxProcess } from "./sandbox.ts";
 
 /** One whose description says nothing of its size. */
@@ -13,7 +12,7 @@ const UNSAID = { cpuMillis: 1_000, memoryBytes: 512 * MEBIBYTE } as const;
 export interface SandboxLaunchOptions
   extends Pick<
     LaunchOptions,
-    "workers" | "executorId" | "network" | "isolation" | "secretNames" | "environment" | "clock"
+    "workers" | "executorId" | "network" | "isolation" | "secretNames" | "environment"
   > {
   /** The image is the server's choice, so that what the operator allows to callers counts. */
   isImageAllowed(image: string): boolean;
@@ -33,7 +32,7 @@ export async function launchSandbox(
 ): Promise<SandboxProcess> {
   const request = toRequest(options, order);
   options.workers.check(request.task, request.door);
-  const worker = await whenNotPaused(options.clock, signal, () => options.workers.start(request, signal));
+  const worker = await options.workers.start(request, signal);
   return {
     endpointOf: (port) => worker.endpointOf(port),
     ended: worker.ended,

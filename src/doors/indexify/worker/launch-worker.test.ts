@@ -1,7 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { VirtualClock } from "../../../../test/support/virtual-clock.ts";
-import { ExecutorError } from "../../../core/index.ts";
 import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
 import {
   ContainerDescriptionSchema,
@@ -27,18 +25,13 @@ const order = (more: Partial<ContainerOrder> = {}): ContainerOrder => ({
   ...more,
 });
 
-/** Takes every worker, once it has refused as often as it is told to. */
-function fakeWorkers(needImage: boolean, refusals = 0) {
+/** Takes every worker. */
+function fakeWorkers(needImage: boolean) {
   const asked: WorkerRequest[] = [];
-  let left = refusals;
   const workers: Workers = {
     needImage,
     check: () => undefined,
     start: (request) => {
-      if (left > 0) {
-        left -= 1;
-        return Promise.reject(new ExecutorError("PAUSED"));
-      }
       asked.push(request);
       const endpoint = { host: "::1", port: 9600 };
       return Promise.resolve({ endpoint, ended: new Promise(() => undefined) } as unknown as RunningWorker);
@@ -57,7 +50,6 @@ const options = (workers: Workers, more: Partial<LaunchOptions> = {}): LaunchOpt
   isolation: "default",
   secretNames: ["KEY"],
   environment: { PATH: "/bin", KEY: "secret", HEARTH_X: "x" },
-  clock: new VirtualClock(),
   ...more,
 });
 
@@ -118,19 +110,4 @@ test("X13: a program that is not there is named with what brings it", async () =
   const missing = launchWorker(options(workers, { program: "no-such-program" }), order(), SIGNAL);
   await expect(missing).rejects.toThrow(/no-such-program .* pip install tensorlake==0\.4\.0/);
   expect(asked).toEqual([]);
-});
-
-test("a paused executor is waited for, until nobody wants the worker any more", async () => {
-  const clock = new VirtualClock();
-  const { workers, asked } = fakeWorkers(true, 2);
-  const patient = launchWorker(options(workers, { image: "i", clock }), order(), SIGNAL);
-  await clock.advance(2_500);
-  await patient;
-  expect(asked).toHaveLength(1);
-
-  const gone = new AbortController();
-  const never = fakeWorkers(true, Number.POSITIVE_INFINITY);
-  const given = launchWorker(options(never.workers, { image: "i", clock }), order(), gone.signal);
-  gone.abort(new Error("removed"));
-  await expect(given).rejects.toThrow("removed");
 });

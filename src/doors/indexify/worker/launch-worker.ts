@@ -1,9 +1,8 @@
-import type { Clock, NetworkPolicy, TaskSpec, WorkerBind } from "../../../core/index.ts";
+import type { NetworkPolicy, TaskSpec, WorkerBind } from "../../../core/index.ts";
 import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
 import { findOnPath, urlHost } from "../../../std/index.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
-import { whenNotPaused } from "./when-not-paused.ts";
 import type { WorkerProcess } from "./worker.ts";
 import { workerEnvironment } from "./worker-environment.ts";
 
@@ -27,11 +26,10 @@ export interface LaunchOptions {
   readonly secretNames: readonly string[];
   /** The daemon's own environment. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
 }
 
 /**
- * Starts the program of a worker once there is room for it, in the books of all doors. A paused executor is waited for: the
+ * Starts the program of a worker once there is room for it, in the books of all doors. The end of a pause is waited for as well: the
  * server would take a refusal for a broken function.
  *
  * @throws {@link ExecutorError} SANDBOX_START_FAILED that says what to install; IMAGE_NOT_FOUND without an image; as
@@ -43,8 +41,8 @@ export async function launchWorker(
   signal: AbortSignal,
 ): Promise<WorkerProcess> {
   const request = await toRequest(options, order);
-  const { clock, workers } = options;
-  const worker = await whenNotPaused(clock, signal, () => workers.start(request, signal));
+  const { workers } = options;
+  const worker = await workers.start(request, signal);
   return toProcess(worker, request.task, workers.needImage);
 }
 
