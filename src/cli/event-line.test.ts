@@ -101,6 +101,20 @@ const LINES: readonly (readonly [Told, string])[] = [
   ],
   [
     {
+      type: "job",
+      jobId: "c1",
+      attempt: 1,
+      image: "/bin/function-executor",
+      serves: "n:a:f:v1",
+      taskKey: "k",
+      door: "indexify",
+      sandboxId: "s",
+      to: "reserved",
+    },
+    "job c1, try 1 (n:a:f:v1): reserved",
+  ],
+  [
+    {
       type: "jobEnded",
       jobId: "k2p9",
       attempt: 2,

@@ -21,10 +21,10 @@ const LINES: { readonly [T in HostEvent["type"]]: (event: Of<T>) => string } = {
     const kind = areJobs === true ? "job" : "call";
     return callers === 0 ? `no ${kind} of ${image} waits any more` : `${callers} of ${image} wait: ${reason}`;
   },
-  job: ({ jobId, attempt, image, from, to }) =>
-    `job ${jobId}, try ${attempt} (${image}): ${from === undefined ? "" : `${from} -> `}${to}`,
-  jobEnded: ({ jobId, attempt, cause, ranMs, problem }) =>
-    `job ${jobId}, try ${attempt}: ${cause} after ${formatDuration(ranMs)}${problem === undefined ? "" : `; ${problem.detail}`}`,
+  job: ({ jobId, attempt, image, serves, from, to }) =>
+    `job ${jobId}, try ${attempt} (${serves ?? image}): ${from === undefined ? "" : `${from} -> `}${to}`,
+  jobEnded: ({ jobId, attempt, serves, cause, ranMs, problem }) =>
+    `job ${jobId}, try ${attempt}${serves === undefined ? "" : ` (${serves})`}: ${cause} after ${formatDuration(ranMs)}${problem === undefined ? "" : `; ${problem.detail}`}`,
   executor: ({ state }) => `executor: ${state}`,
   config: ({ changed }) =>
     `settings: ${changed.map(({ key, before, after }) => `${key} ${JSON.stringify(before)} -> ${JSON.stringify(after)}`).join(", ")}`,

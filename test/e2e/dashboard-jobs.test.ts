@@ -43,7 +43,7 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
     const row = cardOf(page).getByRole("row").filter({ hasText: id });
     await row.locator('[data-label="State"]', { hasText: "running" }).waitFor();
     for (const [label, text] of [
-      ["Image", "shell"],
+      ["Task", "shell"],
       ["Door", "stream"],
       ["Class", "process"],
       ["Memory", "64 MiB"],

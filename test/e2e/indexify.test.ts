@@ -47,7 +47,9 @@ describe.skipIf(noPython)("X0: a daemon as an executor, with the real worker", (
         const isTold = text.includes("function=default:tests:hello:v1 state=running\n");
         return (isTold && text.startsWith(`executor_id=${executorId}\n`)) || text;
       });
-      expect(await world.daemon.cli("ps")).toContain(world.scheduler.started[0]);
+      const listed = await world.daemon.cli("ps");
+      const row = listed.split("\n").find((line) => line.startsWith(`${world.scheduler.started[0]} `));
+      expect(row, listed).toContain(" default:tests:hello:v1 ");
     },
     SLOW_MS,
   );
@@ -62,6 +64,23 @@ describe.skipIf(noPython)("X0: a daemon as an executor, with the real worker", (
       const error = refused.type === "failed" ? refused.failed.requestError : undefined;
       expect((await bytesOf(error)).toString()).toContain("not today");
       expect(world.scheduler.terminated).toEqual([]);
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "a worker that is asked for in a pause is listed with the reason, and starts once that is over",
+    async () => {
+      const { daemon } = world;
+      await daemon.cli("pause");
+      const answer = world.call("tail", 4);
+      await poll("it is listed", async () => {
+        const listed = await daemon.cli("ps");
+        return /\nWAITS .*\n.* job .* the executor is paused/.test(listed) || listed;
+      });
+      await daemon.cli("unpause");
+      expect(await valueOf(await answer)).toBe(8);
+      expect(await daemon.cli("ps")).not.toContain("WAITS");
     },
     SLOW_MS,
   );

@@ -345,7 +345,10 @@ test("every JSON answer of a looking route fits the schema that describes it", a
     },
     { ...fakeSandbox("a"), callers: 1, waitedMs: 5, reason: "no room", jobIds: ["k2p9"] },
   ];
-  door.executor.jobs.views = [fakeJob("k2.p9"), fakeJob("new", { state: "reserved", ranMs: undefined })];
+  door.executor.jobs.views = [
+    fakeJob("k2.p9"),
+    fakeJob("new", { state: "reserved", ranMs: undefined, serves: "n:a:f:v1" }),
+  ];
   door.executor.sessionList = [fakeSession("known")];
   const started = await fetch(`${door.url}/v1/calls?image=a`, {
     method: "POST",
@@ -376,6 +379,9 @@ test("a job is known by its own id and by its sandbox's; the newest attempt is m
   const look = async (id: string): Promise<unknown> => (await fetch(`${door.url}/v1/jobs/${id}`)).json();
   expect(await look("k2p9")).toMatchObject({ attempt: 2, sandboxId: "second" });
   expect(await look("sandbox-of-k2p9")).toMatchObject({ attempt: 1, state: "removing" });
+  expect(await look("k2p9")).not.toHaveProperty("serves");
+  door.executor.jobs.views = [fakeJob("c1", { door: "indexify", serves: "n:a:f:v1" })];
+  expect(await look("c1")).toMatchObject({ image: "sim:1", serves: "n:a:f:v1" });
   expect(await look("other")).toMatchObject({ code: "JOB_NOT_FOUND", status: 404 });
   expect((await fetch(`${door.url}/v1/jobs/a%2Fb`)).status).toBe(400);
 });

@@ -50,6 +50,7 @@ export function fakeJob(jobId: string, more: Partial<JobView> = {}): JobView {
       sgx: false,
       network: "internal",
     },
+    serves: undefined,
     state: "running",
     isolation: "container",
     imageDigest: "sha256:00",

@@ -114,9 +114,10 @@ const JOB_ENDS: Readonly<Record<Extract<HostEvent, { type: "jobEnded" }>["cause"
   unused: "was given back",
 };
 
-function jobLine({ jobId, cause, problem }: Extract<HostEvent, { type: "jobEnded" }>): string {
+function jobLine({ jobId, serves, cause, problem }: Extract<HostEvent, { type: "jobEnded" }>): string {
   const why = problem === undefined || cause === "done" ? "" : `: ${problem.detail}`;
-  return `Job ${jobId} ${JOB_ENDS[cause]}${why}`;
+  const name = serves === undefined ? `Job ${jobId}` : `${serves} (${jobId})`;
+  return `${name} ${JOB_ENDS[cause]}${why}`;
 }
 
 function sandboxLine({ image, to, cause, from }: Extract<HostEvent, { type: "sandbox" }>): string {

@@ -7,7 +7,7 @@ import type { GlyphName } from "./glyphs.tsx";
 import { Glyph } from "./glyphs.tsx";
 
 const SHOWN = 50;
-const HEADS = ["Job", "Image", "State", "Door", "Class", "Cores", "Memory", "Ran"] as const;
+const HEADS = ["Job", "Task", "State", "Door", "Class", "Cores", "Memory", "Ran"] as const;
 const FIGURES: ReadonlySet<string> = new Set(["Cores", "Memory", "Ran"]);
 const SIGNS: Readonly<Record<Job["state"], GlyphName>> = {
   reserved: "half",
@@ -45,14 +45,16 @@ export function Jobs(): JSX.Element | null {
 }
 
 function Row({ job }: { readonly job: Job }): JSX.Element {
-  const { jobId, attempt, image, state, door, isolation, resources, ranMs } = job;
+  const { jobId, attempt, image, serves, state, door, isolation, resources, ranMs } = job;
   return (
     <tr>
       <th scope="row">
         <span class="name">{jobId}</span> {attempt > 1 && <small>try {attempt}</small>}
       </th>
-      <td data-label="Image" class="long">
-        <span class="name">{image}</span>
+      <td data-label="Task" class="long">
+        <span class="name" title={image}>
+          {serves ?? image}
+        </span>
       </td>
       <td data-label="State">
         <span class={`tier ${state === "running" ? "hot" : ""}`}>

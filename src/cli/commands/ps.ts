@@ -43,13 +43,14 @@ async function printTables(
   await printTable(io, ["WAITS", "KIND", "COUNT", "SINCE", "WHY"], waiting.map(waitingRow));
 }
 
-const JOB_HEADS = ["JOB", "TRY", "IMAGE", "STATE", "CLASS", "CPU", "MEM", "GPUS", "RAN", "SANDBOX"];
+const JOB_HEADS = ["JOB", "TRY", "TASK", "STATE", "CLASS", "CPU", "MEM", "GPUS", "RAN", "SANDBOX"];
 
-function jobRow({ jobId, attempt, image, state, isolation, resources, ranMs, sandboxId }: Job): string[] {
+function jobRow(job: Job): string[] {
+  const { jobId, attempt, image, serves, state, isolation, resources, ranMs, sandboxId } = job;
   return [
     jobId,
     String(attempt),
-    image,
+    serves ?? image,
     state,
     isolation ?? "-",
     formatCores(resources.cpuMillis),

@@ -139,11 +139,11 @@ export function waitingLines(waiting: readonly WaitingCall[], most: number): rea
 
 /** The jobs that hold room: one line each, and how many more there are. */
 export function jobLines(jobs: readonly Job[], most: number): readonly string[] {
-  const lines = jobs.slice(0, most).map(({ jobId, attempt, image, state, ranMs, resources }) => {
+  const lines = jobs.slice(0, most).map(({ jobId, attempt, image, serves, state, ranMs, resources }) => {
     const name = attempt > 1 ? `${visible(jobId)} (try ${attempt})` : visible(jobId);
     const ran = ranMs === undefined ? "" : `, ran ${formatDuration(ranMs)}`;
     const held = `${formatCores(resources.cpuMillis)} cores, ${formatBytes(resources.memoryBytes)}`;
-    return `${name}  ${visible(image)}  ${state}${ran}  ${held}`;
+    return `${name}  ${visible(serves ?? image)}  ${state}${ran}  ${held}`;
   });
   return jobs.length > most ? [...lines, `${jobs.length - most} more: hearth ps`] : lines;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Host, Live, LiveSandbox } from "../../client/index.ts";
-import { headLines, taskLines } from "./draw.ts";
+import { headLines, jobLines, taskLines } from "./draw.ts";
 import { keysOf } from "./keys.ts";
 import { cut, Screen } from "./screen.ts";
 import { listed } from "./sort.ts";
@@ -129,6 +129,11 @@ function stateOf(...messages: Live[]) {
   if (state === undefined) throw new Error("a snapshot gives a state");
   return state;
 }
+
+test("a worker is shown by what it serves, not by its program", () => {
+  const worker = { ...stateOf().jobs[0]!, attempt: 1, image: "/bin/function-executor", serves: "n:a:f:v1" };
+  expect(jobLines([worker], 8)).toEqual(["j1  n:a:f:v1  running, ran 2.0 s  0.5 cores, 128 MB"]);
+});
 
 test("a sample changes what it names and leaves the rest; calls become a rate", () => {
   const calls = {

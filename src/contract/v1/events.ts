@@ -6,7 +6,7 @@ import { executorState, host } from "./host.ts";
 import { job } from "./jobs.ts";
 import { named } from "./registry.ts";
 import { sandbox, waitingCall } from "./sandboxes.ts";
-import { count, isolation } from "./shared.ts";
+import { count, isolation, serves } from "./shared.ts";
 
 const codes = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
 const code = z.enum(codes);
@@ -61,6 +61,7 @@ const jobHead = {
   attempt: count,
   sandboxId: z.string(),
   image: z.string(),
+  serves,
   taskKey: z.string(),
   door,
 };

@@ -2,7 +2,16 @@ import * as z from "zod";
 import { DOOR_NAMES, JOB_STATES } from "../../core/index.ts";
 import { named } from "./registry.ts";
 import { sandboxUsage } from "./sandboxes.ts";
-import { count, image, isolation, isolationWish, networkWish, resources, taskResources } from "./shared.ts";
+import {
+  count,
+  image,
+  isolation,
+  isolationWish,
+  networkWish,
+  resources,
+  serves,
+  taskResources,
+} from "./shared.ts";
 
 /** What a job is at while it is on a list. */
 export const jobState = z
@@ -23,6 +32,7 @@ export const job = named(
     sandboxId: z.string().describe("Names its logs and figures; so does `jobId`."),
     label: z.string().optional().describe("What it is called outside, once its command runs."),
     image: z.string().describe("As asked for."),
+    serves,
     imageDigest: z.string().optional(),
     isolation: isolation.optional().describe("The class really reached, once it is known."),
     isolationWish,

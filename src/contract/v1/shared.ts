@@ -37,6 +37,14 @@ export const phases = named(
   }),
 );
 
+/** Of a worker, beside its image, which may be that of many others. */
+export const serves = z
+  .string()
+  .optional()
+  .describe(
+    "What a worker serves, as its door calls it: a function as `namespace:application:function:version`. Absent of jobs, and of workers that their image tells apart.",
+  );
+
 export const isolation = z.enum(ISOLATION_CLASSES);
 
 /** The wish of a request: a class is a floor, `default` the driver's own. */

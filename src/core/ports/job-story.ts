@@ -15,6 +15,8 @@ export interface JobStory {
   readonly door: DoorName;
   readonly mark: JobMark;
   readonly task: TaskSpec;
+  /** What a worker serves, as its door calls it; `undefined` of jobs, and where it is known by its image. */
+  readonly serves: string | undefined;
   readonly taskKey: TaskKey;
   readonly sandboxId: SandboxId;
   readonly state: JobState;

@@ -1,5 +1,5 @@
 import { ContainerTerminationReason } from "../../gen/executor_api_pb.js";
-import type { FunctionName } from "./commands/orders.ts";
+import { functionText } from "./commands/orders.ts";
 import type { Desk } from "./desk/desk.ts";
 import type { ContainerCondition } from "./reconcile/plan.ts";
 
@@ -69,7 +69,7 @@ function shown(condition: ContainerCondition): Pick<ObservedContainer, "state" |
 }
 
 function namedWorker({ id, function: called }: Desk["wanted"]["containers"][number]): WantedContainer {
-  return { id, function: nameOf(called) };
+  return { id, function: functionText(called) };
 }
 
 function namedSandbox({ id, description }: Desk["sandboxes"]["wanted"][number]): WantedContainer {
@@ -82,8 +82,4 @@ function namedAllocation({
   requestId,
 }: Desk["wanted"]["allocations"][number]): WantedAllocation {
   return { id, containerId, requestId };
-}
-
-function nameOf({ namespace, application, name, version }: FunctionName): string {
-  return [namespace, application, name, ...(version === undefined ? [] : [version])].join(":");
 }

@@ -24,6 +24,7 @@ export interface HeldJobOptions {
   /** When it asked for room; the clock's milliseconds. */
   readonly acceptedAtMs: number;
   readonly imageDigest?: string;
+  readonly serves?: string | undefined;
 }
 
 /** How an attempt at a job ended, and why if it is not done. */
@@ -42,6 +43,7 @@ export class HeldJob implements JobStory {
   readonly door: DoorName;
   readonly task: TaskSpec;
   readonly taskKey: TaskKey;
+  readonly serves: string | undefined;
   acceptedAtMs: number;
   readonly heldSinceMs: number;
   readonly gpuIds: readonly string[];
@@ -70,6 +72,7 @@ export class HeldJob implements JobStory {
     this.door = options.door;
     this.task = options.task;
     this.taskKey = taskKey(options.task);
+    this.serves = options.serves;
     this.acceptedAtMs = options.acceptedAtMs;
     this.imageDigest = options.imageDigest;
     this.heldSinceMs = host.engine.clock.nowMs();

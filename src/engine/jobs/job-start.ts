@@ -69,7 +69,7 @@ async function begin<S extends JobSandbox>(
   signal: AbortSignal,
 ): Promise<{ readonly running: StartedJob; readonly sandbox: S }> {
   const { log } = host.engine;
-  const { sandboxId, mark, task } = job;
+  const { sandboxId, mark, task, serves } = job;
   const onAbort = (): void => cancelled.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
@@ -83,6 +83,7 @@ async function begin<S extends JobSandbox>(
       attempt: mark.attempt,
       sandboxId,
       image: task.image,
+      ...(serves === undefined ? {} : { serves }),
       label: sandbox.label,
       isolation: sandbox.isolation,
     });

@@ -16,6 +16,7 @@ export function viewOfJob({ clock, books }: EngineContext, job: HeldJob): JobVie
     sandboxId: job.sandboxId,
     label: job.sandbox?.label,
     task: job.task,
+    serves: job.serves,
     // One that is gone is on no list.
     state: state === "gone" ? "removing" : state,
     isolation: job.isolation,

@@ -19,6 +19,8 @@ export interface JobRequest {
   readonly door: DoorName;
   /** Its image, size and class; `sgx` is always false. */
   readonly task: TaskSpec;
+  /** As {@link JobView.serves}. */
+  readonly serves?: string | undefined;
 }
 
 /** What is run once there is room and the work folder is ready. */
@@ -128,6 +130,8 @@ export interface JobView {
   readonly sandboxId: SandboxId;
   readonly label: string | undefined;
   readonly task: TaskSpec;
+  /** What a worker serves, as its door calls it; `undefined` of jobs, and where it is known by its image. */
+  readonly serves: string | undefined;
   readonly state: Exclude<JobState, "gone">;
   readonly isolation: IsolationClass | undefined;
   readonly imageDigest: string | undefined;

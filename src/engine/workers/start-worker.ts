@@ -29,8 +29,8 @@ export function workersOf(jobs: WorkerRooms): Workers {
       if (refusal !== undefined) throw refusal;
     },
     async start(request, signal) {
-      const { workerId: jobId, door, task } = request;
-      const booking = { mark: { jobId, attempt: 1 }, door, task };
+      const { workerId: jobId, door, task, serves } = request;
+      const booking = { mark: { jobId, attempt: 1 }, door, task, serves };
       return await whenNotPaused(jobs, booking, signal, async () => {
         const room = await jobs.book(booking, signal, (booked) => booked);
         return await startIn(jobs.host, room, request, signal);

@@ -17,6 +17,7 @@ function request(workerId: string, changes: Partial<WorkerRequest> = {}): Worker
     door: "indexify",
     task: task("functions:1"),
     purpose: "function",
+    serves: undefined,
     command: (listen) => ["function-executor", "--address", listen],
     environment: { INDEXIFY_FE_ID: workerId },
     binds: [],
@@ -138,7 +139,9 @@ test("each leaves one record of its door's, and is told of as jobs are", async (
     jobChanged: stories.observer.jobChanged,
   };
   const parts = await testExecutor({}, { stopMs: 20 }, undefined, observer);
-  const worker = await run(parts, "c1");
+  const request1 = request("c1", { serves: "ns:app:hello:v1" });
+  const worker = await passing(parts, parts.executor.jobs.workers.start(request1, NEVER));
+  expect(parts.executor.jobs.list()).toMatchObject([{ serves: "ns:app:hello:v1" }]);
   await passing(parts, worker.kill());
   expect(stories.states.get(worker.sandboxId)).toBe("gone");
   expect(records).toMatchObject([

@@ -20,6 +20,8 @@ export interface WorkerRequest {
   readonly purpose: WorkerPurpose;
   /** Its image (or, where {@link Workers.needImage} is false, its program on this host), size and class; `sgx` is always false. */
   readonly task: TaskSpec;
+  /** What it serves, for whoever looks at this host; `undefined` where its image says that. */
+  readonly serves: string | undefined;
   /** The program and its arguments, given where it is to listen: `host:port`. An empty one is what the image would start. */
   command(listen: string): readonly string[];
   readonly environment: Readonly<Record<string, string>>;

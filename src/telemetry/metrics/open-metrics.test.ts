@@ -229,7 +229,14 @@ test("what the host has and does is told in base units", async () => {
 const job = (more: Partial<JobStory>): JobStory => ({
   ...{ door: "stream", mark: { jobId: "j", attempt: 1 }, task: TASK, taskKey: asId<"taskKey">("t") },
   ...{ sandboxId: asId<"sandbox">("s"), state: "settling", isolation: "container", imageDigest: "sha256:0" },
-  ...{ gpuIds: [], acceptedAtMs: 0, heldSinceMs: 1_000, beganAtMs: 2_000, resolvedAtMs: 2_500 },
+  ...{
+    serves: undefined,
+    gpuIds: [],
+    acceptedAtMs: 0,
+    heldSinceMs: 1_000,
+    beganAtMs: 2_000,
+    resolvedAtMs: 2_500,
+  },
   ...{ startedAtMs: 3_000, endedAtMs: 63_000, usage: undefined, bytesIn: 1, bytesOut: 2 },
   ...{ end: "done", error: undefined },
   ...more,

@@ -127,14 +127,14 @@ test("a job is told of at each step, and at its end with what became of it", () 
   const job = {
     ...{ door: "stream", mark: { jobId: "k2p9", attempt: 2 }, task: call().task, taskKey: call().taskKey },
     ...{ sandboxId: asId<"sandbox">("s1"), state: "running", isolation: "container", acceptedAtMs: 0 },
-    ...{ startedAtMs: 40, endedAtMs: 140, bytesIn: 1, bytesOut: 2, end: "exit" },
+    ...{ serves: "n:a:f:v1", startedAtMs: 40, endedAtMs: 140, bytesIn: 1, bytesOut: 2, end: "exit" },
     error: new ExecutorError("TASK_EXITED", { exitCode: 3 }),
   } as unknown as JobStory;
   feed.observer.jobChanged(job, "starting");
   feed.observer.jobEnded(job);
   const told = feed.ring.read(1, 10).entries.map(({ event }) => hostEvent.parse(event));
   expect(told).toMatchObject([
-    { type: "job", jobId: "k2p9", attempt: 2, from: "starting", to: "running" },
+    { type: "job", jobId: "k2p9", serves: "n:a:f:v1", attempt: 2, from: "starting", to: "running" },
     { type: "jobEnded", cause: "exit", waitedMs: 40, ranMs: 100, problem: { code: "TASK_EXITED" } },
   ]);
 });

@@ -156,8 +156,10 @@ export class EventFeed {
   }
 }
 
-function jobHead({ mark, sandboxId, task, taskKey, door }: JobStory) {
-  return { jobId: mark.jobId, attempt: mark.attempt, sandboxId, image: task.image, taskKey, door };
+function jobHead({ mark, sandboxId, task, taskKey, door, serves }: JobStory) {
+  const { jobId, attempt } = mark;
+  const served = serves === undefined ? {} : { serves };
+  return { jobId, attempt, sandboxId, image: task.image, ...served, taskKey, door };
 }
 
 function phasesOf({ beganAtMs, resolvedAtMs, admittedAtMs, phases }: StartStory): {

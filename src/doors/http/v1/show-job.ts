@@ -11,6 +11,7 @@ export function showJob(view: JobView): Job {
     sandboxId: view.sandboxId,
     ...(view.label === undefined ? {} : { label: view.label }),
     image: view.task.image,
+    ...(view.serves === undefined ? {} : { serves: view.serves }),
     ...(view.imageDigest === undefined ? {} : { imageDigest: view.imageDigest }),
     ...(view.isolation === undefined ? {} : { isolation: view.isolation }),
     isolationWish: view.task.isolation,

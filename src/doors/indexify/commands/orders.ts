@@ -14,6 +14,11 @@ export interface FunctionName {
   readonly version: string | undefined;
 }
 
+/** `namespace:application:function[:version]`. */
+export function functionText({ namespace, application, name, version }: FunctionName): string {
+  return [namespace, application, name, version].filter((part) => part !== undefined).join(":");
+}
+
 /** Bytes in the blob store, with everything that is needed to read them. */
 export interface PayloadPlace {
   readonly uri: string;

@@ -58,6 +58,7 @@ function toRequest(options: SandboxLaunchOptions, order: SandboxOrder): WorkerRe
     workerId: id,
     door: "indexify",
     purpose: "sandbox",
+    serves: undefined,
     task: taskOf(options, order, image),
     command: () => entrypoint,
     environment: Object.fromEntries(secrets),

@@ -79,6 +79,7 @@ test("a program of this host gets its flags, its size and a secret only if its f
   expect(taskOf(order({ resources }))).toEqual(request?.task);
   expect(taskOf(undefined).resources).toMatchObject({ cpuMillis: 0, memoryBytes: 0, gpuCount: 0 });
   expect(request?.door).toBe("indexify");
+  expect(request?.serves).toBe("n:a:f:v1");
   expect(request?.environment).toMatchObject({ PATH: "/bin", INDEXIFY_FE_ID: "c1" });
   expect(request?.environment).not.toHaveProperty("HEARTH_X");
   expect(request?.environment).not.toHaveProperty("KEY");

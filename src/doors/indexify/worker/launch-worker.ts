@@ -3,6 +3,7 @@ import { ExecutorError, MEBIBYTE } from "../../../core/index.ts";
 import type { RunningWorker, WorkerRequest, Workers } from "../../../engine/workers/workers.ts";
 import { findOnPath, urlHost } from "../../../std/index.ts";
 import type { ContainerOrder } from "../commands/orders.ts";
+import { functionText } from "../commands/orders.ts";
 import type { WorkerProcess } from "./worker.ts";
 import { workerEnvironment } from "./worker-environment.ts";
 
@@ -86,6 +87,7 @@ async function toRequest(options: LaunchOptions, order: ContainerOrder): Promise
     workerId: id,
     door: "indexify",
     purpose: "function",
+    serves: functionText(order.function),
     task: taskOf(order, options, workers.needImage ? options.image : program),
     command: (listen) => [
       program,
