@@ -31,6 +31,8 @@ function adviceFor({ code, retryAfterMs, facts }: HearthError): string | undefin
       return Array.isArray(facts["faults"])
         ? facts["faults"].map((fault) => `  ${String(fault)}`).join("\n")
         : undefined;
+    case "SANDBOX_BUSY":
+      return "`hearth evict --force` ends it, and what runs in it.";
     case "TASK_NOT_FOUND":
       return "`hearth task list` shows the tasks that are there; `hearth task new` makes one.";
     default:

@@ -164,7 +164,7 @@ export const ERRORS = {
     kind: "conflict",
     retry: "later",
     fault: "caller",
-    text: "the sandbox has calls running, or sessions keep it",
+    text: "the sandbox is in use",
   },
   RESOURCES_EXCEED_LIMIT: {
     kind: "refused",

@@ -210,6 +210,7 @@ describe("control", () => {
     if (view === undefined) throw new Error("no sandbox");
     await expect(parts.executor.evict(view.sandboxId, { isForced: false })).rejects.toMatchObject({
       code: "SANDBOX_BUSY",
+      facts: { reason: "calls run in it", calls: 1 },
     });
     const evicted = parts.executor.evict(view.sandboxId, { isForced: true });
     await parts.clock.advance(10);

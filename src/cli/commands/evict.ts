@@ -10,7 +10,7 @@ export const evict: Command = {
   args: [
     { name: "<task...>", about: "ids as ps shows them or their beginnings, names, or images of warm tasks" },
   ],
-  options: [{ flags: "--force", about: "also while calls run in it; they are ended" }],
+  options: [{ flags: "--force", about: "also while calls run in it, and workers and jobs; they are ended" }],
   async run({ io, isJson, isQuiet, connect, signal }, { args, options }) {
     const client = connect();
     const evicted: string[] = [];

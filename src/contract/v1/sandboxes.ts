@@ -95,7 +95,10 @@ export type WaitingList = z.infer<typeof waitingList>;
 export const sandboxParams = z.object({ sandboxId: idText });
 
 export const evictQuery = z.strictObject({
-  force: z.stringbool().default(false).describe("Also while calls run in it; they are ended."),
+  force: z
+    .stringbool()
+    .default(false)
+    .describe("Also while calls run in it, and a worker or job; they are ended."),
 });
 
 export const logQuery = z.strictObject({

@@ -341,6 +341,7 @@ test("its output can be read by its sandbox's id and by its own, also after its 
   expect(await executor.usage(job.sandboxId, NEVER)).toMatchObject({ cpuMs: 0 });
   await expect(executor.evict(job.sandboxId, { isForced: false })).rejects.toMatchObject({
     code: "SANDBOX_BUSY",
+    facts: { reason: "it runs a job, which is ended by force only" },
   });
   const evicted = executor.evict(job.sandboxId, { isForced: true });
   await clock.advance(10);

@@ -9,6 +9,10 @@ import type { LastWords } from "./last-words.ts";
 import type { SandboxOwner } from "./sandbox-owner.ts";
 import type { Watchers } from "./watchers.ts";
 
+/** Why what is no warm task is not just removed, as sentences. */
+const WORKER_STAYS = "it is a worker, which its server starts and ends; by hand it is ended by force only";
+const JOB_STAYS = "it runs a job, which is ended by force only";
+
 export interface NamedSandboxesOptions {
   readonly lines: TaskLines;
   readonly lastWords: LastWords;
@@ -57,6 +61,7 @@ export class NamedSandboxes {
     if ((owner.slotsUsed > 0 || owner.pins > 0) && !isForced) {
       throw new ExecutorError("SANDBOX_BUSY", {
         sandboxId: owner.id,
+        reason: owner.slotsUsed > 0 ? "calls run in it" : "sessions keep it",
         calls: owner.slotsUsed,
         ...(owner.pins > 0 ? { sessions: owner.pins } : {}),
       });
@@ -69,7 +74,10 @@ export class NamedSandboxes {
   async #endJob(id: SandboxId, isForced: boolean): Promise<void> {
     const job = this.#options.jobs.find(id);
     if (job === undefined) return;
-    if (!isForced) throw new ExecutorError("SANDBOX_BUSY", { sandboxId: job.sandboxId, jobs: 1 });
+    if (!isForced) {
+      const reason = job.door === "indexify" ? WORKER_STAYS : JOB_STAYS;
+      throw new ExecutorError("SANDBOX_BUSY", { sandboxId: job.sandboxId, reason, jobs: 1 });
+    }
     job.giveUp(new ExecutorError("CALL_CANCELLED", { reason: "it was ended by hand" }));
     job.stop("killed", 0);
     await this.#options.watchers.until(() => job.endedAtMs !== undefined);

@@ -75,6 +75,7 @@ test("M22: neither need, idle time nor a new content takes a sandbox from its se
   parts.channels.calls[0]?.answer();
   await expect(executor.evict(sandboxId, { isForced: false })).rejects.toMatchObject({
     code: "SANDBOX_BUSY",
+    facts: { reason: "sessions keep it", sessions: 1 },
   });
   // A caller without a session gets the new content, once there is room for it.
   const plain = record(executor, task("a"));

@@ -260,6 +260,21 @@ test("a worker that waits for the end of a pause is refused when the executor en
   expect(executor.waiting()).toEqual([]);
 });
 
+test("by hand a worker is ended by force only, and what is said of it is true of one that has nothing to do", async () => {
+  const parts = await testExecutor({}, { stopMs: 20 });
+  const worker = await run(parts, "c1");
+  worker.rest(true);
+  const refused = parts.executor.evict(worker.sandboxId, { isForced: false });
+  await expect(refused).rejects.toMatchObject({
+    code: "SANDBOX_BUSY",
+    message: expect.stringMatching(
+      /^the sandbox is in use: it is a worker, which its server starts and ends/,
+    ),
+  });
+  await passing(parts, parts.executor.evict(worker.sandboxId, { isForced: true }));
+  expect(await worker.ended).toEqual({ type: "stopped" });
+});
+
 test("a drain ends a worker that has nothing to do at once, one that has when it is done, and the rest at its deadline", async () => {
   const parts = await testExecutor({}, { stopMs: 20 });
   const { executor, clock } = parts;
