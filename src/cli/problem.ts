@@ -2,6 +2,7 @@ import type { HearthError } from "../client/index.ts";
 import { ERRORS } from "../core/index.ts";
 import type { Context } from "./command.ts";
 import { formatDuration, printJson } from "./print.ts";
+import { forTerminal } from "./task-output.ts";
 
 /** Says what went wrong, and what to do about it: a person's lines on standard error, or one JSON object on standard output. */
 export async function printProblem(context: Context, error: HearthError): Promise<void> {
@@ -11,7 +12,9 @@ export async function printProblem(context: Context, error: HearthError): Promis
     return;
   }
   // The faults come one on each line below.
-  context.io.err(`hearth: ${code === "CONFIG_INVALID" ? ERRORS[code].text : message}`);
+  const said = code === "CONFIG_INVALID" ? ERRORS[code].text : message;
+  // It may hold what a task has printed.
+  context.io.err(`hearth: ${context.io.isErrTty ? forTerminal(said) : said}`);
   const advice = adviceFor(error);
   if (advice !== undefined) context.io.err(advice);
 }

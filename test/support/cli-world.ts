@@ -51,7 +51,7 @@ export class CliWorld {
 
   async run(
     argv: readonly string[],
-    more: { readonly env?: Record<string, string>; readonly stdin?: string } = {},
+    more: { readonly env?: Record<string, string>; readonly stdin?: string; readonly isTty?: boolean } = {},
   ): Promise<Ran> {
     const out: Buffer[] = [];
     let err = "";
@@ -62,8 +62,8 @@ export class CliWorld {
         err += text.endsWith("\n") ? text : `${text}\n`;
       },
       status: () => undefined,
-      isOutTty: false,
-      isErrTty: false,
+      isOutTty: more.isTty === true,
+      isErrTty: more.isTty === true,
       stdin: Readable.from([Buffer.from(more.stdin ?? "")]),
       style: (_, text) => text,
       endWithReader: () => undefined,

@@ -5,6 +5,7 @@ import { numberOption, textArg, UsageError } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
 import { maybeSandbox } from "../find-sandbox.ts";
 import { printJson } from "../print.ts";
+import { TaskOutput } from "../task-output.ts";
 import { whileRead } from "../while-read.ts";
 
 const DEFAULT_TAIL_BYTES = 65_536;
@@ -24,7 +25,8 @@ export const logs: Command = {
   ],
   details:
     "Also what a task printed last that died or ran out of time, or a job that has ended, for a while after it is gone: where no task that " +
-    "is warm is called so, the newest of them. That it has ended is said on standard error, and nothing follows then.",
+    "is warm is called so, the newest of them. That it has ended is said on standard error, and nothing follows then. On a terminal control " +
+    "characters other than colours are shown (\\x07) and not obeyed; what is piped is as the task printed it.",
   examples: ["hearth logs echo", "hearth logs -f --tail 10 01j9"],
   async run(context, invocation) {
     const { io, isJson, signal } = context;
@@ -35,16 +37,21 @@ export const logs: Command = {
     if (hasEnded && !context.isQuiet) io.err(`hearth: ${sandboxId} has ended; this is what it printed last`);
     const tail = lines === undefined ? text : lastLines(text, lines);
     const isFollowed = invocation.options["follow"] === true;
+    const output = new TaskOutput(io);
     if (isJson && !isFollowed)
       await printJson(io, { ...log, text: tail, isTruncated: isTruncated || tail !== text });
     else if (isJson) await printJson(io, { stream: "stdout", text: tail });
-    else await io.out(tail);
-    if (!isFollowed || hasEnded) return EXIT.done.code;
+    else await output.print(tail);
+    if (!isFollowed || hasEnded) {
+      await output.end();
+      return EXIT.done.code;
+    }
     return await whileRead(context, async () => {
       for await (const chunk of client.followLogs(sandboxId, { tailBytes: 0, signal })) {
         if (isJson) await printJson(io, chunk);
-        else await io.out(chunk.text);
+        else await output.print(chunk.text);
       }
+      await output.end();
       return EXIT.done.code;
     });
   },

@@ -3,6 +3,7 @@ import { HearthError, JOB_TASK_ENDS } from "../../client/index.ts";
 import { sleep } from "../../std/sleep.ts";
 import type { Context } from "../command.ts";
 import { formatDuration } from "../print.ts";
+import { TaskOutput } from "../task-output.ts";
 
 const LOOK_MS = 500;
 /** How often in a row the API may be out of reach, at growing pauses, before that is an answer. */
@@ -68,12 +69,14 @@ export async function printLiveLog(
   signal: AbortSignal,
   onText: () => void,
 ): Promise<void> {
+  const output = new TaskOutput(io);
   try {
     const sandboxId = await findSandbox(daemon, id, signal);
     for await (const chunk of daemon.followLogs(sandboxId, { tailBytes: 65_536, signal })) {
       onText();
-      await io.out(chunk.text);
+      await output.print(chunk.text);
     }
+    await output.end();
   } catch {
     // No daemon here, one that does not tell this caller, a task on another host; or the task is over.
   }
