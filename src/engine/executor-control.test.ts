@@ -290,6 +290,22 @@ describe("an earlier life", () => {
     expect(executor.view().reserved).toEqual(NO_RESOURCES);
   });
 
+  test("a request to end that fails costs a sandbox nothing of its grace", async () => {
+    const parts = await testExecutor({ stopGraceMs: 10_000 });
+    await fill(parts, task("a"));
+    const [sandbox] = parts.driver.live;
+    parts.driver.script("stop", "reject");
+    const evicted = watch(
+      parts.executor.evict(parts.executor.sandboxes()[0]!.sandboxId, { isForced: false }),
+    );
+    await parts.clock.advance(1_000);
+    expect(evicted.error).toBeUndefined();
+    expect(sandbox?.graces).toHaveLength(2);
+    expect(sandbox?.graces[0]).toBe(10_000);
+    expect(sandbox?.graces[1]).toBeGreaterThan(9_000);
+    expect(sandbox?.graces[1]).toBeLessThan(10_000);
+  });
+
   test("a second end by force takes the grace that the first one gave", async () => {
     const parts = await testExecutor({ stopGraceMs: 600_000 });
     parts.driver.usesGrace = true;

@@ -27,6 +27,8 @@ export class FakeSandbox implements Sandbox {
   readonly ended: Promise<SandboxEnd>;
   printed = "";
   isFrozen = false;
+  /** Of each request to end it. */
+  readonly graces: number[] = [];
   readonly #driver: FakeDriver;
   #end: (end: SandboxEnd) => void = () => undefined;
 
@@ -60,6 +62,7 @@ export class FakeSandbox implements Sandbox {
   }
 
   async stop(graceMs: number): Promise<void> {
+    this.graces.push(graceMs);
     const isOver = this.#driver.perform("stop", this.#driver.usesGrace ? graceMs : this.#driver.stopMs);
     // A later call with a shorter grace ends it for all.
     await (this.#driver.usesGrace ? Promise.race([isOver, this.ended]) : isOver);

@@ -350,10 +350,10 @@ export class SandboxOwner {
     if (type === "stopping" && ASKED_AFTER.has(this.#state.cause)) {
       await this.#context.lastWords.keep(sandbox, { sandboxId: this.id, image: this.task.image });
     }
-    const isGone = await untilRemoved(
-      this.#context,
-      { sandboxId: this.id, label: sandbox.label },
-      (tryNumber) => sandbox.stop(tryNumber === 1 ? graceMs : 0),
+    const { clock } = this.#context;
+    const overAtMs = clock.nowMs() + graceMs;
+    const isGone = await untilRemoved(this.#context, { sandboxId: this.id, label: sandbox.label }, () =>
+      sandbox.stop(this.#hasGrace ? Math.max(0, overAtMs - clock.nowMs()) : 0),
     );
     if (isGone) this.#settle();
   }

@@ -9,17 +9,17 @@ const BACKOFF = { firstMs: 200, maxMs: 30_000 };
 /**
  * Tries until the driver says that nothing is left: a reservation given back early would be a lie.
  *
- * @param remove one try; counted from 1.
+ * @param remove one try.
  * @returns whether it is gone; not when the executor ended first, and the next life has to go on.
  */
 export async function untilRemoved(
   context: EngineContext,
   facts: { readonly sandboxId: SandboxId; readonly label?: string },
-  remove: (tryNumber: number) => Promise<void>,
+  remove: () => Promise<void>,
 ): Promise<boolean> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await remove(tries);
+      await remove();
       return true;
     } catch (error) {
       if (tries === LEAK_SUSPECT_TRIES) context.log.log("error", "sandbox.leaked", { ...facts, error });
