@@ -44,9 +44,14 @@ function shown(value: unknown): Scalar | Scalar[] {
 function shownItem(value: unknown): Scalar {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
   if (value === null || value === undefined) return null;
-  // A token's entry, or a runtime's: whose it is and what it allows may be seen, and no secret.
+  // A token's entry, or a runtime's: whose it is and what it allows may be seen, and no secret. What has no name is shown as its row.
   const { name, token: _token, token_file: _file, ...rest } = value as Readonly<Record<string, unknown>>;
-  return `${String(name)} (${Object.values(rest).flatMap(openWords).join(", ")})`;
+  if (typeof name !== "string") return `{${Object.entries(rest).map(rowWord).join(", ")}}`;
+  return `${name} (${Object.values(rest).flatMap(openWords).join(", ")})`;
+}
+
+function rowWord([key, value]: readonly [string, unknown]): string {
+  return `${key}: ${openWords(value).join(", ")}`;
 }
 
 function openWords(value: unknown): readonly string[] {

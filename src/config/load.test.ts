@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describeConfig } from "./describe.ts";
 import { printFault } from "./fault.ts";
 import type { Loaded, LoadOptions } from "./load.ts";
 import { loadConfig } from "./load.ts";
@@ -230,6 +231,12 @@ describe("precedence", () => {
       join(folder, "here"),
     );
   });
+});
+
+test("which executer type runs a method is shown as the file has it", () => {
+  const rows = ["{method: test.echo, executer_type: test}", "{method: a.b, executer_type: math}"];
+  const shown = describeConfig(load(`api:\n  methods: [${rows.join(", ")}]\n`));
+  expect(shown.find(({ key }) => key === "api.methods")?.value).toEqual(rows);
 });
 
 describe("tokens", () => {
