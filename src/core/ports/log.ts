@@ -115,7 +115,7 @@ export const LOG_EVENTS = {
   "executer.registered": "this executer has the id and the streams that it works with",
   "executer.unregistered": "the API does not take this executer yet; trying again",
   "executer-type.unfit":
-    "jobs of an executer type ask for more than this host can ever give: they are left to others",
+    "jobs of an executer type ask for what this host cannot give: they are left to others",
   "executer.terminated": "the queue was told that this executer ends",
   "fleet.away": "the other hosts could not be told of this one",
   "work-folder.low": "the disk of work folders is nearly full: jobs wait until there is room",

@@ -57,6 +57,17 @@ test("a type whose jobs this host can never run keeps nobody else's back", async
   expect(fitting(executor, { huge: HUGE })).toBe(0);
 });
 
+test.each([
+  ["class", { isolation: "gvisor" }],
+  ["network", { network: "egress" }],
+])("nor does one whose %s is not on offer here", async (_what, more) => {
+  const { executor } = await testExecutor({ cpuMillis: 4_000 }, {}, (driver) => {
+    driver.networks = () => ({ default: "none", offered: ["none"], isFiltered: true, reasons: [] });
+  });
+  expect(fitting(executor, { small: SMALL, other: { ...SMALL, ...more } })).toBe(4);
+  expect(fitting(executor, { other: { ...SMALL, ...more } })).toBe(0);
+});
+
 test("the disk is asked for all of them together", async () => {
   const { executor } = await testExecutor({ cpuMillis: 4_000 });
   const room = (bytes = 0): boolean => bytes <= 25 * 1_048_576;

@@ -7,12 +7,35 @@ import { systemClock } from "../../std/index.ts";
 const tooLarge = (): ExecutorError =>
   new ExecutorError("RESOURCES_EXCEED_LIMIT", { field: "resource.mem", asked: 999_999, limit: 64 });
 
-test("a type that is more than this host can ever give is told at the start", async () => {
+const NOT_HERE = [
+  tooLarge(),
+  new ExecutorError("GPU_UNAVAILABLE", { offered: 0 }),
+  new ExecutorError("ISOLATION_UNAVAILABLE", { asked: "gvisor", offered: ["container"] }),
+  new ExecutorError("NETWORK_UNAVAILABLE", { network: "egress", offered: ["none", "internal"] }),
+].map((error) => [error.code, error] as const);
+
+test.each(NOT_HERE)("a type that this host cannot give is told at the start: %s", async (_code, refusal) => {
   await using world = await ScriptedDoor.open();
   expect(world.log).not.toContain("executer-type.unfit");
-  world.executor.jobs.refusal = tooLarge();
+  world.executor.jobs.refusal = refusal;
   await using other = await ScriptedDoor.open({}, { executor: world.executor });
   await other.until("it was told", () => other.log.includes("executer-type.unfit"));
+});
+
+test.each(NOT_HERE)("its jobs are left to others, and do not fail: %s", async (_code, refusal) => {
+  await using world = await ScriptedDoor.open();
+  world.executor.jobs.refusal = refusal;
+  world.submit();
+  await world.until("it is handed back", () => world.log.includes("claim.released"));
+  expect(world.types()).toEqual([]);
+});
+
+test("a class whose probe fails while a job of it starts: it is another host's", async () => {
+  await using world = await ScriptedDoor.open();
+  world.steps.start = () => Promise.reject(new ExecutorError("ISOLATION_UNAVAILABLE", { asked: "gvisor" }));
+  world.submit();
+  await world.until("it is handed back", () => world.log.includes("claim.released"));
+  expect(world.types()).not.toContain("TaskCompleted");
 });
 
 test("a job that is too large for this host is left to a bigger one, and asked for again after a while only", async () => {

@@ -9,9 +9,14 @@ import { diskOf, taskOf } from "./plan-job.ts";
 
 /** The least that one is held: it bounds how fast a long line of such jobs is gone through. */
 const HOLD_MS = 250;
-const UNFIT: readonly string[] = ["RESOURCES_EXCEED_LIMIT", "GPU_UNAVAILABLE"];
+const UNFIT: readonly string[] = [
+  "RESOURCES_EXCEED_LIMIT",
+  "GPU_UNAVAILABLE",
+  "ISOLATION_UNAVAILABLE",
+  "NETWORK_UNAVAILABLE",
+];
 
-/** Whether an error says that a job is more than this host can ever give. A bigger one may be on the same streams. */
+/** Whether an error says that a job is more than this host can give, or other. One that can may be on the same streams. */
 export function isUnfit(error: unknown): error is ExecutorError {
   return error instanceof ExecutorError && UNFIT.includes(error.code);
 }
@@ -25,7 +30,7 @@ export async function listenForKill({ options }: JobDesk, job: HeldJob): Promise
 }
 
 /**
- * Hands back what is more than this host can ever give. It is not asked for again here for a while. A line of such jobs is one
+ * Hands back what this host cannot give. It is not asked for again here for a while. A line of such jobs is one
  * matter for whoever reads the log: of each type it is told once.
  */
 export async function leaveToOthers(desk: JobDesk, job: HeldJob, why: ExecutorError): Promise<void> {
