@@ -208,7 +208,9 @@ describe("precedence", () => {
   );
 
   test("a variable that looks like ours is mentioned", () => {
-    const { warnings } = load(undefined, { env: { HEARTH_HTPP_PORT: "1", HEARTH_NODE: "node", OTHER: "1" } });
+    const { warnings } = load(undefined, {
+      env: { HEARTH_HTPP_PORT: "1", HEARTH_NODE: "node", HEARTH_JOB_ID: "a", OTHER: "1" },
+    });
     expect(warnings).toEqual(["HEARTH_HTPP_PORT sets nothing; did you mean HEARTH_HTTP_PORT?"]);
   });
 

@@ -98,7 +98,7 @@ function withAddresses(config: Config, address: string): Config {
   };
 }
 
-/** Variables that belong to the command line, the start script and the image, not to the settings. */
+/** Variables that belong to the command line, the start script, the image and jobs, not to the settings. */
 const OTHER_VARIABLES = [
   "HEARTH_CONFIG",
   "HEARTH_HOST",
@@ -107,6 +107,8 @@ const OTHER_VARIABLES = [
   "HEARTH_NODE",
   "HEARTH_IN_CONTAINER",
   "HEARTH_API_URL",
+  "HEARTH_JOB_ID",
+  "HEARTH_ATTEMPT",
 ];
 
 function warningsAbout(env: Env): string[] {

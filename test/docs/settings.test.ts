@@ -8,12 +8,14 @@ import { LOG_EVENTS } from "../../src/core/index.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const known = new Set(TABLE.rows.flatMap(({ env }) => (env === undefined ? [] : [env])));
 
-/** Variables that are no settings of the daemon: of the command line, the start script, the image and the tests. */
+/** Variables that are no settings of the daemon: of the command line, the start script, the image, the tests and jobs. */
 const OTHERS = new Set([
   "HEARTH_API_URL",
+  "HEARTH_ATTEMPT",
   "HEARTH_CONFIG",
   "HEARTH_HOST",
   "HEARTH_IN_CONTAINER",
+  "HEARTH_JOB_ID",
   "HEARTH_MAY_SKIP",
   "HEARTH_NODE",
   "HEARTH_TEST_SLACK",

@@ -108,12 +108,12 @@ describe("a host on the queue", () => {
     expect(Object.keys(output).sort()).toEqual(["artifacts/", "output.json"]);
   });
 
-  test("I5: a job runs in its folder, sees its files and its type's environment", async () => {
+  test("I5: a job runs in its folder, sees its files, its type's environment and which attempt it is", async () => {
     const id = await world.submit("test.where");
     await world.ending(id);
     const output = await world.output(id);
     expect(output["ls.txt"]).toBe("input.json\noutput\n");
-    expect(output["env.txt"]).toBe("red\n");
+    expect(output["env.txt"]).toBe(`red ${id} 1\n`);
   });
 
   describe("section 9: what is wrong with one job ends that job, and the next one runs", () => {

@@ -29,7 +29,8 @@ export const SCRIPTS = {
     "trap 'mkdir -p output/artifacts; echo bye > output/artifacts/bye.txt; exit 0' TERM; touch begun; sleep 600 & wait",
   "test.links":
     "mkdir -p output/artifacts; ln -s /etc/passwd output/artifacts/passwd; ln -s / output/artifacts/root; echo '[]' > output/output.json",
-  "test.where": 'mkdir -p output; pwd > output/pwd.txt; ls > output/ls.txt; echo "$COLOUR" > output/env.txt',
+  "test.where":
+    'mkdir -p output; pwd > output/pwd.txt; ls > output/ls.txt; echo "$COLOUR $HEARTH_JOB_ID $HEARTH_ATTEMPT" > output/env.txt',
   "test.late": "mkdir -p output; sleep $(cat seconds); exit 7",
   "test.talk":
     "echo said; echo cried >&2; touch begun; while ! test -e go; do sleep 0.05; done; echo last words",

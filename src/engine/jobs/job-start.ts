@@ -150,7 +150,13 @@ async function startSandbox(
   signal: AbortSignal,
 ): Promise<JobSandbox> {
   const { sandboxId, mark, task, gpuIds } = job;
-  const { command, environment, workDir, user, pidsLimit } = order;
+  const { command, workDir, user, pidsLimit } = order;
+  // What acts on something outside can be run twice: by these it tells, and nobody else may set them.
+  const environment = {
+    ...order.environment,
+    HEARTH_JOB_ID: mark.jobId,
+    HEARTH_ATTEMPT: String(mark.attempt),
+  };
   const spec = {
     ...{ sandboxId, mark, task, image, gpuIds },
     ...{ command, environment, workDir, user, pidsLimit },

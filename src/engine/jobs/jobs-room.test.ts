@@ -183,3 +183,15 @@ test("a call that only the end of a job could help does not keep smaller calls w
   await clock.advance(500);
   expect([big.ends, small.ends]).toEqual([0, 1]);
 });
+
+test("a job's command can tell by its environment which attempt of which job it is, whatever its type sets", async () => {
+  const { executor, driver, clock } = await testExecutor();
+  const room = await executor.jobs.reserve(request("a", 1, 128, 3), NEVER);
+  const environment = { FLAVOUR: "strong", HEARTH_ATTEMPT: "0" };
+  const starting = room.start({ ...ORDER, environment }, NEVER);
+  await clock.advance(100);
+  await starting;
+  expect(driver.startedJobs).toMatchObject([
+    { environment: { FLAVOUR: "strong", HEARTH_JOB_ID: "a", HEARTH_ATTEMPT: "3" } },
+  ]);
+});

@@ -26,6 +26,7 @@ export interface JobRequest {
 /** What is run once there is room and the work folder is ready. */
 export interface JobOrder {
   readonly command: readonly string[];
+  /** It gets `HEARTH_JOB_ID` and `HEARTH_ATTEMPT` beside. */
   readonly environment: Readonly<Record<string, string>>;
   readonly workDir: WorkDir;
   readonly user: string | undefined;
