@@ -191,3 +191,19 @@ test("a kill that comes while a job that was handed back is still tidied up is h
   await world.event("TaskKilled");
   expect(world.jobs).toHaveLength(1);
 });
+
+test("a job that was handed back and is here again before all of it has gone is its next attempt, and none is skipped", async () => {
+  await using world = await ScriptedDoor.open({ concurrency: 2 });
+  world.submit();
+  const first = await world.started();
+  const settling = gate();
+  first.settle = async () => await settling.passed;
+  first.lose();
+  await world.until("it is here again", () => world.door.view().jobs.length === 2);
+  expect(world.jobs).toHaveLength(1);
+  settling.open();
+  const second = await world.started(1);
+  second.exit();
+  expect(await world.event("TaskCompleted")).toMatchObject({ json: { attempt: 2, status: "success" } });
+  expect([first.mark.attempt, second.mark.attempt]).toEqual([1, 2]);
+});

@@ -144,11 +144,11 @@ export class JobShift {
   #take(claim: Claim): void {
     const { clock, settings, log } = this.desk.options;
     const { claimAhead, killGraceMs } = settings;
-    const twin = this.held().find((job) => job.claim.jobId === claim.jobId);
+    const twins = this.held().filter((job) => job.claim.jobId === claim.jobId);
     const job = new HeldJob(claim, clock.nowMs(), killGraceMs);
     this.#jobs.add(job);
     if (claimAhead === 0) job.onPlaced = () => this.#wake();
-    this.#run(job, twin)
+    this.#run(job, twins)
       .catch((error: unknown) =>
         log.log("error", "claim.troubled", { jobId: claim.jobId, error, step: "claiming" }),
       )
@@ -162,17 +162,17 @@ export class JobShift {
       .catch(() => undefined);
   }
 
-  async #run(job: HeldJob, twin: HeldJob | undefined): Promise<void> {
+  async #run(job: HeldJob, twins: readonly HeldJob[]): Promise<void> {
     const { claim } = job;
-    const isBack = twin?.step === "over" && isSameEntry(twin.claim, claim);
-    if (twin !== undefined) {
+    // Two entries of one id are one job: the second is looked at again when the first is over, and then it is over as well. One
+    // that was handed back, and is here again before all of it has gone, is just the next attempt.
+    const isBack = twins.every((twin) => isSameEntry(twin.claim, claim));
+    if (twins.length > 0) {
       job.stepAside();
-      await twin.ended;
+      await Promise.all(twins.map(({ ended }) => ended));
       job.stepBack();
     }
-    // Two entries of one id are one job: the second is looked at again when the first is over, and then it is over as well. One
-    // that was handed back, and is here again before its folder has gone, is just the next attempt.
-    if (twin === undefined || isBack) await runJob(this.desk, job);
+    if (isBack) await runJob(this.desk, job);
     else await this.desk.source.release([claim], "its id is at work");
   }
 
