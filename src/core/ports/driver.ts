@@ -131,6 +131,8 @@ export interface SandboxUsage {
   readonly cpuMs: number;
   readonly memoryBytes: number;
   readonly memoryPeakBytes: number | undefined;
+  /** Of one that has ended: seen before its end, at its start if nobody looked; what it came to is not known. */
+  readonly isEarlier?: true;
 }
 
 /** The end of what a sandbox printed. */

@@ -128,6 +128,7 @@ function recordOf(
   };
 }
 
-function usageOf(usage: SandboxUsage | undefined): Readonly<Record<string, number | null>> {
+function usageOf(seen: SandboxUsage | undefined): Readonly<Record<string, number | null>> {
+  const usage = seen?.isEarlier === true ? undefined : seen;
   return { cpu_ms: usage?.cpuMs ?? null, memory_peak_bytes: usage?.memoryPeakBytes ?? null };
 }

@@ -356,6 +356,24 @@ test("its output can be read by its sandbox's id and by its own, also after its 
   });
 });
 
+test("what a job had used some time before its end is told, and is not recorded as what it used", async () => {
+  const records: AttemptRecord[] = [];
+  const observer = recordJobs({ record: (one) => records.push(one) });
+  const parts = await testExecutor({}, {}, undefined, { ...NO_OBSERVER, ...observer });
+  const figures = { cpuMs: 12, memoryBytes: 1, memoryPeakBytes: undefined };
+  const [seen, lost] = [await run(parts, "seen"), await run(parts, "lost")];
+  live(parts, "seen").figures = { ...figures, isEarlier: true };
+  live(parts, "lost").figures = figures;
+  await lost.usage(NEVER);
+  live(parts, "seen").die({ type: "exited", exitCode: 0 });
+  live(parts, "lost").die({ type: "lost" });
+  for (const job of [seen, lost]) {
+    expect(await job.ending).toMatchObject({ usage: { cpuMs: 12 } });
+    await passing(parts, job.settle(0));
+  }
+  expect(records).toMatchObject([{ use: undefined }, { use: undefined }]);
+});
+
 test("every attempt is recorded once, with its use and the phases of its time; room that was not used is none", async () => {
   const records: AttemptRecord[] = [];
   const observer = recordJobs({ record: (one) => records.push(one) });

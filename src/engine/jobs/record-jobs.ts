@@ -36,8 +36,9 @@ function recordOf(job: JobStory): AttemptRecord {
     place: hasPlace ? { sandboxId, isolation, imageDigest, start: "cold" } : undefined,
     gpuIds: job.gpuIds,
     times: timesOf(job),
+    // What it had used at some time before its end is not what it used.
     use:
-      usage === undefined
+      usage === undefined || usage.isEarlier === true
         ? undefined
         : { type: "known", cpuMs: usage.cpuMs, memoryPeakBytes: usage.memoryPeakBytes },
     bytesIn: job.bytesIn,

@@ -98,8 +98,9 @@ export class StartedJob implements RunningJob {
   }
 
   async usage(signal: AbortSignal): Promise<SandboxUsage> {
-    this.#lastUsage = await this.#sandbox.usage(signal);
-    return this.#lastUsage;
+    const usage = await this.#sandbox.usage(signal);
+    this.#lastUsage = { ...usage, isEarlier: true };
+    return usage;
   }
 
   tailLog(maxBytes: number, signal: AbortSignal): Promise<LogTail> {

@@ -75,7 +75,7 @@ export class RunningTask {
     return this.#processes.usage();
   }
 
-  /** The same, and after the end what it came to, as far as anybody kept count. */
+  /** The same, and after the end what it came to, or else what was last seen of it. */
   lastUsage(): SandboxUsage {
     if (this.#hasEnded) return this.#figures;
     this.#figures = this.#processes.usage();
@@ -103,7 +103,7 @@ export class RunningTask {
     // What it got over is nobody's to know.
     const memoryKills = isClean || wasStopped ? 0 : this.#processes.memoryKills();
     // Where only the processes themselves told, nobody is left to ask.
-    this.#figures = this.#processes.finalUsage() ?? this.#figures;
+    this.#figures = this.#processes.finalUsage() ?? { ...this.#figures, isEarlier: true };
     this.#hasEnded = true;
     // Begun here so that nothing waits for an owner to ask.
     this.#remove().catch(dropped);
