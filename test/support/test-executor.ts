@@ -2,6 +2,7 @@ import type {
   CallRequest,
   GpuMonitor,
   HostUsage,
+  LogFields,
   Observer,
   Settings,
   TaskSpec,
@@ -52,6 +53,8 @@ export interface TestExecutor {
   readonly clock: VirtualClock;
   readonly channels: FakeChannels;
   readonly events: string[];
+  /** What the events said, in the same order. */
+  readonly facts: (LogFields | undefined)[];
   /** What the host says of its own use from now on. */
   hostUsage: HostUsage;
 }
@@ -73,8 +76,9 @@ export async function testExecutor(
   prepare(driver, clock);
   const channels = new FakeChannels(clock);
   const events: string[] = [];
+  const facts: (LogFields | undefined)[] = [];
   const idle: HostUsage = { cpuPercent: 0, memoryPercent: 0, memoryAvailableBytes: 8192 * MEBIBYTE };
-  const parts = { driver, clock, channels, events, hostUsage: idle };
+  const parts = { driver, clock, channels, events, facts, hostUsage: idle };
   let made = 0;
   let opened = 0;
   const starting = startExecutor(
@@ -88,7 +92,12 @@ export async function testExecutor(
       },
       gpus,
       clock,
-      log: { log: (_level, event) => events.push(event) },
+      log: {
+        log: (_level, event, fields) => {
+          events.push(event);
+          facts.push(fields);
+        },
+      },
       ...(observer === undefined ? {} : { observer }),
       measuresUse,
       settings: { ...TEST_SETTINGS, ...settings },

@@ -34,7 +34,7 @@ export function advanceJob(from: JobState, to: JobState): JobState {
 /**
  * How an attempt at a job ended. `done`: its command ended with 0; `exit`: with another code; `disk`: it wrote more than it may; `time`: its deadline; `killed`,
  * `drain`, `lease`: whoever ended it; `lost`: its sandbox was lost, and how its command ended is not known; `unstarted`: it
- * could not be started; `unused`: its room was given back before its start.
+ * could not be started, or nobody wanted it any more; `unused`: its room was given back before its start.
  */
 export const JOB_ENDS = [
   "done",

@@ -91,12 +91,19 @@ async function begin<S extends JobSandbox>(
   } catch (error) {
     // One that nobody wants any more has not failed.
     const level = cancelled.signal.aborted ? "info" : "warn";
-    log.log(level, "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error });
-    giveBack(job, "unstarted", ExecutorError.from(error));
+    const why = givenUp(cancelled.signal) ?? ExecutorError.from(error);
+    log.log(level, "job.failed", { jobId: mark.jobId, attempt: mark.attempt, sandboxId, error: why });
+    giveBack(job, "unstarted", why);
     throw error;
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Whoever asked for it has taken that back, in words of their own; the executor gives its reasons in ours. */
+function givenUp({ aborted, reason }: AbortSignal): ExecutorError | undefined {
+  if (!aborted || reason instanceof ExecutorError) return undefined;
+  return new ExecutorError("CALL_CANCELLED", { reason: "the start is no longer wanted" });
 }
 
 /** Its room comes back before its command ran. */

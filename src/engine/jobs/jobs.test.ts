@@ -356,6 +356,26 @@ test("its output can be read by its sandbox's id and by its own, also after its 
   });
 });
 
+test("a start that nobody wants any more is recorded as cancelled, and logged without a stack", async () => {
+  const records: AttemptRecord[] = [];
+  const observer = recordJobs({ record: (one) => records.push(one) });
+  const parts = await testExecutor({}, { startMs: 50 }, undefined, { ...NO_OBSERVER, ...observer });
+  for (const waitMs of [0, 10]) {
+    const gone = new AbortController();
+    const starting = watch(
+      (await parts.executor.jobs.reserve(request("a"), NEVER)).start(ORDER, gone.signal),
+    );
+    await parts.clock.advance(waitMs);
+    gone.abort(new Error("away"));
+    await settle();
+    expect(starting.error?.message).toBe("away");
+  }
+  const cancelled = { outcome: "cancelled", place: undefined, error: { code: "CALL_CANCELLED" } };
+  expect(records).toMatchObject([cancelled, cancelled]);
+  const told = parts.facts.filter((_, index) => parts.events[index] === "job.failed");
+  expect(told).toMatchObject([{ error: cancelled.error }, { error: cancelled.error }]);
+});
+
 test("what a job had used some time before its end is told, and is not recorded as what it used", async () => {
   const records: AttemptRecord[] = [];
   const observer = recordJobs({ record: (one) => records.push(one) });

@@ -4,12 +4,11 @@ import type {
   AttemptTimes,
   CallEnd,
   DoorName,
-  JobEnd,
   JobStory,
   Observer,
   ReceiptSink,
 } from "../../core/index.ts";
-import { NO_OBSERVER } from "../../core/index.ts";
+import { ExecutorError, NO_OBSERVER } from "../../core/index.ts";
 
 /** Gives every attempt at a job to the receipts, once, when it is over. Room that was given back unused is no attempt. */
 export function recordJobs(receipts: ReceiptSink): Observer {
@@ -43,7 +42,7 @@ function recordOf(job: JobStory): AttemptRecord {
         : { type: "known", cpuMs: usage.cpuMs, memoryPeakBytes: usage.memoryPeakBytes },
     bytesIn: job.bytesIn,
     bytesOut: job.bytesOut,
-    outcome: outcomeOf(job.end),
+    outcome: outcomeOf(job),
     status: undefined,
     error: job.error,
   };
@@ -53,8 +52,9 @@ function attemptDoor(door: DoorName): AttemptDoor {
   return door === "http" ? "v1" : door;
 }
 
-function outcomeOf(end: JobEnd | undefined): CallEnd {
+function outcomeOf({ end, error }: JobStory): CallEnd {
   if (end === "done") return "answered";
+  if (error instanceof ExecutorError && error.code === "CALL_CANCELLED") return "cancelled";
   return end === "killed" || end === "lease" || end === "drain" ? "cancelled" : "failed";
 }
 
