@@ -60,9 +60,12 @@ describeBlobStore("blobs in S3 (OpenStack Swift)", async () => {
 
 describe("what only files have", () => {
   test("X9: the address of a file is its URI, unchanged", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "hearth-blobs-"));
+    await writeFile(join(folder, "a%20b"), "1");
     await using store = openStore();
-    const uri = "file:///no/such/folder/a%20b";
+    const uri = `file://${folder}/a%20b`;
     expect(await store.readUri(uri, forever)).toBe(uri);
+    await rm(folder, { recursive: true });
   });
 
   test("blobs lie in the folders that are allowed, and in no other", async () => {

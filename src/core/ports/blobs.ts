@@ -22,9 +22,9 @@ export interface BlobWrite {
 export interface BlobStore extends AsyncDisposable {
   /** In bytes; `undefined` if there is no such blob, and an error if that cannot be known. */
   size(uri: string, signal: AbortSignal): Promise<bigint | undefined>;
-  /** An address to read the blob from, by ranges, without credentials. */
+  /** An address to read the blob from, by ranges, without credentials. That there is none is said where nobody need be asked. */
   readUri(uri: string, signal: AbortSignal): Promise<string>;
-  /** Whether a blob of that name could be written, as far as can be known without asking anybody for it. */
+  /** Whether a blob of that name could be written, as far as can be known without asking anybody for it; its folder is made. */
   checkWrite(uri: string, signal: AbortSignal): Promise<void>;
   /** Begins to write a blob anew: nothing of an older and longer one shows through. */
   beginWrite(uri: string, signal: AbortSignal): Promise<BlobWrite>;

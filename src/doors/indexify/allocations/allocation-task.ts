@@ -229,7 +229,10 @@ export class AllocationTask {
         // Beside the rest: nobody waits for what the worker remembers.
         worker.client.forget(order.id).catch(() => undefined); // never: it does not reject
         const signal = AbortSignal.timeout(FINALIZE_DEADLINE_MS);
-        return await outcomeOfResult(order, end.result, this.#writes, this.#durationMs(), signal);
+        return await outcomeOfResult(order, end.result, {
+          ...{ writes: this.#writes, durationMs: this.#durationMs(), signal },
+          onFault: (fault) => this.#noteFault(fault),
+        });
       }
       case "timeout":
         return this.#failed(AllocationFailureReason.FUNCTION_TIMEOUT, true);
@@ -256,9 +259,13 @@ export class AllocationTask {
       const hasRun = this.#startedAtMs !== undefined;
       return this.#failed(AllocationFailureReason.ALLOCATION_CANCELLED, hasRun);
     }
-    if (error instanceof ExecutorError) this.#cause = error;
-    this.#note(error instanceof Error ? error.message : String(error));
+    this.#noteFault(error);
     return this.#failed(AllocationFailureReason.INTERNAL_ERROR, false);
+  }
+
+  #noteFault(fault: unknown): void {
+    if (fault instanceof ExecutorError) this.#cause ??= fault;
+    this.#note(fault instanceof Error ? fault.message : String(fault), fault);
   }
 
   /** @returns at once: the outcome does not wait for the last of its processes. */
@@ -276,9 +283,10 @@ export class AllocationTask {
     return failed(order, reason, facts);
   }
 
-  #note(reason: string): void {
+  #note(reason: string, error?: unknown): void {
     const { log, order } = this.#options;
-    log.log("warn", "indexify.allocation-failed", { allocationId: order.id, reason });
+    const more = error instanceof ExecutorError ? { error } : {};
+    log.log("warn", "indexify.allocation-failed", { allocationId: order.id, reason, ...more });
   }
 
   #durationMs(): bigint {

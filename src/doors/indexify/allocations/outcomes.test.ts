@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import type { BlobStore } from "../../../core/index.ts";
+import type { BlobStore, BlobWrite } from "../../../core/index.ts";
+import { ExecutorError } from "../../../core/index.ts";
 import { AllocationFailureReason, FunctionRefSchema } from "../../../gen/executor_api_pb.js";
 import type { AllocationResult } from "../../../gen/function_executor_pb.js";
 import {
@@ -29,8 +30,8 @@ const order: AllocationOrder = {
 };
 const signal = new AbortController().signal;
 
-/** Writes that all come through. */
-async function openWrites(): Promise<AllocationBlobs> {
+/** Writes that all come through, but for what is said otherwise. */
+async function openWrites(changes: Partial<BlobWrite> = {}): Promise<AllocationBlobs> {
   const store: Pick<BlobStore, "beginWrite"> = {
     beginWrite: (uri) =>
       Promise.resolve({
@@ -38,6 +39,7 @@ async function openWrites(): Promise<AllocationBlobs> {
         partUri: () => Promise.resolve(`${uri}.part`),
         complete: () => Promise.resolve(),
         abort: () => Promise.resolve(),
+        ...changes,
       }),
   };
   const writes = new AllocationBlobs(store as BlobStore);
@@ -48,9 +50,17 @@ async function openWrites(): Promise<AllocationBlobs> {
 const WRITTEN = [{ uri: "u", size: 3n, etag: "e" }];
 const WHOLE = { encoding: 1, encodingVersion: 0n, size: 3n, metadataSize: 0n, sha256Hash: "ab" } as const;
 
-async function outcomeOf(result: MessageInitShape<typeof AllocationResultSchema>) {
+/** @param faults hears why it is this host's failure, or its worker's own. */
+async function outcomeOf(
+  result: MessageInitShape<typeof AllocationResultSchema>,
+  faults: unknown[] = [],
+  writes?: AllocationBlobs,
+) {
   const message: AllocationResult = create(AllocationResultSchema, result);
-  const { outcome } = await outcomeOfResult(order, message, await openWrites(), 5n, signal);
+  const { outcome } = await outcomeOfResult(order, message, {
+    ...{ writes: writes ?? (await openWrites()), durationMs: 5n, signal },
+    onFault: (fault) => faults.push(fault),
+  });
   return outcome;
 }
 
@@ -79,10 +89,23 @@ test.for([
     { outcomeCode: AllocationOutcomeCode.SUCCESS, outputs: { case: "updates", value: { updates: [{}] } } },
   ],
 ] as const)("%s would poison the heartbeat: it is an internal error instead", async ([, result]) => {
-  expect(await outcomeOf(result as MessageInitShape<typeof AllocationResultSchema>)).toMatchObject({
+  const faults: unknown[] = [];
+  expect(await outcomeOf(result as MessageInitShape<typeof AllocationResultSchema>, faults)).toMatchObject({
     case: "failed",
     value: { reason: AllocationFailureReason.INTERNAL_ERROR, allocationId: "allocation-1" },
   });
+  expect(faults).toHaveLength(1);
+});
+
+test("an internal error never goes without its cause: what the store says of a blob, or that the worker says no more", async () => {
+  const denied = new ExecutorError("ARTIFACT_STORE_DENIED", { key: "file:///blobs/out", reason: "EACCES" });
+  const writes = await openWrites({ complete: () => Promise.reject(denied) });
+  const faults: unknown[] = [];
+  const reason = AllocationFailureReason.INTERNAL_ERROR;
+  expect(await outcomeOf(value(WHOLE), faults, writes)).toMatchObject({ value: { reason } });
+  const own = { outcomeCode: AllocationOutcomeCode.FAILURE, failureReason: WorkerReason.INTERNAL_ERROR };
+  expect(await outcomeOf(own, faults)).toMatchObject({ value: { reason } });
+  expect(faults).toEqual([denied, expect.stringContaining("its worker says")]);
 });
 
 test("a request error that cannot be read is still that error, without its words", async () => {

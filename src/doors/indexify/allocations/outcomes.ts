@@ -60,6 +60,15 @@ export function failed(
   });
 }
 
+/** What an outcome is made with. */
+export interface OutcomeParts {
+  readonly writes: AllocationBlobs;
+  readonly durationMs: bigint;
+  readonly signal: AbortSignal;
+  /** Why the outcome is INTERNAL_ERROR, of which the server is told no more. */
+  onFault(fault: unknown): void;
+}
+
 /**
  * A worker's result as the server's outcome. The blobs that it names become whole before this resolves: an outcome never
  * points to nothing (`contracts/indexify.md` 5.9, 5.10).
@@ -67,33 +76,40 @@ export function failed(
 export async function outcomeOfResult(
   order: AllocationOrder,
   result: AllocationResult,
-  writes: AllocationBlobs,
-  durationMs: bigint,
-  signal: AbortSignal,
+  parts: OutcomeParts,
 ): Promise<AllocationOutcome> {
-  const outcome = await toOutcome(order, result, writes, durationMs, signal);
+  const outcome = await toOutcome(order, result, parts);
   // What lacks something, or is larger than any honest worker makes it, would be refused with everything that goes with it.
-  const isFit =
-    reportFaults({ type: "outcome", message: outcome }).length === 0 &&
-    toBinary(AllocationOutcomeSchema, outcome).length <= OUTCOME_LIMIT_BYTES;
-  return isFit ? outcome : failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
+  const faults = reportFaults({ type: "outcome", message: outcome });
+  if (faults.length > 0) return internal(order, parts, `its worker's result lacks ${faults.join(", ")}`);
+  if (toBinary(AllocationOutcomeSchema, outcome).length > OUTCOME_LIMIT_BYTES)
+    return internal(order, parts, `its worker's result is larger than ${OUTCOME_LIMIT_BYTES} bytes`);
+  return outcome;
+}
+
+function internal(
+  order: AllocationOrder,
+  { durationMs, onFault }: OutcomeParts,
+  fault: unknown,
+): AllocationOutcome {
+  onFault(fault);
+  return failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
 }
 
 async function toOutcome(
   order: AllocationOrder,
   result: AllocationResult,
-  writes: AllocationBlobs,
-  durationMs: bigint,
-  signal: AbortSignal,
+  parts: OutcomeParts,
 ): Promise<AllocationOutcome> {
-  if (result.outcomeCode === WorkerCode.SUCCESS)
-    return await success(order, result, writes, durationMs, signal);
-  if (result.outcomeCode !== WorkerCode.FAILURE) {
-    return failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
-  }
-  const requestError = await requestErrorOf(result, writes, signal);
-  return failed(order, failureReason(result.failureReason), {
-    durationMs,
+  if (result.outcomeCode === WorkerCode.SUCCESS) return await success(order, result, parts);
+  if (result.outcomeCode !== WorkerCode.FAILURE)
+    return internal(order, parts, "its worker did not say how it ended");
+  const reason = failureReason(result.failureReason);
+  if (reason === AllocationFailureReason.INTERNAL_ERROR)
+    parts.onFault("its worker says that it failed for a reason of its own: see the worker's log");
+  const requestError = await requestErrorOf(result, parts);
+  return failed(order, reason, {
+    durationMs: parts.durationMs,
     ...(requestError === undefined ? {} : { requestError }),
   });
 }
@@ -101,17 +117,14 @@ async function toOutcome(
 async function success(
   order: AllocationOrder,
   { outputs, uploadedFunctionOutputsBlob: blob }: AllocationResult,
-  writes: AllocationBlobs,
-  durationMs: bigint,
-  signal: AbortSignal,
+  parts: OutcomeParts,
 ): Promise<AllocationOutcome> {
-  const internal = (): AllocationOutcome =>
-    failed(order, AllocationFailureReason.INTERNAL_ERROR, { durationMs });
+  const { writes, durationMs, signal } = parts;
   if (blob !== undefined) {
     try {
       await writes.complete(blob, signal, claimOf(outputs));
-    } catch {
-      return internal();
+    } catch (error) {
+      return internal(order, parts, error);
     }
   }
   const uri = writes.uriOf(blob?.id);
@@ -131,8 +144,7 @@ function claimOf(outputs: AllocationResult["outputs"]): bigint {
 /** An error without its words is still that error. */
 async function requestErrorOf(
   { requestErrorOutput, uploadedRequestErrorBlob: blob }: AllocationResult,
-  writes: AllocationBlobs,
-  signal: AbortSignal,
+  { writes, signal }: Pick<OutcomeParts, "writes" | "signal">,
 ): Promise<Payload | undefined> {
   if (requestErrorOutput === undefined || blob === undefined) return undefined;
   try {

@@ -225,12 +225,13 @@ class AllocationRun {
   }
 
   async #answerBlob(id: string, size: bigint): Promise<void> {
-    const { writes, order } = this.#options;
+    const { writes, order, log } = this.#options;
     const uri = `${order.dataPrefix}.${order.id}.output_${id}`;
     let value: Extract<Update, { case: "outputBlob" }>["value"];
     try {
       value = { status: OK, blob: await writes.begin(id, uri, size, this.#controller.signal) };
     } catch (error) {
+      log.log("warn", "indexify.answer-failed", { allocationId: order.id, what: `blob ${id}`, error });
       // The worker finds who asked by the blob's id, on an error too.
       value = { status: { code: RPC_CODES.internal, message: textOf(error) }, blob: { id } };
     }

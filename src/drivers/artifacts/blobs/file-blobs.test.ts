@@ -1,6 +1,9 @@
-import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { execFile, spawnSync } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { BlobStore } from "../../../core/index.ts";
 import { openFileBlobs } from "./file-blobs.ts";
@@ -57,4 +60,32 @@ test("a folder that is a link itself, links within it, and what is not there yet
   const write = await store.beginWrite(uri("blobs/near/new/b"), forever);
   await write.complete([], forever);
   expect(await store.size(uri("blobs/in/new/b"), forever)).toBe(0n);
+});
+
+test("what is not there has no address to be read from", async () => {
+  const missing = { code: "ARTIFACT_NOT_FOUND", facts: { key: uri("blobs/in/none.json") } };
+  await expect(store.readUri(uri("blobs/in/none.json"), forever)).rejects.toMatchObject(missing);
+});
+
+test("a folder that this process may not write to is refused before anybody writes there", async ({
+  skip,
+}) => {
+  // Root may write everywhere.
+  const who = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const source = fileURLToPath(new URL("file-blobs.ts", import.meta.url));
+  if (spawnSync("test", ["-r", source], who).status !== 0) skip("nobody may read the sources here");
+  await chmod(folder, 0o755);
+  await chmod(join(folder, "real", "in"), 0o555);
+  const place = JSON.stringify(uri("blobs/in/blob"));
+  const script = `
+    const { openFileBlobs } = await import(${JSON.stringify(source)});
+    const store = openFileBlobs({ roots: [] });
+    const never = new AbortController().signal;
+    const asked = [store.checkWrite(${place}, never), store.beginWrite(${place}, never)];
+    for (const { reason } of await Promise.allSettled(asked)) console.log(reason?.code, reason?.facts.key);`;
+  const argv = ["--import", "tsx", "--input-type=module", "--eval", script];
+  const env = { TSX_DISABLE_CACHE: "1" };
+  const { stdout } = await promisify(execFile)(process.execPath, argv, { ...who, env });
+  const refused = `ARTIFACT_STORE_DENIED ${uri("blobs/in/blob")}\n`;
+  expect(stdout).toBe(refused + refused);
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { access, constants, open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
 import type { BlobStore, BlobWrite } from "../../../core/index.ts";
 import { ExecutorError } from "../../../core/index.ts";
@@ -7,7 +7,7 @@ import { makeFolder } from "../../../std/files/index.ts";
 
 export const FILE_SCHEME = "file://";
 
-/** How long a folder that was there is believed to be there. */
+/** How long a folder that was there is believed to be there, and to be ours to write. */
 const FOLDER_MS = 1_000;
 /** How many are remembered. */
 const FOLDERS = 100;
@@ -42,12 +42,14 @@ export function openFileBlobs(options: FileBlobOptions): BlobStore {
     },
     readUri: async (uri, signal) => {
       signal.throwIfAborted();
-      await pathOf(uri);
+      const path = await pathOf(uri);
+      await asOurs(uri, () => access(path));
       return uri;
     },
     checkWrite: async (uri, signal) => {
       signal.throwIfAborted();
-      await placeOf(uri);
+      const path = await placeOf(uri);
+      await asOurs(uri, () => folders.make(dirname(path)));
     },
     beginWrite: async (uri, signal) => {
       signal.throwIfAborted();
@@ -60,7 +62,7 @@ export function openFileBlobs(options: FileBlobOptions): BlobStore {
   };
 }
 
-/** Blobs of one request come one after the other into one folder: it is not made again for each. */
+/** Blobs of one request come one after the other into one folder: it is not made and looked at again for each. */
 class Folders {
   readonly #seen = new Map<string, number>();
 
@@ -68,6 +70,8 @@ class Folders {
     const nowMs = performance.now();
     if (nowMs - (this.#seen.get(folder) ?? Number.NEGATIVE_INFINITY) < FOLDER_MS) return;
     await makeFolder(folder, 0o777);
+    // A blob takes its name here when it is complete, whoever has written it.
+    await access(folder, constants.W_OK | constants.X_OK);
     if (this.#seen.size >= FOLDERS) this.#seen.clear();
     this.#seen.set(folder, nowMs);
   }
