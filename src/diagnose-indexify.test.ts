@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -69,6 +69,26 @@ test("what is there is told as it is found", async () => {
   } finally {
     server.close();
   }
+});
+
+test.each([
+  ["0.4.0", { state: "ok", text: expect.stringContaining("(tensorlake 0.4.0)") }],
+  [
+    "0.5.162",
+    { state: "missing", text: expect.stringContaining("tensorlake 0.5.162, which speaks another") },
+  ],
+])("the release of the worker's program is found beside it: %s", async (version, finding) => {
+  const program = join(folder, "bin", "function-executor");
+  await mkdir(join(folder, "bin"));
+  await mkdir(join(folder, "lib", "python3.11", "site-packages", `tensorlake-${version}.dist-info`), {
+    recursive: true,
+  });
+  await writeFile(program, "#!/bin/sh\n", { mode: 0o755 });
+  const [, found] = await indexifyFindings(
+    config({ SERVER_ADDR: "http://127.0.0.1:1", FUNCTION_EXECUTOR: program }),
+    { hasContainers: false, env: { HOME: folder } },
+  );
+  expect(found).toMatchObject(finding);
 });
 
 test("files of TLS that cannot be read end every start, and are said to", async () => {

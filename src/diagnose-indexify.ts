@@ -6,6 +6,7 @@ import type { Finding } from "./cli/index.ts";
 import type { Config } from "./config/index.ts";
 import { ExecutorError } from "./core/index.ts";
 import { findWorkerProgram } from "./doors/indexify/worker/launch-worker.ts";
+import { INSTALL, installedVersion, isSpoken, SPOKEN } from "./doors/indexify/worker/worker-versions.ts";
 import { readServerChannel } from "./open-indexify-inputs.ts";
 
 const SERVER_MS = 3_000;
@@ -67,12 +68,20 @@ async function programFinding(
 ): Promise<Finding> {
   try {
     const found = await findWorkerProgram({ program, environment });
-    return { area: "reach", state: "ok", text: `Indexify functions run in ${found}` };
+    const version = await installedVersion(found);
+    if (version !== undefined && !isSpoken(version)) return unspokenFinding(found, version);
+    const release = version === undefined ? "" : ` (tensorlake ${version})`;
+    return { area: "reach", state: "ok", text: `Indexify functions run in ${found}${release}` };
   } catch {
-    const advice = "pip install tensorlake==0.4.0, or set indexify.function_executor to its path.";
+    const advice = `${INSTALL}, or set indexify.function_executor to its path.`;
     const text = `${program} is not on the PATH, so that each Indexify function fails; all else runs`;
     return { area: "reach", state: "missing", text, advice };
   }
+}
+
+function unspokenFinding(found: string, version: string): Finding {
+  const text = `${found} is of tensorlake ${version}, which speaks another protocol, so that each Indexify function fails; all else runs`;
+  return { area: "reach", state: "missing", text, advice: `${SPOKEN} is needed: ${INSTALL}` };
 }
 
 /** The usual places; a host's own role (instance metadata) cannot be told from here without asking the network. */

@@ -6,7 +6,7 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import type { BlobStore, SandboxEnd } from "../../src/core/index.ts";
+import type { BlobStore, Log, SandboxEnd } from "../../src/core/index.ts";
 import { NO_INDEXIFY_OBSERVER } from "../../src/core/index.ts";
 import { Desk } from "../../src/doors/indexify/desk/desk.ts";
 import type { Report } from "../../src/doors/indexify/link/report-queue.ts";
@@ -74,17 +74,23 @@ interface Asked {
   readonly methods?: UntypedServiceImplementation;
   readonly times?: Partial<WorkerTimes>;
   readonly allocationTimeoutMs?: number;
+  readonly log?: Log;
 }
 
 /** A desk with one worker that takes one allocation at a time. */
-function openWorld({ methods = endless, times = {}, allocationTimeoutMs = 0 }: Asked = {}): World {
+function openWorld({
+  methods = endless,
+  times = {},
+  allocationTimeoutMs = 0,
+  log = silentLog,
+}: Asked = {}): World {
   const workers = new StubWorkers(methods);
   let proxy: TcpProxy | undefined;
   let tell: (end: SandboxEnd) => void = () => undefined;
   const reports: Report[] = [];
   let seq = 0n;
   const desk = new Desk({
-    ...{ clock: systemClock, blobs: BLOBS, log: silentLog, observer: NO_INDEXIFY_OBSERVER },
+    ...{ clock: systemClock, blobs: BLOBS, log, observer: NO_INDEXIFY_OBSERVER },
     onAllocationEnd: () => undefined,
     isAllowed: () => true,
     code: { read: () => Promise.resolve(Buffer.from("c")) },
@@ -305,3 +311,17 @@ test.for(STEPS.flatMap((step) => LAST_CODES.map((code) => `${step}-${code}`)))(
     expect(await world.workerEnd()).toBe("OOM");
   },
 );
+
+test("a worker of a release that speaks another protocol is told of before it has its function", async () => {
+  const told: unknown[] = [];
+  const log: Log = { log: (_level, event, fields) => told.push({ event, ...fields }) };
+  const get_info = (_: unknown, done: sendUnaryData<unknown>): void =>
+    done(null, create(InfoResponseSchema, { sdkVersion: "0.5.162" }));
+  await using world = openWorld({ methods: { ...endless, get_info }, log });
+  world.run("runs");
+  await poll("it runs", () => world.workers.runs.has("runs") || "not yet");
+  expect(told.slice(0, 2)).toMatchObject([
+    { event: "indexify.worker-version", sdkVersion: "0.5.162" },
+    { event: "indexify.worker-started" },
+  ]);
+});

@@ -86,6 +86,8 @@ export const LOG_EVENTS = {
   "indexify.resources-capped":
     "the server is told of less than the settings say, since the daemon may not use more",
   "indexify.code-not-kept": "the code of an application could not be kept, and will be fetched again",
+  "indexify.worker-version":
+    "workers of the Indexify door are of a release that speaks another protocol: what they are given fails",
   "indexify.worker-failed": "a worker of the Indexify door could not be started",
   "indexify.worker-died": "a worker of the Indexify door ended by itself",
   "indexify.worker-unhealthy": "a worker of the Indexify door is not well",

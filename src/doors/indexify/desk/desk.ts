@@ -29,6 +29,7 @@ import { SANDBOX_TIMES } from "../sandbox/sandbox.ts";
 import { SandboxDesk, type SandboxDeskOptions } from "../sandbox/sandbox-desk.ts";
 import type { CodeCache } from "../worker/code-cache.ts";
 import { Worker, type WorkerProcess, type WorkerTimes } from "../worker/worker.ts";
+import { WorkerVersions } from "../worker/worker-versions.ts";
 import { Finished } from "./finished.ts";
 
 export interface DeskOptions {
@@ -78,6 +79,7 @@ export class Desk {
   readonly #removed = new WeakSet<Worker>();
   readonly #running = new Map<string, RunningAllocation>();
   readonly #finished = new Finished(FINISHED_LIMIT);
+  readonly #versions: WorkerVersions;
   /** When those that are wanted came. */
   readonly #fetchedAtMs = new Map<string, number>();
   readonly #work = new Set<Promise<void>>();
@@ -87,6 +89,7 @@ export class Desk {
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    this.#versions = new WorkerVersions(options.log);
     const { clock, log, launchSandbox: launch } = options;
     this.sandboxes = new SandboxDesk({
       ...{ clock, log, launch, times: SANDBOX_TIMES },
@@ -273,6 +276,7 @@ export class Desk {
     const { code, clock, log, observer, launch, workerTimes } = this.#options;
     const worker = new Worker({
       ...{ order, code, clock, log, observer, launch, times: workerTimes },
+      onVersion: (version) => this.#versions.note(version),
       onChange: (changed) => {
         timedNow(this.#options, "handle_function_executor_control_loop_event", () => this.#changed(changed));
       },

@@ -6,9 +6,8 @@ import type { ContainerOrder } from "../commands/orders.ts";
 import { functionText } from "../commands/orders.ts";
 import type { WorkerProcess } from "./worker.ts";
 import { workerEnvironment } from "./worker-environment.ts";
+import { INSTALL } from "./worker-versions.ts";
 
-/** What brings the worker's program; later releases speak another protocol (`contracts/indexify.md` 1.3). */
-const INSTALL = "pip install tensorlake==0.4.0";
 /** A container whose description says nothing of its size. */
 const UNSAID = { cpuMillis: 1_000, memoryBytes: 512 * MEBIBYTE } as const;
 

@@ -25,6 +25,8 @@ export interface StartOptions {
   readonly observer: IndexifyObserver;
   readonly times: { readonly readyMs: number };
   readonly signal: AbortSignal;
+  /** It has said of what release it is; before its function is loaded. */
+  onVersion(sdkVersion: string): void;
 }
 
 /** The worker's own word on how its function began. */
@@ -49,6 +51,7 @@ export async function startWorker(options: StartOptions): Promise<InfoResponse> 
     timed(options, "function_executor_establish_channel", signal, () => connect(options)),
   ]);
   const info = await timed(options, "function_executor_get_info_rpc", signal, () => client.info(signal));
+  options.onVersion(info.sdkVersion ?? "");
   await initialize(options, zip);
   return info;
 }

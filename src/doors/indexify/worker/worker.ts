@@ -68,6 +68,8 @@ export interface WorkerOptions {
   readonly times: WorkerTimes;
   /** @throws {@link ExecutorError} why there is none. */
   launch(order: ContainerOrder, signal: AbortSignal): Promise<WorkerProcess>;
+  /** As `StartOptions.onVersion`. */
+  onVersion(sdkVersion: string): void;
   /** Its condition is another now. */
   onChange(worker: Worker): void;
 }
