@@ -11,7 +11,7 @@ import { ContainerType } from "../../../gen/executor_api_pb.js";
 import { payloadFaults } from "../link/report-faults.ts";
 import type { AllocationOrder, ContainerOrder, FunctionName, Order, PayloadPlace } from "./orders.ts";
 
-/** A command in our words, or the fields that it lacks: then it is dropped alone, and acknowledged. */
+/** A command in our words, or its fields that are wrong, and how: then it is dropped alone, and acknowledged. */
 export type ReadCommand = Order | { readonly type: "malformed"; readonly faults: readonly string[] };
 
 /** A name is repeated in every line of the log about what it names; none that a server makes is near this. */
@@ -36,19 +36,49 @@ export function readCommand({ seq, command }: Command): ReadCommand {
       return readUpdate(command.value);
     case "snapshotContainer": {
       const { containerId, snapshotId } = command.value;
-      if (snapshotId === "") return malformed(["snapshot_id"]);
+      if (snapshotId === "") return malformed(["snapshot_id is missing"]);
       return withId(containerId, () => ({ type: "snapshot", containerId, snapshotId }));
     }
     case undefined:
-      return malformed(["command"]);
+      return malformed(["command is missing, or of a type that is not known"]);
   }
 }
 
+/** Which command it is, for whoever looks for it on the server, and whom it is for, as far as it says. */
+export function namesOf({ seq, command }: Command): Readonly<Record<string, string>> {
+  const { containerId, allocationId } = idsOf(command);
+  return {
+    seq: String(seq),
+    ...(containerId === undefined || containerId === "" ? {} : { containerId: cut(containerId) }),
+    ...(allocationId === undefined || allocationId === "" ? {} : { allocationId: cut(allocationId) }),
+  };
+}
+
+function idsOf(command: Command["command"]): {
+  readonly containerId?: string | undefined;
+  readonly allocationId?: string | undefined;
+} {
+  switch (command.case) {
+    case "addContainer":
+      return { containerId: command.value.container?.id };
+    case "runAllocation":
+      return command.value.allocation ?? {};
+    case undefined:
+      return {};
+    default:
+      return command.value;
+  }
+}
+
+function cut(id: string): string {
+  return id.length > ID_LENGTH ? `${id.slice(0, ID_LENGTH)}…` : id;
+}
+
 function readAdd({ container }: AddContainer): ReadCommand {
-  if (container === undefined) return malformed(["container"]);
+  if (container === undefined) return malformed(["container is missing"]);
   const { id, containerType } = container;
-  if (id === undefined || id === "") return malformed(["container.id"]);
-  if (id.length > ID_LENGTH) return malformed([`container.id of more than ${ID_LENGTH} characters`]);
+  if (id === undefined || id === "") return malformed(["container.id is missing"]);
+  if (id.length > ID_LENGTH) return malformed([`container.id is of more than ${ID_LENGTH} characters`]);
   if (containerType !== ContainerType.FUNCTION)
     return { type: "add-sandbox", sandbox: { id, description: container } };
   const faults = new Faults();
@@ -62,7 +92,7 @@ function readUpdate({ containerId: id, sandboxMetadata: metadata }: UpdateContai
 
 function readContainer(id: string, description: ContainerDescription, faults: Faults): ContainerOrder {
   const { initializationTimeoutMs, allocationTimeoutMs, maxConcurrency } = description;
-  if (maxConcurrency === 0) faults.add("container.max_concurrency");
+  if (maxConcurrency === 0) faults.add("container.max_concurrency is 0");
   faults.need("container.application.encoding_version", description.application?.encodingVersion);
   return {
     id,
@@ -78,7 +108,7 @@ function readContainer(id: string, description: ContainerDescription, faults: Fa
 }
 
 function readRun(seq: bigint, allocation: Allocation | undefined): ReadCommand {
-  if (allocation === undefined) return malformed(["allocation"]);
+  if (allocation === undefined) return malformed(["allocation is missing"]);
   const faults = new Faults();
   const order: AllocationOrder = {
     id: faults.text("allocation_id", allocation.allocationId),
@@ -92,7 +122,7 @@ function readRun(seq: bigint, allocation: Allocation | undefined): ReadCommand {
     errorPrefix: faults.text("request_error_payload_uri_prefix", allocation.requestErrorPayloadUriPrefix),
     callMetadata: allocation.functionCallMetadata,
   };
-  if (order.id.length > ID_LENGTH) faults.add(`allocation_id of more than ${ID_LENGTH} characters`);
+  if (order.id.length > ID_LENGTH) faults.add(`allocation_id is of more than ${ID_LENGTH} characters`);
   return faults.list.length > 0 ? malformed(faults.list) : { type: "run", seq, allocation: order };
 }
 
@@ -107,10 +137,10 @@ function readFunction(field: string, ref: FunctionRef | undefined, faults: Fault
 
 function readPayload(field: string, payload: DataPayload | undefined, faults: Faults): PayloadPlace {
   if (payload === undefined) {
-    faults.add(field);
+    faults.add(`${field} is missing`);
     return NOWHERE;
   }
-  for (const fault of payloadFaults(field, payload)) faults.add(fault);
+  for (const name of payloadFaults(field, payload)) faults.add(`${name} is missing or not known`);
   return {
     uri: payload.uri ?? "",
     offset: payload.offset ?? 0n,
@@ -126,23 +156,23 @@ const NOWHERE = { uri: "", offset: 0n, size: 0n, sha256: "", payload: {} } as un
 class Faults {
   readonly list: string[] = [];
 
-  add(field: string): void {
-    this.list.push(field);
+  add(fault: string): void {
+    this.list.push(fault);
   }
 
   text(field: string, value: string | undefined): string {
-    if (value === undefined || value === "") this.add(field);
+    if (value === undefined || value === "") this.add(`${field} is missing`);
     return value ?? "";
   }
 
   need<T>(field: string, value: T | undefined): T | undefined {
-    if (value === undefined) this.add(field);
+    if (value === undefined) this.add(`${field} is missing`);
     return value;
   }
 }
 
 function withId(id: string, make: (id: string) => Order, field = "container_id"): ReadCommand {
-  return id === "" ? malformed([field]) : make(id);
+  return id === "" ? malformed([`${field} is missing`]) : make(id);
 }
 
 function malformed(faults: readonly string[]): ReadCommand {

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { settle, VirtualClock } from "../../../../test/support/virtual-clock.ts";
-import type { BlobStore, SandboxEnd } from "../../../core/index.ts";
+import type { BlobStore, Log, SandboxEnd } from "../../../core/index.ts";
 import { ExecutorError, NO_INDEXIFY_OBSERVER } from "../../../core/index.ts";
 import {
   AllocationFailureReason,
@@ -51,13 +51,14 @@ function openDesk(
   launch: DeskOptions["launch"],
   isAllowed: DeskOptions["isAllowed"] = () => true,
   blobs: BlobStore = FULL,
+  log: Log = silentLog,
 ): TestDesk {
   const clock = new VirtualClock();
   const reports: Report[] = [];
   const ended: EndedAllocation[] = [];
   let seq = 0n;
   const desk = new Desk({
-    ...{ clock, blobs, log: silentLog, observer: NO_INDEXIFY_OBSERVER, launch, isAllowed },
+    ...{ clock, blobs, log, observer: NO_INDEXIFY_OBSERVER, launch, isAllowed },
     code: { read: () => NEVER },
     workerTimes: WORKER_TIMES,
     launchSandbox: () => Promise.reject(REFUSED),
@@ -324,4 +325,23 @@ test("X6: a worker that has ended by itself is still wanted, and observed with t
   expect(desk.observed().containers).toEqual([
     { ...container, state: "terminated", reason: "STARTUP_FAILED_INTERNAL_ERROR" },
   ]);
+});
+
+test("a command that is refused is named in the log by its number, by whom it is for, and by what is wrong with it", async () => {
+  const told: unknown[] = [];
+  const log: Log = { log: (_level, event, fields) => told.push({ event, ...fields }) };
+  const desk = openDesk(() => NEVER, undefined, undefined, log);
+  const container = { id: "wrong", containerType: ContainerType.FUNCTION, maxConcurrency: 0 };
+  await desk.take({ case: "addContainer", value: { container } });
+  await desk.take({ case: "runAllocation", value: { allocation: { allocationId: "a", containerId: "c" } } });
+  await desk.take({ case: "removeContainer", value: {} });
+  const event = "indexify.command-refused";
+  expect(told).toMatchObject([
+    { event, command: "addContainer", seq: "1", containerId: "wrong" },
+    { event, command: "runAllocation", seq: "2", containerId: "c", allocationId: "a" },
+    { event, command: "removeContainer", seq: "3", faults: ["container_id is missing"] },
+  ]);
+  expect(told[0]).toMatchObject({
+    faults: expect.arrayContaining(["container.max_concurrency is 0"]) as string[],
+  });
 });

@@ -18,7 +18,7 @@ import {
 import { type AllocationPhase, AllocationTask } from "../allocations/allocation-task.ts";
 import { failed } from "../allocations/outcomes.ts";
 import type { AllocationOrder, ContainerOrder, FunctionName, Order } from "../commands/orders.ts";
-import { readCommand } from "../commands/read-command.ts";
+import { namesOf, readCommand } from "../commands/read-command.ts";
 import { reportFaults } from "../link/report-faults.ts";
 import type { Report } from "../link/report-queue.ts";
 import { allocationEnd } from "../observe/allocation-end.ts";
@@ -119,8 +119,8 @@ export class Desk {
   take(command: Command): void {
     const order = readCommand(command);
     if (order.type === "malformed") {
-      const { faults } = order;
-      this.#options.log.log("warn", "indexify.command-refused", { command: command.command.case, faults });
+      const what = { command: command.command.case, ...namesOf(command), faults: order.faults };
+      this.#options.log.log("warn", "indexify.command-refused", what);
       return;
     }
     this.#apply(order);

@@ -221,20 +221,23 @@ test("X7: under any order of commands and ends there is one worker of an id at m
   expect(outcomes).toBeGreaterThan(1_000);
 });
 
-test("X7: a description that lacks something is refused alone, and named by its fields", () => {
+test("X7: a description that lacks something is refused alone, and what is wrong with which field is said", () => {
   const whole = addCommand("c1");
   expect(readCommand(whole)).toMatchObject({ type: "add", container: { id: "c1", maxConcurrency: 1 } });
   const faults: [string, (value: { [field: string]: unknown }) => void][] = [
-    ["container.application.uri", (value) => Object.assign(value, { application: { ...PAYLOAD, uri: "" } })],
-    ["container.max_concurrency", (value) => Object.assign(value, { maxConcurrency: 0 })],
-    ["container.function.namespace", (value) => Object.assign(value, { function: {} })],
-    ["container.initialization_timeout_ms", (value) => delete value["initializationTimeoutMs"]],
+    [
+      "container.application.uri is missing or not known",
+      (value) => Object.assign(value, { application: { ...PAYLOAD, uri: "" } }),
+    ],
+    ["container.max_concurrency is 0", (value) => Object.assign(value, { maxConcurrency: 0 })],
+    ["container.function.namespace is missing", (value) => Object.assign(value, { function: {} })],
+    ["container.initialization_timeout_ms is missing", (value) => delete value["initializationTimeoutMs"]],
   ];
-  for (const [field, spoil] of faults) {
+  for (const [fault, spoil] of faults) {
     const command = addCommand("c1");
     if (command.command.case !== "addContainer") throw new Error("another command");
     spoil(command.command.value.container as unknown as { [field: string]: unknown });
     const read = readCommand(command);
-    expect(read.type === "malformed" && read.faults, field).toContain(field);
+    expect(read.type === "malformed" && read.faults).toContain(fault);
   }
 });
