@@ -12,7 +12,8 @@ test("the door is shut unless an address is given, and an address has a scheme a
     const { loaded } = load({ HEARTH_INDEXIFY_SERVER_ADDR: address });
     expect(loaded?.config.indexify.server_addr).toBe(address);
   }
-  for (const address of ["localhost:8901", "http://localhost", "http://a:1/path", "ftp://a:1"]) {
+  const wrong = ["localhost:8901", "http://localhost", "http://a:1/path", "ftp://a:1", "http://a:99999"];
+  for (const address of [...wrong, "http://localhost:65536", "https://a:0/"]) {
     expect(load({ HEARTH_INDEXIFY_SERVER_ADDR: address }).faults).toMatchObject([
       { key: "indexify.server_addr" },
     ]);
@@ -26,6 +27,23 @@ test("a function that is not named in full is refused, and so is a label without
   ]);
   expect(load({ HEARTH_INDEXIFY_FUNCTIONS: "n:a" }).faults).toMatchObject([{ key: "indexify.functions.0" }]);
   expect(load({ HEARTH_INDEXIFY_LABELS: "region" }).faults).toMatchObject([{ key: "indexify.labels.0" }]);
+});
+
+test("a label may be given once, with whatever value", () => {
+  const { loaded } = load({ HEARTH_INDEXIFY_LABELS: "a=b,c=b" });
+  expect(loaded?.config.indexify.labels).toEqual(["a=b", "c=b"]);
+  for (const labels of ["a=b,a=c", "a=b,c=d,a=b"])
+    expect(load({ HEARTH_INDEXIFY_LABELS: labels }).faults).toMatchObject([
+      { key: "indexify.labels", message: "the label a is in this list twice" },
+    ]);
+});
+
+test("a port of the sandboxes' proxy that is none is refused where it is advertised", () => {
+  for (const [address, count] of [
+    ["here:8095", 0],
+    ["here:99999", 1],
+  ] as const)
+    expect(load({ HEARTH_INDEXIFY_PROXY_ADVERTISE: address }).faults).toHaveLength(count);
 });
 
 test("a bind is two absolute paths, and may be read-only", () => {

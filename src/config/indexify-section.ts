@@ -59,7 +59,11 @@ const proxy = section(
         defaultText: "`host`, or this host's name where that is every address, and the port",
         about: "Where the server reaches it, as `host:port`.",
       },
-      { pattern: /^(|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5})$/, expects: "host:port" },
+      {
+        pattern: /^(|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5})$/,
+        expects: "host:port",
+        isRight: hasPort,
+      },
     ),
     connect_s: number({
       default: 10,
@@ -82,6 +86,12 @@ const proxy = section(
   },
 );
 
+/** Whether the number at the end of an address is a port's; without an address it need not be. */
+function hasPort(address: string): boolean {
+  const port = Number(/:(\d+)\/?$/.exec(address)?.[1]);
+  return address === "" || (port >= 1 && port <= 65_535);
+}
+
 /** `host:container[:ro]`, both absolute. */
 const BINDS = {
   isRight: (entry: string) => parseBind(entry) !== undefined,
@@ -99,6 +109,7 @@ export const indexify = section(
       {
         pattern: /^(|https?:\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}\/?)$/,
         expects: "http://host:port or https://host:port",
+        isRight: hasPort,
       },
     ),
     executor_id: text(

@@ -21,6 +21,7 @@ export function judge(values: Readonly<Record<string, unknown>>, locate: Locate)
     ? [
         ...sharesAboveWhole(result.data, locate),
         ...runtimesTwice(result.data, locate),
+        ...labelsTwice(result.data, locate),
         ...defaultAboveMost(result.data, locate),
       ]
     : result.error.issues.flatMap((issue) => faultsOf(issue, values, locate));
@@ -91,5 +92,15 @@ function runtimesTwice({ runtimes }: Config, locate: Locate): Fault[] {
     const what = other.name === name ? `the runtime ${name}` : `the class ${isolation}`;
     const message = `${what} is in this list twice`;
     return [{ origin: locate(["runtimes", index], "value"), key: "runtimes", message }];
+  });
+}
+
+/** One of them would be told to the server, and nobody says which. */
+function labelsTwice({ indexify: { labels } }: Config, locate: Locate): Fault[] {
+  const names = labels.map((label) => label.slice(0, label.indexOf("=")));
+  return names.flatMap((name, index) => {
+    if (names.indexOf(name) === index) return [];
+    const origin = locate(["indexify", "labels", index], "value");
+    return [{ origin, key: "indexify.labels", message: `the label ${name} is in this list twice` }];
   });
 }
