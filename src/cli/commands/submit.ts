@@ -12,6 +12,7 @@ import { followTask, printLiveLog } from "../submit/follow-task.ts";
 import { makeJobInput, parseParameters } from "../submit/job-input.ts";
 import { lastWords } from "../submit/last-words.ts";
 import { tellLongWait } from "../submit/long-wait.ts";
+import { forTerminal } from "../task-output.ts";
 
 /** How long a task that was killed may take to say that it is over, and its output to come. */
 const KILL_MS = 60_000;
@@ -127,7 +128,7 @@ async function logsEnd(logs: Promise<void> | undefined): Promise<void> {
 
 /** Why it failed is in what it complained, which no daemon here could show while it ran. */
 async function tellLastWords({ io }: Context, folder: string): Promise<void> {
-  for (const line of await lastWords(folder)) io.err(`  ${line}`);
+  for (const line of await lastWords(folder)) io.err(`  ${io.isErrTty ? forTerminal(line) : line}`);
 }
 
 /** Ctrl-C: the task is killed, what it left is fetched, and the signal's own code is the answer. */

@@ -7,7 +7,7 @@ import type { IndexifyFigures, ShownIndexify } from "../../telemetry/metrics/ind
 import { Desk } from "./desk/desk.ts";
 import type { IndexifyDoorOptions } from "./door-options.ts";
 import { allowedFunctions, isAllowed, isNamespaceAllowed } from "./host/allowed-functions.ts";
-import { hostResources, isSameSize, withinBooks } from "./host/host-resources.ts";
+import { hostResources, withinBooks } from "./host/host-resources.ts";
 import { keptReports, reportJournal } from "./link/journal-reports.ts";
 import { isUrgent, ReportQueue } from "./link/report-queue.ts";
 import type { ReportedHeartbeat } from "./link/reported-heartbeat.ts";
@@ -138,16 +138,11 @@ function joinParts(
     report: (report) => reports.add(report),
     onAllocationEnd: (ended) => options.onAllocationEnd(ended),
   });
-  let told: ContainerResources | undefined;
   const link = new ServerLink({
     ...{ channel, reports, clock, log, observer, onState },
     executorId: introduction.executorId,
     times: LINK_TIMES,
-    fullState: () => {
-      told = containerResources(options);
-      return fullState(options, told, functions, desk);
-    },
-    isOutdated: () => told !== undefined && !isSameSize(told, containerResources(options)),
+    fullState: () => fullState(options, functions, desk),
     onCommand: (command) => {
       desk.take(command);
       return true;
@@ -161,26 +156,18 @@ function workerTimes({ readyMs, checksHealth }: IndexifyDoorOptions): WorkerTime
   return { ...WORKER_TIMES, readyMs, healthMs: checksHealth ? WORKER_TIMES.healthMs : undefined };
 }
 
-type ContainerResources = ReturnType<typeof hostResources>;
-
-/** What the server schedules by. */
-function containerResources({ introduction: { overrides }, size }: IndexifyDoorOptions): ContainerResources {
-  const { forWorkers } = size();
-  return hostResources(forWorkers, withinBooks(overrides, forWorkers));
-}
-
 function fullState(
   { introduction, size }: IndexifyDoorOptions,
-  totalContainerResources: ContainerResources,
   functions: ReturnType<typeof allowedFunctions>,
   desk: Desk,
 ): MessageInitShape<typeof DataplaneStateFullSyncSchema> {
   const { hostName, version, labels, catalogEntry, overrides, proxyAddress } = introduction;
+  const { whole, forWorkers } = size();
   return {
     hostname: hostName,
     version,
-    totalResources: hostResources(size().whole, overrides),
-    totalContainerResources,
+    totalResources: hostResources(whole, overrides),
+    totalContainerResources: hostResources(forWorkers, withinBooks(overrides, forWorkers)),
     allowedFunctions: functions,
     labels: { ...labels },
     ...(catalogEntry === undefined ? {} : { catalogEntryName: catalogEntry }),

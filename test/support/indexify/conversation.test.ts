@@ -116,18 +116,6 @@ test("3.4: a full state that nobody asked for is noticed, whether it comes once 
   expect(always.faults).toEqual(["3.4: a full state that nobody asked for"]);
 });
 
-test("3.4: a full state that says another size of the executor is welcome, once", () => {
-  const { faults, register, beat } = converse();
-  const larger: Beat = { fullState: { totalContainerResources: { cpuCount: 64 } } };
-  register();
-  beat({});
-  beat(larger);
-  beat({});
-  expect(faults).toEqual([]);
-  beat(larger);
-  expect(faults).toEqual(["3.4: a full state that nobody asked for"]);
-});
-
 test("3.4: one that is asked for its state and goes on without is noticed", () => {
   const { faults, heard, answered } = converse();
   for (let beats = 0; beats < 4; beats += 1) {

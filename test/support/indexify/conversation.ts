@@ -27,8 +27,6 @@ export class Conversation {
   /** The numbers under which an allocation went out. */
   readonly #numbers = new Map<string, Set<bigint>>();
   readonly #talks = new Map<string, Talk>();
-  /** As each executor said it last. */
-  readonly #sizes = new Map<string, string>();
 
   constructor(complain: (text: string) => void) {
     this.#complain = complain;
@@ -66,8 +64,7 @@ export class Conversation {
     } else {
       // One whose answer was lost is sent again.
       const isDue = !isKnown || talk.isAsked || talk.mayBring || talk.fullStates === 1;
-      const isNews = this.#isNewSize(executorId, fullState);
-      if (!isDue && !isNews) this.#complain("3.4: a full state that nobody asked for");
+      if (!isDue) this.#complain("3.4: a full state that nobody asked for");
       this.#containersOf(fullState);
       if (talk.isAsked && talk.dropped !== undefined) this.#kept(talk.dropped, encodedItems(request));
     }
@@ -116,13 +113,6 @@ export class Conversation {
   lostTouch(): void {
     for (const talk of this.#talks.values())
       Object.assign(talk, { ...QUIET, hasRegistered: talk.hasRegistered, mayBring: true });
-  }
-
-  /** Whether its executor is of another size than it last said: the server hears of that in no other way (3.3). */
-  #isNewSize(executorId: string, { totalContainerResources: size }: DataplaneStateFullSync): boolean {
-    const [before, now] = [this.#sizes.get(executorId), `${size?.cpuCount} ${size?.memoryBytes}`];
-    this.#sizes.set(executorId, now);
-    return before !== undefined && before !== now;
   }
 
   #containersOf({ containerStates }: DataplaneStateFullSync): void {

@@ -14,11 +14,15 @@ type Delivery = MessageInitShape<typeof AllocationFunctionCallResultSchema>;
 
 const BLOB_ID = "fc-result";
 
-/** A child's result as its parent's worker takes it. What cannot be handed over is a failed call, never half an answer. */
+/**
+ * A child's result as its parent's worker takes it. What cannot be handed over is a failed call, never half an answer.
+ *
+ * @param onFault told why that is so; the parent's code is not.
+ */
 export async function deliveryOf(
   watcher: OpenWatcher,
   result: FunctionCallResult,
-  blobs: BlobStore,
+  { blobs, onFault }: { readonly blobs: BlobStore; onFault(error: unknown): void },
   signal: AbortSignal,
 ): Promise<Delivery> {
   const ids = { functionCallId: watcher.functionCallId, watcherId: watcher.id };
@@ -34,6 +38,7 @@ export async function deliveryOf(
     return { ...ids, outcomeCode: WorkerCode.SUCCESS, valueOutput: object, valueBlob: blob };
   } catch (error) {
     if (signal.aborted) throw error;
+    onFault(error);
     return failed;
   }
 }

@@ -6,6 +6,8 @@ import type { AllocationBlobs } from "./allocation-blobs.ts";
 import { type BlobMessage, readBlob } from "./blob-shapes.ts";
 import { objectOf } from "./convert.ts";
 
+const ARGUMENTS_AT_ONCE = 16;
+
 const REQUEST_ERROR_BLOB = "request_error_blob";
 const REQUEST_ERROR_BYTES = 10n * 1_048_576n;
 
@@ -34,14 +36,19 @@ export async function prepareAllocation(
   };
 }
 
-/** One after the other: there may be hundreds, and each is computed here, or is a file's own name. */
+/** There may be hundreds: each is computed here, or is a file that is looked at, which on a remote file system takes a while. */
 async function argumentBlobs(
   { args }: AllocationOrder,
   blobs: BlobStore,
   signal: AbortSignal,
 ): Promise<readonly BlobMessage[]> {
   const found: BlobMessage[] = [];
-  for (const { uri, offset, size } of args)
-    found.push(await readBlob(blobs, `arg-${found.length}`, uri, offset + size, signal));
+  for (let from = 0; from < args.length; from += ARGUMENTS_AT_ONCE) {
+    const some = args.slice(from, from + ARGUMENTS_AT_ONCE);
+    const reads = some.map(({ uri, offset, size }, at) =>
+      readBlob(blobs, `arg-${from + at}`, uri, offset + size, signal),
+    );
+    found.push(...(await Promise.all(reads)));
+  }
   return found;
 }

@@ -13,7 +13,6 @@ import type { AllocationState, AllocationUpdateSchema } from "../../../gen/funct
 import { AllocationStateSchema } from "../../../gen/function_executor_pb.js";
 import { RPC_CODES, RpcError } from "../../../std/grpc/rpc-error.ts";
 import { orAbort } from "../../../std/index.ts";
-import { silentLog } from "../../../telemetry/silent-log.ts";
 import type { AllocationOrder } from "../commands/orders.ts";
 import type { WorkerClient } from "../worker/worker-client.ts";
 import { AllocationBlobs } from "./allocation-blobs.ts";
@@ -37,6 +36,7 @@ interface TestRun {
   readonly answers: NonNullable<MessageInitShape<typeof AllocationUpdateSchema>["update"]>[];
   readonly begun: string[];
   readonly completed: string[];
+  readonly logged: string[];
   /** What the worker says next of its state. */
   say(state: MessageInitShape<typeof AllocationStateSchema>): Promise<void>;
   child(result: MessageInitShape<typeof FunctionCallResultSchema>): Promise<void>;
@@ -54,6 +54,7 @@ async function openRun(
 ): Promise<TestRun> {
   const clock = new VirtualClock();
   const [answers, begun, completed]: [TestRun["answers"], string[], string[]] = [[], [], []];
+  const logged: string[] = [];
   const said: AllocationState[] = [];
   let wake = (): void => undefined;
   const client: TestClient = {
@@ -98,7 +99,12 @@ async function openRun(
   runAllocation(
     {
       ...{ order, inputs: {}, client: client as WorkerClient, blobs, writes: new AllocationBlobs(blobs) },
-      ...{ clock, log: silentLog, observer: NO_INDEXIFY_OBSERVER, timeoutMs: 10_000 },
+      ...{
+        clock,
+        log: { log: (_level, event) => void logged.push(event) },
+        observer: NO_INDEXIFY_OBSERVER,
+        timeoutMs: 10_000,
+      },
       onLogEntry: () => undefined,
       onResults: (taking) => {
         take = taking;
@@ -113,7 +119,7 @@ async function openRun(
   );
   await settle();
   return {
-    ...{ clock, answers, begun, completed },
+    ...{ clock, answers, begun, completed, logged },
     say: async (state) => {
       said.push(create(AllocationStateSchema, state));
       wake();
@@ -178,13 +184,14 @@ test("a child's result is brought to every wait once, with both ids: early, toge
   );
 });
 
-test("a result whose link cannot be had is a failed call, never half an answer", async () => {
+test("a result whose link cannot be had is a failed call, never half an answer, and the log says why", async () => {
   const run = await openRun({ readUri: () => Promise.reject(WRONG) });
   await run.say(waiting("w1"));
   await run.child(CHILD);
   const [answer] = run.answers;
   expect(answer?.value).toMatchObject({ outcomeCode: 2, watcherId: "w1" });
   expect(answer?.value).not.toHaveProperty("valueOutput");
+  expect(run.logged).toEqual(["indexify.answer-failed"]);
 });
 
 test("time stands still while a wait is open and begins anew after it; only news of progress moves it on", async () => {

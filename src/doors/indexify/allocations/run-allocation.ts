@@ -239,9 +239,12 @@ class AllocationRun {
   }
 
   #deliver(watcher: OpenWatcher, result: FunctionCallResult): void {
-    this.#once(`result for ${watcher.id}`, async () => {
-      const { blobs, writes } = this.#options;
-      const value = await deliveryOf(watcher, result, blobs, this.#controller.signal);
+    const what = `result for ${watcher.id}`;
+    this.#once(what, async () => {
+      const { blobs, writes, log, order } = this.#options;
+      const onFault = (error: unknown): void =>
+        log.log("warn", "indexify.answer-failed", { allocationId: order.id, what, error });
+      const value = await deliveryOf(watcher, result, { blobs, onFault }, this.#controller.signal);
       writes.given((value.valueOutput ?? value.requestErrorOutput)?.manifest?.size ?? 0n);
       await this.#answer({ case: "functionCallResult", value });
     });

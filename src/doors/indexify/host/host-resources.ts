@@ -46,13 +46,6 @@ export function withinBooks(overrides: ResourceOverrides, books: HostFigures): R
   };
 }
 
-/** Whether both are as many cores and as much memory: what an operator may change while the daemon runs. Cards come and go by themselves. */
-export function isSameSize(one: HostSize, other: HostSize): boolean {
-  return one.cpuCount === other.cpuCount && one.memoryBytes === other.memoryBytes;
-}
-
-type HostSize = Pick<MessageInitShape<typeof HostResourcesSchema>, "cpuCount" | "memoryBytes">;
-
 /** What a card is to the server, by its name (`contracts/indexify.md` 8.3); `undefined` for one that it does not know. */
 export function gpuModel(name: string | undefined): GPUModel | undefined {
   if (name === undefined) return undefined;

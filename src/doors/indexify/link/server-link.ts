@@ -49,8 +49,6 @@ export interface LinkOptions {
   readonly times: LinkTimes;
   /** Everything that the server should know of this host, as it is now. */
   fullState(): MessageInitShape<typeof DataplaneStateFullSyncSchema>;
-  /** Whether the last full state says of this host's size what is so no more: then the next heartbeat brings another. */
-  isOutdated?(): boolean;
   /** Hands a command over; `false` if that cannot be done now. It must not wait for what the command asks. */
   onCommand(command: Command): boolean;
   onResult(entry: AllocationLogEntry): void;
@@ -162,7 +160,6 @@ export class ServerLink {
     this.#isNudged = false;
     this.#cancelSoon?.();
     this.#cancelSoon = undefined;
-    this.#owesState ||= this.#options.isOutdated?.() === true;
     const isFull = this.#owesState;
     if (isFull) await this.#stopPolls();
     const fragment = reports.fragment(this.#isSingle ? 1 : undefined);
