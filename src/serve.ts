@@ -12,7 +12,7 @@ import { tellWarnings } from "./runtime-warnings.ts";
 import { tellFailure } from "./serve-failure.ts";
 import type { Wish, Wishes } from "./signals.ts";
 import { listenToSignals } from "./signals.ts";
-import { isLoopback, Scope, sleep } from "./std/index.ts";
+import { isLoopback, Scope, settledWithin } from "./std/index.ts";
 import type { OpenLog } from "./telemetry/index.ts";
 import { openLog } from "./telemetry/index.ts";
 
@@ -99,25 +99,11 @@ async function endInOrder(
   const first = await Promise.race([drained, forced]);
   const isForced = !("cut" in first);
   const { cut } = isForced ? await executor.drain({ deadlineMs: 0, keepWarm: false, isForced: true }) : first;
-  await settleJobs(
-    Promise.all([jobsOver, workersOver]),
-    forced,
-    isForced ? FORCED_MS : Math.max(FORCED_MS, deadlineMs),
-  );
+  const settled = Promise.all([jobsOver, workersOver]);
+  if (isForced) await settledWithin(settled, FORCED_MS);
+  else await settledWithin(Promise.race([settled, forced]), Math.max(FORCED_MS, deadlineMs));
   await door[Symbol.asyncDispose]();
   return isForced || cut > 0;
-}
-
-/** Waits for what jobs leave behind, but not for ever. */
-async function settleJobs(
-  jobsOver: Promise<unknown>,
-  forced: Promise<Wish>,
-  patienceMs: number,
-): Promise<void> {
-  const over = new AbortController();
-  const patience = sleep(patienceMs, over.signal).catch(() => undefined);
-  await Promise.race([jobsOver, forced, patience]);
-  over.abort();
 }
 
 function reloadConfig(options: ServeOptions, { live }: Daemon, log: OpenLog): void {

@@ -251,8 +251,6 @@ function isHandBack(job: HeldJob, error: unknown): boolean {
 
 async function tidy(desk: JobDesk, job: HeldJob): Promise<void> {
   await job.noted;
-  // One that nobody could name, or that says of no folder where its result belongs, was given none here either.
-  if (job.taskDir === undefined) return;
   await desk.folders.remove(job.claim.jobId).catch((error: unknown) => {
     logClaim(desk, job, "warn", "claim.troubled", { error, step: "tidying" });
   });

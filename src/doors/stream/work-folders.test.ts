@@ -117,3 +117,14 @@ test("why a job is being ended is known to the next life, told once, and gone wi
   expect(await readdir(own)).toEqual([]);
   expect(await readdir(join(shared, ".hearth"))).toEqual(["me"]);
 });
+
+test("that a job is to end does not make a folder ours that another daemon has made", async () => {
+  await life().noteStop("theirs", "killed");
+  await mkdir(join(shared, "theirs"));
+  await life().sweep(new Set());
+  const living = life();
+  await living.noteStop("theirs", "killed");
+  await living.remove("theirs");
+  expect(await readdir(shared)).toEqual([".hearth", "theirs"]);
+  expect(await readdir(own)).toEqual([]);
+});

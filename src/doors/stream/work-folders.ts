@@ -106,7 +106,7 @@ export class WorkFolders {
   async remove(jobId: string): Promise<void> {
     if (!this.#marks.has(jobId)) return;
     const looks = await this.#looks;
-    await removeFolder(this.of(jobId).workDir.localPath, looks);
+    if (this.#marks.hasFolder(jobId)) await removeFolder(this.of(jobId).workDir.localPath, looks);
     await this.#marks.remove(jobId, looks);
   }
 

@@ -33,6 +33,11 @@ export class WorkMarks {
     return this.#known.has(jobId);
   }
 
+  /** Whether its work folder is ours: that somebody wants it ended does not make it so. */
+  hasFolder(jobId: string): boolean {
+    return [...(this.#known.get(jobId) ?? [])].some((name) => !name.includes(`${BEHIND}${STOPPED}`));
+  }
+
   scratchOf(jobId: string): string {
     return join(this.#folder, `${jobId}${BEHIND}${SCRATCH}`);
   }

@@ -100,7 +100,9 @@ export class Intake {
   /** The same of a job. */
   checkJob(task: TaskSpec, door: DoorName): ExecutorError | undefined {
     const { books, settings } = this.#options.context;
-    return this.#check(task, jobLimit(books.capacity, settings().shares, door), door);
+    const refusal = this.#check(task, jobLimit(books.capacity, settings().shares, door), door);
+    if (refusal?.code === "ISOLATION_UNAVAILABLE") this.#retries.refused(this.#classOf(task));
+    return refusal;
   }
 
   #check(task: TaskSpec, capacity: Amounts, door?: DoorName): ExecutorError | undefined {

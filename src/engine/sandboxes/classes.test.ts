@@ -90,6 +90,20 @@ test("a class that was refused is tested again when it is asked for, once in 30 
   expect(call.placement?.isolation).toBe("microVM");
 });
 
+test("a class that only jobs ask for is tested again as well", async () => {
+  let reports = [report("container", "usable"), report("microVM", "unusable", "not there")];
+  const { executor, clock } = await testExecutor({}, {}, (fake) => {
+    reaching(fake, () => reports);
+    fake.probe = async () => {
+      reports = ALL;
+      return reports;
+    };
+  });
+  expect(() => executor.jobs.check(strong("a"))).toThrow();
+  await clock.advance(10);
+  expect(() => executor.jobs.check(strong("a"))).not.toThrow();
+});
+
 test("a warm sandbox is retired when its class is given to another runtime, one of another class is not", async () => {
   const { executor, driver, channels, clock } = await testExecutor({ runtimes: [KATA] }, {}, (fake) =>
     reaching(fake, () => ALL),

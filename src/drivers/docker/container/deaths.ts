@@ -6,7 +6,7 @@ import type { Engine } from "../engine/engine.ts";
 import { isMissing } from "../engine/engine-error.ts";
 import { isRecord, jsonLines } from "../engine/json-lines.ts";
 import { endedByItself, readPastEvents } from "./past-death.ts";
-import { looksLikeEngineEnd, sandboxEnd } from "./sandbox-end.ts";
+import { looksLikeEngineEnd, mayBeMemory, sandboxEnd } from "./sandbox-end.ts";
 
 /** A container whose end somebody wants to know. */
 export interface Watch {
@@ -28,6 +28,8 @@ const RECONNECT = { firstMs: 50, maxMs: 2000 } as const;
  * moment is in no list that we took at once, and in no event. So there is a second look when it listens for sure.
  */
 const SECOND_LOOK_MS = 1000;
+/** An engine learns on different ways that memory ran out and that the container has ended: the cause may come behind its effect. */
+const MEMORY_NEWS_MS = 200;
 /** How long an engine may take to tell what it remembers. */
 const PAST_MS = 10_000;
 
@@ -141,7 +143,9 @@ export class Deaths {
         this.#settle(containerId, { type: "lost" });
         return;
       }
-      const wasOutOfMemory = watched.wasOutOfMemory || facts.wasOutOfMemory;
+      const isKnown = watched.wasOutOfMemory || facts.wasOutOfMemory;
+      if (!isKnown && mayBeMemory(exitCode)) await sleep(MEMORY_NEWS_MS);
+      const wasOutOfMemory = isKnown || watched.wasOutOfMemory;
       this.#settle(
         containerId,
         sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes: watched.memoryLimitBytes }),

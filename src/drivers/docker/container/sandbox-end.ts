@@ -19,6 +19,11 @@ export function sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes }: EndFa
   return signal === undefined ? { type: "exited", exitCode } : { type: "signalled", signal };
 }
 
+/** Whether want of memory may have led to an end: not to a success, nor to one by a TERM that somebody has sent. */
+export function mayBeMemory(exitCode: number): boolean {
+  return exitCode !== 0 && exitCode !== SIGNAL_BASE + 15;
+}
+
 /** Whether an end looks like the engine's own doing when it stops or has been killed: TERM, KILL, or no code at all. */
 export function looksLikeEngineEnd(exitCode: number): boolean {
   return exitCode === SIGNAL_BASE + 9 || exitCode === SIGNAL_BASE + 15 || exitCode === 255 || exitCode === -1;
