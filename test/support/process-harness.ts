@@ -6,6 +6,7 @@ import { openProcessDriver } from "../../src/drivers/process/index.ts";
 import { NAMESPACES_FOLDER, NetworkNames } from "../../src/drivers/process/network/names.ts";
 import type { BehaviourImages, SandboxDriverHarness } from "../conformance/sandbox-driver/harness.ts";
 import { freshName } from "./fresh-name.ts";
+import { poll } from "./poll.ts";
 import { recordedSandboxes } from "./recorded-sandboxes.ts";
 
 const BEHAVIOURS: readonly (keyof BehaviourImages)[] = [
@@ -51,6 +52,12 @@ export async function openProcessHarness(
     ...further,
   };
   const driver = await openProcessDriver(options, never);
+  // What its own test of its class makes is none of a test's.
+  await poll("its class is proven", async () => {
+    const made = await remains(owner, join(root, "state"));
+    const isProven = driver.classes().every(({ state }) => state !== "unproven");
+    return (isProven && made.length === 0) || made.join();
+  });
   const harness: ProcessHarness = {
     driver,
     owner,
