@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { JobTask } from "../../client/index.ts";
 import { JobApiClient } from "../../client/index.ts";
 import { eitherSignal } from "../../std/either-signal.ts";
+import { settledWithin } from "../../std/settled-within.ts";
 import type { Command, Context, Invocation } from "../command.ts";
 import { listOption, textArg, textOption } from "../command.ts";
 import { EXIT } from "../exit-code.ts";
@@ -123,7 +124,7 @@ const LAST_WORDS_MS = 1000;
 
 async function logsEnd(logs: Promise<void> | undefined): Promise<void> {
   if (logs === undefined) return;
-  await Promise.race([logs, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS).unref())]);
+  await settledWithin(logs, LAST_WORDS_MS);
 }
 
 /** Why it failed is in what it complained, which no daemon here could show while it ran. */

@@ -1,7 +1,7 @@
 import type { EntryReading, RequestEntry } from "../../contract/executer-tracker/index.ts";
 import { KILL, readRequestEntry } from "../../contract/executer-tracker/index.ts";
 import { ExecutorError } from "../../core/index.ts";
-import type { LeftoverJob, RunningJob } from "../../engine/jobs/jobs.ts";
+import type { Adopting, LeftoverJob, RunningJob } from "../../engine/jobs/jobs.ts";
 import { retry } from "../../std/index.ts";
 import { announce, beginJob, watchDisk } from "./begin-job.ts";
 import type { JobDesk } from "./desk.ts";
@@ -165,7 +165,7 @@ async function resume(desk: JobDesk, job: HeldJob, how: "goes-on" | "anew"): Pro
 /** An engine that is away comes back, and its containers with it; only what is gone for good is done anew. */
 async function takeOver(
   leftover: LeftoverJob,
-  how: Parameters<LeftoverJob["adopt"]>[1],
+  how: Adopting,
   signal: AbortSignal,
 ): Promise<RunningJob | undefined> {
   try {

@@ -32,7 +32,8 @@ test("a job holds its room from its reservation to its settlement", async () => 
   expect(executor.jobs.list()).toEqual([]);
 });
 
-test.each<[SandboxEnd, object]>([
+/** The job's own doing, and how each is told. */
+const OWN_ENDS: readonly [SandboxEnd, object][] = [
   [
     { type: "exited", exitCode: 0 },
     { cause: "exit", exitCode: 0 },
@@ -45,6 +46,10 @@ test.each<[SandboxEnd, object]>([
     { type: "memory", limitBytes: 5 },
     { cause: "memory", limitBytes: 5 },
   ],
+];
+
+test.each<[SandboxEnd, object]>([
+  ...OWN_ENDS,
   [{ type: "lost" }, { cause: "infrastructure" }],
   [{ type: "stopped" }, { cause: "infrastructure" }],
 ])("an end of %o is told as %o, with the last figures and how long it ran", async (end, told) => {
@@ -83,18 +88,7 @@ test("the first cause counts, a later stop only hastens, and after the end neith
 });
 
 test.each<[SandboxEnd, object]>([
-  [
-    { type: "exited", exitCode: 0 },
-    { cause: "exit", exitCode: 0 },
-  ],
-  [
-    { type: "signalled", signal: "SIGSEGV" },
-    { cause: "signal", signal: "SIGSEGV" },
-  ],
-  [
-    { type: "memory", limitBytes: 5 },
-    { cause: "memory", limitBytes: 5 },
-  ],
+  ...OWN_ENDS,
   // Nobody knows how it ended, only that it was to be stopped.
   [{ type: "lost" }, { cause: "stopped", by: "drain" }],
 ])("an end of %o that a stop comes too late for is told as %o", async (end, told) => {
