@@ -47,8 +47,17 @@ export function askEvict({ id, image, slotsUsed }: LiveSandbox): void {
       : "It is idle. Its share comes back; the next call of this task starts cold.",
     verb: isBusy ? "End calls and evict" : "Evict",
     act: async () => {
-      await daemon().evict(id, { force: isBusy });
+      await evict(id, isBusy);
       return `${image} is gone.`;
     },
   };
+}
+
+/** What is no longer there need not be removed: by somebody else, or by a request of ours whose answer got lost. */
+async function evict(sandboxId: string, force: boolean): Promise<void> {
+  try {
+    await daemon().evict(sandboxId, { force });
+  } catch (error) {
+    if (!(error instanceof HearthError && error.status === 404)) throw error;
+  }
 }

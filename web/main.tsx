@@ -14,11 +14,6 @@ applyTheme();
 startLive();
 startRuns();
 startFleet();
-/** Charts take their colours and sizes from the style sheet, so it has to be there. */
-function show(): void {
-  const root = document.getElementById("page");
-  if (root !== null) render(<Page />, root);
-}
-
-if (document.readyState === "complete") show();
-else addEventListener("load", show);
+// A module's code runs when the page has been read to its end, with the style that it holds.
+const root = document.getElementById("page");
+if (root !== null) render(<Page />, root);

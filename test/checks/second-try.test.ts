@@ -13,6 +13,11 @@ test("what failed is run again by its files, each once", () => {
   expect(filesToTryAgain([passed("a"), { ...passed("b"), state: "skipped" }], 0)).toBeUndefined();
 });
 
+test("what the page shows of jobs is looked at once more as the rest of the page is", () => {
+  const file = "test/e2e/dashboard-jobs.test.ts";
+  expect(filesToTryAgain([failed(file)], 0)).toEqual([file]);
+});
+
 test("more than three in one run, all suites together, are no chance", () => {
   expect(filesToTryAgain([failed("a", "1"), failed("a", "2"), failed("a", "3")], 0)).toEqual(["a"]);
   expect(filesToTryAgain([failed("a", "1"), failed("a", "2"), failed("a", "3")], 1)).toBeUndefined();

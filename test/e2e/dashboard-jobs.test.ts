@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
-import { misfits, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
+import { misfits, screenPath, seriousFaults, untilSays, untilShown, visit } from "../support/page-faults.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
 
@@ -29,7 +29,7 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
       ...{ viewport: { width, height: 900 }, colorScheme, reducedMotion: "reduce" as const },
     });
     page.setDefaultTimeout(60_000);
-    await page.goto(`${host.monitorUrl}/`);
+    await visit(page, `${host.monitorUrl}/`);
     return page;
   }
 
@@ -41,7 +41,7 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
     expect(await cardOf(page).count()).toBe(0);
     const id = await world.submit("test.talk");
     const row = cardOf(page).getByRole("row").filter({ hasText: id });
-    await row.locator('[data-label="State"]', { hasText: "running" }).waitFor();
+    await untilShown(row.locator('[data-label="State"]', { hasText: "running" }));
     for (const [label, text] of [
       ["Task", "shell"],
       ["Door", "stream"],
@@ -57,7 +57,7 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
       [390, "dark"],
     ] as const) {
       const other = await open(width, scheme);
-      await cardOf(other).getByRole("row").filter({ hasText: id }).waitFor();
+      await untilShown(cardOf(other).getByRole("row").filter({ hasText: id }));
       expect(await misfits(other)).toEqual([]);
       await other.screenshot({ path: screenPath(`jobs-${width}-${scheme}`), fullPage: true });
       expect(await seriousFaults(other)).toEqual([]);
@@ -66,7 +66,8 @@ describe.skipIf(reason !== undefined)(`jobs on the page${reason === undefined ? 
     await writeFile(join(host.stateDir, "jobs", id, "go"), "");
     expect(await world.ending(id)).toMatchObject({ json: { status: "success" } });
     await cardOf(page).waitFor({ state: "detached" });
-    await page.getByRole("region", { name: "Runs" }).getByRole("row").filter({ hasText: "shell" }).waitFor();
+    const runs = page.getByRole("region", { name: "Runs" });
+    await untilShown(runs.getByRole("row").filter({ hasText: "shell" }));
     await page.close();
   }, 180_000);
 });

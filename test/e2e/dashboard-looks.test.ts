@@ -7,7 +7,15 @@ import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Caller } from "../support/caller.ts";
 import type { FakeNvml } from "../support/fake-nvml.ts";
 import { openFakeNvml } from "../support/fake-nvml.ts";
-import { LOOKS, misfits, motions, screenPath, seriousFaults, untilSays } from "../support/page-faults.ts";
+import {
+  LOOKS,
+  misfits,
+  motions,
+  screenPath,
+  seriousFaults,
+  untilSays,
+  visit,
+} from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
@@ -60,7 +68,7 @@ describe.skipIf(reason !== undefined)(
           ...{ viewport: { width, height: 900 }, colorScheme, reducedMotion: "reduce" as const },
         });
         page.setDefaultTimeout(60_000);
-        await page.goto(`${host.monitorUrl}/`);
+        await visit(page, `${host.monitorUrl}/`);
         await untilSays(page, "Running");
         await untilThere(page);
         await page.screenshot({ path: screenPath(`${name}-${width}-${colorScheme}`), fullPage: true });
@@ -90,7 +98,7 @@ describe.skipIf(reason !== undefined)(
       for (const reducedMotion of ["no-preference", "reduce"] as const) {
         const page = await browser.newPage({ reducedMotion });
         page.setDefaultTimeout(60_000);
-        await page.goto(`${host.monitorUrl}/`);
+        await visit(page, `${host.monitorUrl}/`);
         await untilSays(page, "Running");
         await page.locator(".books .bar i").first().waitFor({ state: "attached" });
         const moving = await motions(page);

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Client2023, packInput, readOutput } from "../support/client-2023.ts";
+import { untilShown, visit } from "../support/page-faults.ts";
 import { poll } from "../support/poll.ts";
 import type { PrivateRedis } from "../support/private-redis.ts";
 import { freePort, openPrivateRedis } from "../support/private-redis.ts";
@@ -287,14 +288,15 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
       const browser = await openBrowser();
       try {
         const page = await browser.newPage();
-        await page.goto(host.monitorUrl);
+        await visit(page, host.monitorUrl);
         const card = page.getByRole("region", { name: "Fleet", exact: true });
         // A host that has stood still for a while is shown as lost until its next sign of life.
         const row = card
           .getByRole("row")
           .filter({ hasText: "this host" })
           .filter({ hasText: /running.*math, test, gromacs/ });
-        await row.waitFor({ timeout: 60_000 });
+        page.setDefaultTimeout(60_000);
+        await untilShown(row);
       } finally {
         await browser.close();
       }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { poll } from "./poll.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -36,6 +36,31 @@ export async function seriousFaults(page: Page): Promise<readonly string[]> {
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+/**
+ * Opens it. Chromium breaks off what it is just connecting when an interface of the machine comes or goes, as those of other tests' engines
+ * do; it loads a page again by itself then, but tells whoever drives it of the first try.
+ */
+export async function visit(page: Page, url: string): Promise<void> {
+  for (let left = 5; ; left -= 1) {
+    try {
+      await page.goto(url);
+      return;
+    } catch (error) {
+      if (left === 0 || !String(error).includes("ERR_NETWORK_CHANGED")) throw error;
+    }
+  }
+}
+
+/** Waits until it is to be seen; in vain, tells what the page shows instead. */
+export async function untilShown(wanted: Locator): Promise<void> {
+  try {
+    await wanted.waitFor();
+  } catch (error) {
+    const shown = await wanted.page().locator("body").innerText();
+    throw new Error(`${String(error)}\nthe page shows: ${shown.slice(0, 3000)}`, { cause: error });
+  }
 }
 
 /** Waits until the line on top says this; in vain, tells what the page shows instead. */

@@ -1,4 +1,4 @@
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
@@ -91,7 +91,7 @@ function draw(box: HTMLDivElement, props: ChartProps): () => void {
   const stopDrawing = effect(() => {
     isDark.value satisfies boolean;
     plot?.destroy();
-    plot = new uPlot(optionsOf(box, props), dataOf(props), box);
+    plot = untracked(() => new uPlot(optionsOf(box, props), dataOf(props), box));
   });
   const stopFeeding = effect(() => {
     plot?.setData(dataOf(props));

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { HearthClient } from "../../src/client/index.ts";
+import { fetchAgain } from "./fetch-again.ts";
 
 const TOKEN_KEY = "hearth-token";
 
@@ -14,6 +15,6 @@ export function setToken(text: string): void {
 
 /** The daemon that served this page. */
 export function daemon(): HearthClient {
-  const baseUrl = location.origin;
-  return new HearthClient(token.value === "" ? { baseUrl } : { baseUrl, token: token.value });
+  const how = { baseUrl: location.origin, fetch: fetchAgain };
+  return new HearthClient(token.value === "" ? how : { ...how, token: token.value });
 }

@@ -4,6 +4,8 @@ import { daemon } from "./daemon.ts";
 import { host, link } from "./live.ts";
 
 const EVERY_MS = 5000;
+/** A question that hangs is given up, so that there is a next one. */
+const ANSWER_MS = 10_000;
 
 /** The hosts on the queue; `undefined` while this host shares none, or nobody can say. */
 export const fleet = signal<Fleet | undefined>(undefined);
@@ -24,7 +26,7 @@ export function startFleet(): void {
     isAsking = true;
     askedAtMs = performance.now();
     daemon()
-      .fleet()
+      .fleet({ signal: AbortSignal.timeout(ANSWER_MS) })
       .then((found) => {
         fleet.value = found.hosts.length === 0 ? undefined : found;
       })

@@ -5,6 +5,8 @@ import { history } from "./history.ts";
 import { events, link } from "./live.ts";
 
 const EVERY_MS = 3000;
+/** A question that hangs is given up, so that there is a next one. */
+const ANSWER_MS = 10_000;
 /** A job's record follows its end by so much at most. */
 const SETTLES_MS = 5000;
 const SHOWN = 30;
@@ -32,7 +34,7 @@ export function startRuns(): void {
     isAsking = true;
     askedAtMs = performance.now();
     daemon()
-      .runs({ limit: SHOWN })
+      .runs({ limit: SHOWN, signal: AbortSignal.timeout(ANSWER_MS) })
       .then((list) => {
         runs.value = list.runs;
       })

@@ -1,23 +1,23 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Dashboard } from "./dashboard.ts";
 import { openDashboard } from "./dashboard.ts";
 
+const SCRIPT = 'document.title = "ok";';
+const STYLE = "main{color:red}";
+const PAGE = `<!doctype html><head><script type="module">${SCRIPT}</script><style>${STYLE}</style></head>${" ".repeat(500)}`;
+
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "hearth-page-"));
-  mkdirSync(join(folder, "assets"));
-  for (const [name, text] of Object.entries({
-    "index.html": "<!doctype html>",
-    "assets/a-1.js": "1;".repeat(500),
-    "notes.txt": "not a part of the page",
-  })) {
+  for (const [name, text] of Object.entries({ "index.html": PAGE, "notes.txt": "not the page" })) {
     writeFileSync(join(folder, name), text);
     writeFileSync(join(folder, `${name}.gz`), gzipSync(text));
   }
@@ -26,7 +26,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A server of these pages; what is none of them is 404. */
+/** A server of this page; what is not the page is 404. */
 async function serve(dashboard: Dashboard): Promise<AsyncDisposable & { readonly url: string }> {
   const server = createServer((request, response) => {
     if (dashboard.answer(request, response)) return;
@@ -44,18 +44,18 @@ async function serve(dashboard: Dashboard): Promise<AsyncDisposable & { readonly
   };
 }
 
-test("the page comes under a policy that allows its own files and nothing else", async () => {
+test("the page comes under a policy that allows what it holds itself and nothing else", async () => {
   await using server = await serve(openDashboard(folder));
   const answer = await fetch(`${server.url}/?from=anywhere`);
-  expect(await answer.text()).toBe("<!doctype html>");
+  expect(await answer.text()).toBe(PAGE);
   expect(answer.headers.get("content-type")).toBe("text/html; charset=utf-8");
-  expect(answer.headers.get("cache-control")).toBe("no-cache");
   const policy = (answer.headers.get("content-security-policy") ?? "").split("; ");
+  const hash = (text: string): string => createHash("sha256").update(text).digest("base64");
   expect(policy).toEqual([
     "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self'",
+    `script-src 'sha256-${hash(SCRIPT)}'`,
+    `style-src 'sha256-${hash(STYLE)}'`,
+    "img-src data:",
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
@@ -63,29 +63,42 @@ test("the page comes under a policy that allows its own files and nothing else",
   ]);
 });
 
-test("files whose name changes with their content are kept for ever, and travel compressed where that is understood", async () => {
+test("it travels compressed where that is understood", async () => {
   await using server = await serve(openDashboard(folder));
-  const zipped = await fetch(`${server.url}/assets/a-1.js`, { headers: { "accept-encoding": "gzip" } });
-  expect(zipped.headers.get("cache-control")).toContain("immutable");
+  const zipped = await fetch(server.url, { headers: { "accept-encoding": "gzip" } });
   expect(zipped.headers.get("content-encoding")).toBe("gzip");
-  expect(Number(zipped.headers.get("content-length"))).toBe(gzipSync("1;".repeat(500)).length);
-  expect(await zipped.text()).toBe("1;".repeat(500));
-  const plain = await fetch(`${server.url}/assets/a-1.js`, { headers: { "accept-encoding": "identity" } });
+  expect(Number(zipped.headers.get("content-length"))).toBe(gzipSync(PAGE).length);
+  expect(await zipped.text()).toBe(PAGE);
+  const plain = await fetch(server.url, { headers: { "accept-encoding": "identity" } });
   expect(plain.headers.get("content-encoding")).toBeNull();
-  expect(gunzipSync(gzipSync(await plain.text())).toString()).toBe("1;".repeat(500));
-  const head = await fetch(`${server.url}/assets/a-1.js`, { method: "HEAD" });
+  expect(await plain.text()).toBe(PAGE);
+  const head = await fetch(server.url, { method: "HEAD" });
   expect([head.status, await head.text()]).toEqual([200, ""]);
+});
+
+test("it is asked for each time, and not sent again to a browser that has it", async () => {
+  await using server = await serve(openDashboard(folder));
+  const ask = async (encoding: string, etag: string): Promise<Response> =>
+    await fetch(server.url, { headers: { "accept-encoding": encoding, "if-none-match": etag } });
+  for (const encoding of ["gzip", "identity"]) {
+    const first = await ask(encoding, '"another"');
+    expect([first.status, first.headers.get("cache-control")]).toEqual([200, "no-cache"]);
+    const etag = first.headers.get("etag") ?? "";
+    const again = await ask(encoding, etag);
+    expect([again.status, await again.text()]).toEqual([304, ""]);
+    expect(again.headers.get("etag")).toBe(etag);
+    // The other form of it is another body.
+    expect((await ask(encoding === "gzip" ? "identity" : "gzip", etag)).status).toBe(200);
+  }
 });
 
 test.each([
   "/notes.txt",
   "/index.html.gz",
-  "/assets/",
-  "/assets/../notes.txt",
-  "/assets/%2e%2e/notes.txt",
+  "/index.html/",
   "/../../../etc/passwd",
   "/v1/host",
-])("%s is none of its files", async (path) => {
+])("%s is not the page", async (path) => {
   await using server = await serve(openDashboard(folder));
   expect((await fetch(`${server.url}${path}`)).status).toBe(404);
 });

@@ -1,62 +1,54 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".svg": "image/svg+xml",
-};
-
-/** Nothing but the page's own files, no inline code, no frame around it, and no form that could be sent elsewhere. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
+/** What a browser shows by itself, and another name of it. */
+const PATHS: readonly string[] = ["/", "/index.html"];
 
 const HEADERS = {
-  "content-security-policy": POLICY,
+  "content-type": "text/html; charset=utf-8",
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
   "permissions-policy": "camera=(), geolocation=(), microphone=()",
+  "cache-control": "no-cache",
+  vary: "Accept-Encoding",
 } as const;
 
 interface Page {
-  readonly type: string;
   readonly bytes: Buffer;
   readonly zipped: Buffer;
-  /** Its name changes with its content. */
-  readonly isForEver: boolean;
+  /** Changes with the content, so that a browser that has it is not sent it again. */
+  readonly tag: string;
+  readonly policy: string;
 }
 
-/** The files of the dashboard. */
+/** The dashboard: one page that holds all it needs, so that whoever has got it has got all of it. */
 export interface Dashboard {
-  /** Answers if the path is one of the page's; otherwise leaves the request alone. */
+  /** Answers if the path is the page's; otherwise leaves the request alone. */
   answer(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
+/** Whether this is a path of the page, which links on other pages may lead to. */
+export function isPagePath(path: string): boolean {
+  return PATHS.includes(path);
+}
+
 /**
- * Reads the dashboard's files once: together they are smaller than one picture.
+ * Reads the dashboard's page once: it is smaller than a picture.
  *
  * @param folder as `scripts/build.mjs` leaves it. One that is not there (sources that were never built) is no error: then there is
  * no page, and the door says that there is no such route.
  */
 export function openDashboard(folder: string): Dashboard {
-  const pages = readPages(folder);
+  const page = readPage(folder);
   return {
     answer(request, response) {
       const path = (request.url ?? "").split("?", 1)[0] ?? "";
-      const page = pages.get(path === "/" ? "/index.html" : path);
-      if (page === undefined || (request.method !== "GET" && request.method !== "HEAD")) return false;
+      const isRead = request.method === "GET" || request.method === "HEAD";
+      if (page === undefined || !isPagePath(path) || !isRead) return false;
       send(request, response, page);
       return true;
     },
@@ -65,39 +57,50 @@ export function openDashboard(folder: string): Dashboard {
 
 function send(request: IncomingMessage, response: ServerResponse, page: Page): void {
   const isZipped = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
+  const etag = isZipped ? `"${page.tag}-gz"` : `"${page.tag}"`;
+  const headers = { ...HEADERS, etag, "content-security-policy": page.policy };
+  request.resume();
+  if (request.headers["if-none-match"] === etag) {
+    response.writeHead(304, headers).end();
+    return;
+  }
   const body = isZipped ? page.zipped : page.bytes;
   response.writeHead(200, {
-    ...HEADERS,
-    "content-type": page.type,
+    ...headers,
     "content-length": body.byteLength,
-    vary: "Accept-Encoding",
     ...(isZipped ? { "content-encoding": "gzip" } : {}),
-    "cache-control": page.isForEver ? "public, max-age=31536000, immutable" : "no-cache",
   });
   response.end(request.method === "HEAD" ? undefined : body);
-  request.resume();
 }
 
-function readPages(folder: string): ReadonlyMap<string, Page> {
-  const pages = new Map<string, Page>();
-  for (const name of namesIn(folder)) {
-    const type = TYPES[extname(name)];
-    if (type === undefined) continue;
-    const file = join(folder, name);
-    pages.set(`/${name}`, {
-      type,
-      bytes: readFileSync(file),
-      zipped: readFileSync(`${file}.gz`),
-      isForEver: name.startsWith("assets/"),
-    });
-  }
-  return pages;
+function readPage(folder: string): Page | undefined {
+  const file = join(folder, "index.html");
+  if (!existsSync(file)) return undefined;
+  const bytes = readFileSync(file);
+  const zipped = readFileSync(`${file}.gz`);
+  const tag = createHash("sha256").update(bytes).digest("base64url");
+  return { bytes, zipped, tag, policy: policyFor(bytes.toString("utf8")) };
 }
 
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder, { recursive: true, encoding: "utf8" });
-  } catch {
-    return [];
-  }
+/** Nothing runs and nothing is drawn but what the page itself holds; no frame around it, and no form that could be sent elsewhere. */
+function policyFor(html: string): string {
+  return [
+    "default-src 'none'",
+    `script-src ${hashesOf(html, "script")}`,
+    `style-src ${hashesOf(html, "style")}`,
+    "img-src data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}
+
+/** Of each element of that name in the page's head, as a browser would (Content Security Policy Level 3, section 2.3.1). */
+function hashesOf(html: string, element: "script" | "style"): string {
+  const found = html.matchAll(new RegExp(`<${element}(?: [^>]*)?>([^]*?)</${element}>`, "g"));
+  const hashes = Array.from(found, ([, text = ""]) => {
+    return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+  });
+  return hashes.length === 0 ? "'none'" : hashes.join(" ");
 }

@@ -5,6 +5,7 @@ import { ExecutorError } from "../../core/index.ts";
 import { notListening, settledWithin, urlHost } from "../../std/index.ts";
 import type { Answer } from "./answer.ts";
 import { send, sendProblem } from "./answer.ts";
+import { isPagePath } from "./dashboard.ts";
 import type { Api, MonitorDoorOptions, MonitorGuard, MonitorParts } from "./door-options.ts";
 import { limitPeers } from "./peer-connections.ts";
 import { refuseBadRequests } from "./refuse-bad-requests.ts";
@@ -23,8 +24,6 @@ const LIMITS = {
 } as const;
 
 const CHECK_INTERVAL_MS = 1000;
-/** What a browser shows by itself; everything else is asked for by these. */
-const PAGES: readonly string[] = ["/", "/index.html"];
 /** What of the HTTP door the dashboard uses; the rest of it is not to be reached over this port. */
 const API = /^\/(?:v1\/|openapi\.json$)/;
 
@@ -106,7 +105,7 @@ async function answer(
   try {
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
     const route = MONITOR_ROUTES.get(path);
-    const isPage = PAGES.includes(path);
+    const isPage = isPagePath(path);
     state.guard?.check({ request, response, tokenName: undefined }, route?.scopes ?? [], { isPage });
     if (route !== undefined)
       send(request, response, await answerRoute(route, state, request, response, query));
