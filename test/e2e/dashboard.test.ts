@@ -238,6 +238,8 @@ describe.skipIf(reason !== undefined)(`the dashboard${reason === undefined ? "" 
 
   test("V: eviction by click asks first, and then the task is gone", async () => {
     await call(daemon, host.task, "x", WISH);
+    // A sample may show the call as it ran; then what is asked before it is evicted is another thing.
+    await row(host.task).first().locator('[data-label="Slots"]', { hasText: "0/" }).waitFor();
     await row(host.task).first().getByRole("button", { name: /Evict/ }).click();
     const asked = page.getByRole("dialog");
     await asked.getByRole("button", { name: "Cancel" }).click();
