@@ -58,6 +58,6 @@ async function evict(sandboxId: string, force: boolean): Promise<void> {
   try {
     await daemon().evict(sandboxId, { force });
   } catch (error) {
-    if (!(error instanceof HearthError && error.status === 404)) throw error;
+    if (!(error instanceof HearthError && error.code === "SANDBOX_NOT_FOUND")) throw error;
   }
 }

@@ -40,7 +40,9 @@ export async function buildDashboard(root) {
 
 /** The page with what it refers to in the place of the reference; anything that is left over is an error. */
 function inOneFile(output) {
-  const files = new Map(output.map(({ fileName, code, source }) => [fileName, String(code ?? source)]));
+  const files = new Map(
+    output.map(({ fileName, code, source }) => [fileName, code ?? Buffer.from(source).toString()]),
+  );
   const take = (name) => {
     const text = files.get(name);
     if (text === undefined) throw new Error(`the page refers to ${name}, which was not built`);
@@ -58,6 +60,9 @@ function inOneFile(output) {
     )
     .replace(/href="\.\/([^"]+\.svg)"/g, (_, name) => `href="${asAddress(take(name))}"`);
   if (files.size > 0) throw new Error(`the page does not hold ${[...files.keys()].join(", ")}`);
+  // Its policy names them by what stands between the first and the last of these.
+  for (const mark of ["<script", "</script", "<style", "</style"])
+    if (page.split(mark).length !== 2) throw new Error(`the page must hold ${mark} once`);
   return page;
 }
 

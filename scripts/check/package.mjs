@@ -12,6 +12,7 @@ const WANTED = [
   "dist/receipt-writer.mjs",
   "dist/client.mjs",
   "dist/dashboard/index.html",
+  "dist/dashboard/index.html.gz",
   "dist/client/index.d.ts",
   "README.md",
   "LICENSE",

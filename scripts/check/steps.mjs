@@ -29,7 +29,7 @@ export const STEPS = [
   command("docs", [node, "--import", "tsx", "scripts/write-docs.ts", "--check"], {
     onlyWith: "scripts/write-docs.ts",
   }),
-  suite("unit", ["src/", "test/docs/", "test/checks/", "test/support/"].flatMap(testsUnder), {
+  suite("unit", ["src/", "web/", "test/docs/", "test/checks/", "test/support/"].flatMap(testsUnder), {
     isParallel: true,
     minutes: 10,
   }),

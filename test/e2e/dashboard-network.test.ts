@@ -1,14 +1,24 @@
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Browser, Page, Route } from "playwright-core";
+import type { Browser, Locator, Page, Route } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBrowser, whyNoBrowser } from "../support/browser.ts";
 import { Caller } from "../support/caller.ts";
 import { untilSays, untilShown, visit } from "../support/page-faults.ts";
+import { poll } from "../support/poll.ts";
 import type { Daemon } from "../support/start-daemon.ts";
 import { StreamWorld } from "../support/stream-world.ts";
 
 const reason = whyNoBrowser();
+
+/** What is used here of a browser's own. */
+interface Canvas {
+  readonly width: number;
+  readonly height: number;
+  getContext(kind: "2d"): {
+    getImageData(...area: readonly number[]): { readonly data: Uint8ClampedArray };
+  };
+}
 
 /**
  * A browser breaks off what it is just connecting when an interface of its machine comes or goes; on the daemon's own host each sandbox
@@ -43,19 +53,46 @@ describe.skipIf(reason !== undefined)(
       return page;
     }
 
-    /** Has the first requests of each method and path broken off, before or after the daemon has done what they ask for. */
-    async function breakOff(page: Page, times: number, when: "before" | "after"): Promise<void> {
-      const broken = new Map<string, number>();
+    /**
+     * Has the first request of each method and path broken off, before or after the daemon has done what it orders.
+     *
+     * @returns which orders the daemon has done although nobody heard of it.
+     */
+    async function breakOff(page: Page, when: "before" | "after"): Promise<readonly string[]> {
+      const broken = new Set<string>();
+      const done: string[] = [];
       await page.route("**/v1/**", async (route: Route) => {
         const key = `${route.request().method()} ${new URL(route.request().url()).pathname}`;
-        const before = broken.get(key) ?? 0;
-        broken.set(key, before + 1);
-        if (before >= times) {
+        if (broken.has(key)) {
           await route.continue();
           return;
         }
-        if (when === "after" && route.request().method() !== "GET") await route.fetch();
+        broken.add(key);
+        if (when === "after" && !key.startsWith("GET")) {
+          const answer = await route.fetch();
+          if (answer.ok()) done.push(key);
+        }
         await route.abort("failed");
+      });
+      return done;
+    }
+
+    const plotOf = (page: Page, title: string) =>
+      page.getByRole("region", { name: title, exact: true }).locator("canvas");
+
+    const drawn = async (plot: Locator): Promise<string> =>
+      await plot.evaluate((canvas: unknown) => (canvas as { toDataURL(): string }).toDataURL());
+
+    /** The colour that most of it is drawn in: of a chart without calls, that of its grid. */
+    async function gridColour(page: Page): Promise<string> {
+      return await plotOf(page, "Calls per second").evaluate((element: unknown) => {
+        const canvas = element as Canvas;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const counts = new Map<number, number>();
+        for (const one of new Uint32Array(data.buffer))
+          if (one !== 0) counts.set(one, (counts.get(one) ?? 0) + 1);
+        const [most] = [...counts].sort((one, other) => other[1] - one[1]);
+        return most?.[0].toString(16) ?? "none";
       });
     }
 
@@ -80,7 +117,7 @@ describe.skipIf(reason !== undefined)(
 
     test("V: what is broken off is asked for again before the page says that anything is wrong", async () => {
       const page = await blankPage();
-      await breakOff(page, 2, "before");
+      await breakOff(page, "before");
       await page.addInitScript(`
         globalThis.said = [];
         new MutationObserver(() => {
@@ -97,11 +134,11 @@ describe.skipIf(reason !== undefined)(
       await page.close();
     });
 
-    test("V: what an operator clicks is done once, however its answer got lost, and told as done", async () => {
+    test("V: what an operator clicks is told as done, although the first answer got lost and it was done twice", async () => {
       const page = await blankPage();
       await visit(page, `${host.monitorUrl}/`);
       await untilSays(page, "Running");
-      await breakOff(page, 1, "after");
+      const done = await breakOff(page, "after");
       expect((await caller.call("sim/mesh", "return 'x'")).text).toBe("x");
       const row = page.getByRole("row").filter({ hasText: "sim/mesh" }).filter({ hasText: "Evict" });
       // A sample may show the call as it ran; then what is asked before it is evicted is another thing.
@@ -113,6 +150,11 @@ describe.skipIf(reason !== undefined)(
       await untilShown(page.getByText("The executor is paused."));
       await press(page, "Unpause");
       await untilShown(page.getByText("The executor is running."));
+      expect(done.map((one) => one.replace(/[^/]*$/, ""))).toEqual([
+        "DELETE /v1/sandboxes/",
+        "POST /v1/",
+        "POST /v1/",
+      ]);
       await page.close();
     });
 
@@ -120,15 +162,39 @@ describe.skipIf(reason !== undefined)(
       const page = await blankPage();
       await visit(page, `${host.monitorUrl}/`);
       await untilSays(page, "Running");
-      const plot = page.getByRole("region", { name: "CPU", exact: true }).locator("canvas").first();
+      const plot = plotOf(page, "CPU");
       await plot.evaluate((canvas: unknown) => {
         Object.assign(canvas as object, { isTheSame: true });
       });
-      // A sample comes each second, and each moves every chart.
-      await page.waitForTimeout(3500);
+      const first = await drawn(plot);
+      await poll("a sample is drawn", async () => (await drawn(plot)) !== first || "not yet");
+      const second = await drawn(plot);
+      await poll("another one is", async () => (await drawn(plot)) !== second || "not yet");
       expect(await plot.evaluate((canvas: unknown) => (canvas as { isTheSame?: boolean }).isTheSame)).toBe(
         true,
       );
+      await page.close();
+    });
+
+    test("V: a chart takes the colours of the theme as soon as that is changed", async () => {
+      const page = await blankPage();
+      await page.emulateMedia({ colorScheme: "light" });
+      await visit(page, `${host.monitorUrl}/`);
+      await untilSays(page, "Running");
+      const other = async (than: string): Promise<string> => {
+        let colour = "none";
+        await poll("it is drawn in another colour", async () => {
+          colour = await gridColour(page);
+          return (colour !== "none" && colour !== than) || colour;
+        });
+        return colour;
+      };
+      const light = await other("none");
+      await page.emulateMedia({ colorScheme: "dark" });
+      const dark = await other(light);
+      await page.reload();
+      await untilSays(page, "Running");
+      expect(await other("none")).toBe(dark);
       await page.close();
     });
   },

@@ -7,7 +7,7 @@ export type Theme = (typeof THEMES)[number];
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 
 export const theme = signal<Theme>(known(localStorage.getItem(KEY)));
-/** What is seen; charts draw by it. */
+/** What is seen; charts draw by it, at once when it changes. */
 export const isDark = signal(false);
 
 export function nextTheme(): void {
@@ -17,8 +17,10 @@ export function nextTheme(): void {
 }
 
 export function applyTheme(): void {
-  isDark.value = theme.value === "dark" || (theme.value === "system" && prefersDark.matches);
-  document.documentElement.dataset["theme"] = isDark.value ? "dark" : "light";
+  const isDarkNow = theme.value === "dark" || (theme.value === "system" && prefersDark.matches);
+  // First, as whoever draws takes the colours from there.
+  document.documentElement.dataset["theme"] = isDarkNow ? "dark" : "light";
+  isDark.value = isDarkNow;
 }
 
 prefersDark.addEventListener("change", applyTheme);

@@ -60,7 +60,7 @@ function send(request: IncomingMessage, response: ServerResponse, page: Page): v
   const etag = isZipped ? `"${page.tag}-gz"` : `"${page.tag}"`;
   const headers = { ...HEADERS, etag, "content-security-policy": page.policy };
   request.resume();
-  if (request.headers["if-none-match"] === etag) {
+  if (isKnown(request, etag)) {
     response.writeHead(304, headers).end();
     return;
   }
@@ -71,6 +71,12 @@ function send(request: IncomingMessage, response: ServerResponse, page: Page): v
     ...(isZipped ? { "content-encoding": "gzip" } : {}),
   });
   response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** Weakly, as RFC 9110 section 13.1.2 has it: a proxy may have made the tag a weak one. */
+function isKnown(request: IncomingMessage, etag: string): boolean {
+  const known = request.headers["if-none-match"] ?? "";
+  return known.split(",").some((one) => one.trim().replace(/^W\//, "") === etag);
 }
 
 function readPage(folder: string): Page | undefined {
