@@ -2,16 +2,14 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import type { Log, NetworkSettings } from "../../../core/index.ts";
 import { ExecutorError, policyRanges } from "../../../core/index.ts";
-import { withDeadline } from "../../../std/index.ts";
 import { findTool } from "../tools.ts";
+import { tryOut } from "../try-out.ts";
 import { BLOCK_BITS, NetworkBlocks } from "./blocks.ts";
 import { ProcessRules } from "./process-rules.ts";
 import { TaskNetworks } from "./task-networks.ts";
 
 /** Where every task listens that has a network to itself, as in a container. */
 export const TASK_PORT = 8080;
-
-const PROBE_TIMEOUT_MS = 5000;
 
 export interface OpenedNetworks {
   readonly networks: TaskNetworks | undefined;
@@ -38,7 +36,7 @@ export async function openNetworks(
   const rules = await ProcessRules.open({ owner, whole, ranges, settings, stateDirectory, log });
   const networks = new TaskNetworks({ owner, blocks, rules, ip });
   try {
-    await tryOut(networks, settings, enter, signal);
+    await sendInto(networks, settings, enter, signal);
     await networks.open();
     return { networks, remark: undefined };
   } catch (error) {
@@ -69,7 +67,7 @@ function cutBlocks(range: string, owner: string): NetworkBlocks {
   }
 }
 
-async function tryOut(
+async function sendInto(
   networks: TaskNetworks,
   settings: NetworkSettings,
   enter: OpenNetworksOptions["enter"],
@@ -77,23 +75,10 @@ async function tryOut(
 ): Promise<void> {
   const network = await networks.make(settings.default);
   try {
-    await withDeadline(
-      {
-        ms: PROBE_TIMEOUT_MS,
-        code: "ENGINE_FAILED",
-        facts: { reason: "nothing comes through" },
-        parent: signal,
-      },
-      async (limited) => {
-        try {
-          await enter(network.path, limited);
-          await untilRefused(network.address, limited);
-        } catch (error) {
-          limited.throwIfAborted();
-          throw error;
-        }
-      },
-    );
+    await tryOut("nothing comes through", signal, async (within) => {
+      await enter(network.path, within);
+      await untilRefused(network.address, within);
+    });
   } finally {
     await network.remove();
   }

@@ -1,8 +1,8 @@
 import { ExecutorError } from "../../../core/index.ts";
-import { withDeadline } from "../../../std/index.ts";
 import type { Spawner } from "../spawner/index.ts";
 import { launch } from "../task/launch.ts";
 import { findTool } from "../tools.ts";
+import { tryOut } from "../try-out.ts";
 import { usersFile } from "./bubblewrap.ts";
 import type { CommandWish } from "./command-line.ts";
 import { commandLine } from "./command-line.ts";
@@ -40,7 +40,6 @@ export interface ConfinementWish {
   readonly avoid: readonly string[];
 }
 
-const PROBE_TIMEOUT_MS = 5000;
 /** Of a file of ours, which is there for all that see the host. */
 const SEES_NOTHING = 'if test -e "$1"; then echo "what is inside sees the files of the host" >&2; exit 1; fi';
 
@@ -66,7 +65,7 @@ export async function findConfinement(
   ];
   for (const confinement of ways) {
     const wish = { ...means, avoid, uid: confinement.changesUid ? uid : undefined };
-    const failure = await tryOut(confinement, wish, signal);
+    const failure = await whyNot(confinement, wish, signal);
     if (failure === undefined) return { ...(await withCopies(confinement, wish, signal)), remarks };
     remarks.push(`${describeWay(confinement)} does not work here: ${failure}`);
   }
@@ -77,7 +76,7 @@ export async function findConfinement(
 }
 
 /** Runs a program that does nothing; returns what went wrong, if anything. */
-async function tryOut(
+async function whyNot(
   how: Confinement,
   { spawner, settings, uid }: ConfinementWish,
   signal: AbortSignal,
@@ -97,8 +96,7 @@ async function tryOut(
   const outside = { network: { type: "host" }, ...limits } as const;
   const leaderKind = how.bubblewrap === undefined ? "task" : "bubblewrap";
   try {
-    const deadline = { ms: PROBE_TIMEOUT_MS, code: "ENGINE_UNAVAILABLE", parent: signal } as const;
-    await withDeadline(deadline, async (within) => {
+    await tryOut("it does not come to its end", signal, async (within) => {
       const launched =
         (await how.views?.launch(wish, outside)) ??
         (await launch(spawner, { argv: commandLine(how, wish), folder: "/", leaderKind, ...outside }));
@@ -122,7 +120,7 @@ async function withCopies(
   if (bubblewrap === undefined || !changesUid) return { confinement };
   if (wish.avoid.includes("copies")) return { confinement, slowness: "walls are not to be copied" };
   const copying = { ...confinement, views: new KeptViews(wish.spawner, bubblewrap) };
-  const slowness = await tryOut(copying, wish, signal);
+  const slowness = await whyNot(copying, wish, signal);
   return slowness === undefined ? { confinement: copying } : { confinement, slowness };
 }
 
