@@ -62,6 +62,7 @@ function suite(name, files, { isParallel = false, isAlone = false, minutes }) {
             `${name}-engine`,
             files.filter((file) => needsEngine(file)),
             ["--no-file-parallelism"],
+            { TEST_LANE: "engine" },
           ),
           vitest(
             name,
@@ -82,7 +83,7 @@ export function laneAgain({ name }, files) {
   );
 }
 
-function vitest(name, files, flags) {
+function vitest(name, files, flags, env = {}) {
   const report = join(root, "out/reports", `${name}.json`);
   const argv = [
     ...bin("vitest/vitest.mjs"),
@@ -92,7 +93,7 @@ function vitest(name, files, flags) {
     `--reporter=${join(root, "scripts/check/count-reporter.mjs")}`,
     ...flags,
   ];
-  return { name, files, argv, report, env: { HEARTH_TEST_REPORT: report } };
+  return { name, files, argv, report, env: { ...env, HEARTH_TEST_REPORT: report } };
 }
 
 function testsUnder(folder) {

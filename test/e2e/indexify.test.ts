@@ -203,11 +203,16 @@ describe.skipIf(noPython)("X0: a daemon as an executor, with the real worker", (
     async () => {
       const { scheduler, daemon } = world;
       const { server } = scheduler;
+      // Those that were taken away before may still be about to end, and be told of.
+      await poll("what has begun runs or has ended", () => {
+        const ended = new Set(scheduler.terminated.map(({ containerId }) => containerId));
+        const left = scheduler.started.filter((id) => !ended.has(id) && !scheduler.running.includes(id));
+        return left.length === 0 || left.join();
+      });
       const [outcomes, terminated] = [server.outcomes.length, scheduler.terminated.length];
       world.call("sleeps", 60).catch(() => undefined);
       await world.untilRuns();
       let workers = await world.workers();
-      // Those that were taken away before may still be about to end.
       await poll("what runs is what is wanted", async () => {
         workers = await world.workers();
         return workers.length === scheduler.running.length || workers.join();

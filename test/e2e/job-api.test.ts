@@ -142,7 +142,8 @@ describe("a client of 2023, `hearth api`, Redis and a daemon, each a process of 
     const waiting = await client.submit("test.sleep");
     await client.upload(waiting, sleeper(300));
     expect(await client.kill(waiting)).toBe("killed");
-    expect(await client.kill(running)).toBe("pending-kill");
+    // It may have ended of it before the API has answered.
+    expect(["pending-kill", "killed"]).toContain(await client.kill(running));
     expect(await client.wait(running)).toBe("killed");
     expect(await client.kill(running)).toBe("killed");
     const ends = (await client.tasks("?status=killed")).map(({ task_id }) => task_id);

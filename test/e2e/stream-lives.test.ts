@@ -162,7 +162,8 @@ describe("SIGTERM", () => {
     const env = { HEARTH_DRAIN_TIMEOUT_S: "0.5", HEARTH_STREAM_ON_STOP: "terminate" };
     const host = await world.startHost("only", "", { env });
     const id = await world.submit("test.sleep", { files: { seconds: "60" } });
-    await untilStep(host, id, "running");
+    const begun = join(host.stateDir, "jobs", id, "output/artifacts/begun.txt");
+    await poll("it has made something", () => existsSync(begun) || "not yet");
     await host.end("SIGTERM");
     const events = (await world.events()).filter(({ type }) => type === "ExecuterTerminated");
     expect(events).toMatchObject([{ json: { reason: "interrupted", stopped_tasks: [id] } }]);

@@ -105,7 +105,7 @@ describe.skipIf(reason !== undefined)(`warm tasks${reason === undefined ? "" : `
   describe("M7", () => {
     let daemon: HostedDaemon;
     beforeAll(async () => {
-      daemon = await host.start({ config: "cpu: 2\nmem: 2048\n" });
+      daemon = await host.start({ config: "cpu: 2\nmem: 2048\ntimeout: 60\n" });
     });
     afterAll(async () => {
       await daemon[Symbol.asyncDispose]();

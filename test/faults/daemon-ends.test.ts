@@ -92,6 +92,15 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
         await daemon.end("SIGKILL");
         for (const { status } of await Promise.all(calls)) expect([0, 200]).toContain(status);
       }
+      // An engine goes on with what a daemon asked for that is dead; what it makes later than this life begins, the next one finds.
+      let before = "";
+      await poll("the engine is done with what it was asked for", async () => {
+        const now = (await host.remainsOf(owner)).join();
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        const hasChanged = now !== before;
+        before = now;
+        return !hasChanged || "it changes";
+      });
       await using last = await host.start({ owner, stateDir });
       const books = watchBooks(last);
       const fresh = await last.caller.call(host.obeys, "body=fresh", { mem: 64, cpu: 0.4 });

@@ -164,7 +164,8 @@ test("F2: Redis is killed and comes back with its data: no job is lost, none com
   const ended = (await eventsIn(redis.ask)).map(({ json }) => json["id"]);
   expect(ended.toSorted()).toEqual(sent.toSorted());
   expect(await pendingIn(redis.ask, STREAM_A)).toBe(0);
-  expect(hosts[0]!.figures.reconnects).toBeGreaterThan(0);
+  // One may have waited for its next try while the other did all.
+  await poll("both came back", () => hosts.every(({ figures }) => figures.reconnects > 0) || "not yet");
   expect(hosts[0]!.figures.emptied).toBe(0);
 }, 180_000);
 

@@ -40,7 +40,8 @@ export async function seriousFaults(page: Page): Promise<readonly string[]> {
 
 /**
  * Opens it. Chromium breaks off what it is just connecting when an interface of the machine comes or goes, as those of other tests' engines
- * do; it loads a page again by itself then, but tells whoever drives it of the first try.
+ * do; it loads a page again by itself then, but tells whoever drives it of the first try. Its page about that comes a moment later, and
+ * would break off a second try that did not wait for it.
  */
 export async function visit(page: Page, url: string): Promise<void> {
   for (let left = 5; ; left -= 1) {
@@ -48,8 +49,10 @@ export async function visit(page: Page, url: string): Promise<void> {
       await page.goto(url);
       return;
     } catch (error) {
-      if (left === 0 || !String(error).includes("ERR_NETWORK_CHANGED")) throw error;
+      if (left === 0 || !/ERR_NETWORK_CHANGED|interrupted by another navigation/.test(String(error)))
+        throw error;
     }
+    await page.waitForURL(/^chrome-error:/, { waitUntil: "commit", timeout: 2000 }).catch(() => undefined); // there is none, or it has gone already
   }
 }
 

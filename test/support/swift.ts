@@ -112,6 +112,10 @@ disable_fallocate = true
 pipeline = ${store}-server
 [app:${store}-server]
 use = egg:swift#${store}
+# On a busy machine their half of a second to connect leaves listings behind, which nobody here brings up to date.
+conn_timeout = 20
+node_timeout = 60
+container_update_timeout = 60
 `;
 
 const FILTERS = {
@@ -136,7 +140,7 @@ pipeline = catch_errors proxy-logging cache s3api tempauth bulk slo dlo proxy-lo
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
-# On a busy machine its half of a second to connect makes errors that nobody meant.
+# And errors that nobody meant.
 error_suppression_limit = 1000000
 conn_timeout = 20
 node_timeout = 60
