@@ -93,7 +93,7 @@ until nc -w 1 127.0.0.1 8080 </dev/null >/dev/null 2>&1; do sleep 0.01; done; ec
         for (const { status } of await Promise.all(calls)) expect([0, 200]).toContain(status);
       }
       // An engine goes on with what a daemon asked for that is dead; what it makes later than this life begins, the next one finds.
-      let before = "";
+      let before: string | undefined;
       await poll("the engine is done with what it was asked for", async () => {
         const now = (await host.remainsOf(owner)).join();
         await new Promise((resolve) => setTimeout(resolve, 500));

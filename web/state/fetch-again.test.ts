@@ -62,3 +62,12 @@ test.each([
     expect(tried).toHaveBeenCalledTimes(times);
   },
 );
+
+test("an order does not go out again when the machine has slept in the pause", async () => {
+  const asked = fetchAgain("/v1/pause", { method: "POST" }).catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(20);
+  vi.setSystemTime(Date.now() + 3_600_000);
+  await vi.runAllTimersAsync();
+  expect(await asked).toBe(broken);
+  expect(tried).toHaveBeenCalledOnce();
+});

@@ -16,6 +16,7 @@ import { advance, ExecutorError, isIdle, isServing, slotsUsed } from "../../core
 import { withDeadline } from "../../std/deadline.ts";
 import { UseMeter } from "../calls/use-meter.ts";
 import type { EngineContext } from "../context.ts";
+import { EndNews } from "./end-news.ts";
 import { endUnless } from "./end-unless.ts";
 import { untilRemoved } from "./until-removed.ts";
 
@@ -70,7 +71,7 @@ export class SandboxOwner {
   #state: LifeState = { type: "starting" };
   #sandbox: Sandbox | undefined;
   #channel: CallChannel | undefined;
-  #end: SandboxEnd | undefined;
+  readonly #endNews: EndNews;
   #starting = new AbortController();
   readonly #pins = new Set<Pin>();
   /** The pin that is for all, if there is one. */
@@ -82,6 +83,7 @@ export class SandboxOwner {
 
   constructor(context: EngineContext, options: OwnerOptions) {
     this.#context = context;
+    this.#endNews = new EndNews(context.clock);
     this.id = options.sandboxId;
     this.taskKey = options.taskKey;
     this.task = options.task;
@@ -178,6 +180,7 @@ export class SandboxOwner {
     this.#channel = this.#context.openChannel(sandbox.endpoint);
     this.startCostMs = sandbox.phases.createMs + sandbox.phases.startMs + sandbox.phases.readyMs;
     this.lastUsedMs = this.#context.clock.nowMs();
+    sandbox.ended.then((end) => this.#endNews.tell(end)).catch(() => undefined); // it never rejects
     this.#context.track(this.#watch(sandbox));
     if (this.#state.type === "stopping") {
       this.#context.track(this.#remove(sandbox, 0));
@@ -267,15 +270,9 @@ export class SandboxOwner {
   }
 
   /** Why its code ended, waited for a moment: a broken connection is often known before its reason. */
-  async endWithin(waitMs: number): Promise<SandboxEnd | undefined> {
-    if (this.#end !== undefined || this.#sandbox === undefined) return this.#end;
-    let cancel = (): void => undefined;
-    const late = new Promise<undefined>((resolve) => {
-      cancel = this.#context.clock.after(waitMs, () => resolve(undefined));
-    });
-    const end = await Promise.race([this.#sandbox.ended, late]);
-    cancel();
-    return end;
+  endWithin(waitMs: number): Promise<SandboxEnd | undefined> {
+    if (this.#sandbox === undefined) return Promise.resolve(undefined);
+    return this.#endNews.within(waitMs);
   }
 
   /** Whether its server takes further connections. Never rejects. */
@@ -308,7 +305,6 @@ export class SandboxOwner {
     const end = await endUnless(sandbox.ended, this.#context.ending);
     // The executor lets go of a sandbox that it leaves to its next life.
     if (end === undefined) return;
-    this.#end = end;
     this.#channel?.serverEnded();
     if (this.#state.type === "stopping" || this.#state.type === "gone") return;
     this.#context.log.log("warn", "sandbox.died", { sandboxId: this.id, image: this.task.image, end });
