@@ -1,6 +1,8 @@
+import { closeSync, openSync } from "node:fs";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ExecutorError, SandboxDriver } from "../../src/core/index.ts";
+import { wasKilledForMemory } from "../../src/drivers/docker/container/kernel-log.ts";
 import { pauseImage } from "../../src/drivers/docker/network/pause-image.ts";
 import { postOverHttp } from "../conformance/sandbox-driver/harness.ts";
 import { never, openDockerWorld, startTask } from "../support/docker-world.ts";
@@ -9,7 +11,18 @@ import { poll } from "../support/poll.ts";
 import { openPrivateEngine, whyNoEngine } from "../support/private-engine.ts";
 
 const reason = whyNoEngine();
+const KERNEL_LOG = "/dev/kmsg";
 const SERVE = "exec nc -ll -p 8080 -e /handler";
+
+/** Not to whoever is no root, or in a container. */
+function isReadable(path: string): boolean {
+  try {
+    closeSync(openSync(path, "r"));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 describe.skipIf(reason !== undefined)(reason ?? "tasks that do not come up", () => {
   const closing: AsyncDisposable[] = [];
@@ -42,6 +55,22 @@ describe.skipIf(reason !== undefined)(reason ?? "tasks that do not come up", () 
     });
     return error;
   }
+
+  test("D5: the kernel names the container whose process it killed for want of memory, and no other", async () => {
+    const image = await buildTaskImage(docker, "starved", { main: 'eval "$DOES"' });
+    const run = async (does: string): Promise<string> => {
+      const container = await docker.createContainer({
+        ...{ Image: image, Env: [`DOES=${does}`] },
+        HostConfig: { Memory: 32 * 1024 * 1024, MemorySwap: 32 * 1024 * 1024, NetworkMode: "none" },
+      });
+      await container.start();
+      await container.wait();
+      await container.remove();
+      return container.id;
+    };
+    expect(await wasKilledForMemory(await run("tail /dev/zero"))).toBe(isReadable(KERNEL_LOG));
+    expect(await wasKilledForMemory(await run("kill -KILL $$"))).toBe(false);
+  });
 
   test.each([
     ["exit0", "echo bye; exit 0", { exitCode: 0, logTail: "bye\n" }],

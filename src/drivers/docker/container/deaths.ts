@@ -5,6 +5,7 @@ import type { ContainerFacts } from "../engine/containers.ts";
 import type { Engine } from "../engine/engine.ts";
 import { isMissing } from "../engine/engine-error.ts";
 import { isRecord, jsonLines } from "../engine/json-lines.ts";
+import { wasKilledForMemory } from "./kernel-log.ts";
 import { endedByItself, readPastEvents } from "./past-death.ts";
 import { looksLikeEngineEnd, mayBeMemory, sandboxEnd } from "./sandbox-end.ts";
 
@@ -28,7 +29,10 @@ const RECONNECT = { firstMs: 50, maxMs: 2000 } as const;
  * moment is in no list that we took at once, and in no event. So there is a second look when it listens for sure.
  */
 const SECOND_LOOK_MS = 1000;
-/** An engine learns on different ways that memory ran out and that the container has ended: the cause may come behind its effect. */
+/**
+ * An engine learns on different ways that memory ran out and that the container has ended: the cause may come behind its effect, and it
+ * may not come at all, which is why the kernel is asked then.
+ */
 const MEMORY_NEWS_MS = 200;
 /** How long an engine may take to tell what it remembers. */
 const PAST_MS = 10_000;
@@ -45,13 +49,24 @@ export class Deaths {
   readonly #log: Log | undefined;
   readonly #watched = new Map<string, Watched>();
   readonly #onRegained: () => void;
+  readonly #askKernel: typeof wasKilledForMemory;
 
-  /** @param onRegained called after the engine had been away: what the driver keeps in it may be gone. */
-  constructor(engine: Engine, ownerLabel: string, log: Log | undefined, onRegained: () => void) {
+  /**
+   * @param onRegained called after the engine had been away: what the driver keeps in it may be gone.
+   * @param askKernel stands in for the kernel's log.
+   */
+  constructor(
+    engine: Engine,
+    ownerLabel: string,
+    log: Log | undefined,
+    onRegained: () => void,
+    askKernel = wasKilledForMemory,
+  ) {
     this.#engine = engine;
     this.#ownerLabel = ownerLabel;
     this.#log = log;
     this.#onRegained = onRegained;
+    this.#askKernel = askKernel;
   }
 
   /** Must be called before the container may end: before it starts, or before it is inspected. */
@@ -143,9 +158,11 @@ export class Deaths {
         this.#settle(containerId, { type: "lost" });
         return;
       }
-      const isKnown = watched.wasOutOfMemory || facts.wasOutOfMemory;
-      if (!isKnown && mayBeMemory(exitCode)) await sleep(MEMORY_NEWS_MS);
-      const wasOutOfMemory = isKnown || watched.wasOutOfMemory;
+      let wasOutOfMemory = watched.wasOutOfMemory || facts.wasOutOfMemory;
+      if (!wasOutOfMemory && mayBeMemory(exitCode)) {
+        await sleep(MEMORY_NEWS_MS);
+        wasOutOfMemory = watched.wasOutOfMemory || (await this.#askKernel(containerId));
+      }
       this.#settle(
         containerId,
         sandboxEnd({ exitCode, wasOutOfMemory, memoryLimitBytes: watched.memoryLimitBytes }),
