@@ -60,7 +60,7 @@ function inOneFile(output) {
     )
     .replace(/href="\.\/([^"]+\.svg)"/g, (_, name) => `href="${asAddress(take(name))}"`);
   if (files.size > 0) throw new Error(`the page does not hold ${[...files.keys()].join(", ")}`);
-  // Its policy names them by what stands between the first and the last of these.
+  // Its policy is made of the one script and the one style that stand between these.
   for (const mark of ["<script", "</script", "<style", "</style"])
     if (page.split(mark).length !== 2) throw new Error(`the page must hold ${mark} once`);
   return page;

@@ -140,7 +140,7 @@ pipeline = catch_errors proxy-logging cache s3api tempauth bulk slo dlo proxy-lo
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
-# And errors that nobody meant.
+# Its own half of a second makes errors that nobody meant.
 error_suppression_limit = 1000000
 conn_timeout = 20
 node_timeout = 60
